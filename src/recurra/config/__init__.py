@@ -1,0 +1,22 @@
+"""Recipes: one schema for TOML files, the command line and the Python API."""
+
+from recurra.config.options import Option, find_option, leaf_options, parse_assignment, parse_value
+from recurra.config.recipe import Recipe, differences, dump, read_recipe, resolve
+from recurra.config.schema import Duration, Section
+from recurra.config.training import TrainingOptions
+
+__all__ = [
+    "Duration",
+    "Option",
+    "Recipe",
+    "Section",
+    "TrainingOptions",
+    "differences",
+    "dump",
+    "find_option",
+    "leaf_options",
+    "parse_assignment",
+    "parse_value",
+    "read_recipe",
+    "resolve",
+]

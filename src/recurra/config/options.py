@@ -1,0 +1,71 @@
+"""Recipe keys as options: `--hidden-size 256,128` and `hidden_size=[256, 128]` mean `model.hidden_size`."""
+
+import tomllib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from recurra.config.schema import unknown_key
+from recurra.errors import UsageError
+
+
+class Option(NamedTuple):
+    """One settable value of a recipe."""
+
+    key: str  # dotted, such as training.batch_size
+    field: FieldInfo
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is on or off."""
+        return self.field.annotation is bool
+
+
+def leaf_options(schema: type[BaseModel], prefix: str = "") -> Iterator[Option]:
+    """Every settable value of a recipe type, in the order of the schema."""
+    for name, field in schema.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from leaf_options(annotation, f"{prefix}{name}.")
+        else:
+            yield Option(prefix + name, field)
+
+
+def find_option(schema: type[BaseModel], name: str) -> Option:
+    """The option called `name`: a dotted key or, where it is unique, its last part; dashes count as underscores.
+
+    Raises:
+        UsageError: no such option, or more than one.
+    """
+    wanted = name.replace("-", "_")
+    options = list(leaf_options(schema))
+    found = [option for option in options if wanted in (option.key, option.key.rpartition(".")[2])]
+    if not found:
+        raise UsageError(unknown_key(name, [option.key for option in options]))
+    if len(found) > 1:
+        raise UsageError(f"{name}: ambiguous; say {' or '.join(option.key for option in found)}")
+    return found[0]
+
+
+def parse_assignment(schema: type[BaseModel], text: str) -> tuple[str, Any]:
+    """Dotted key and value of `key=value`.
+
+    Raises:
+        UsageError: no equals sign, or no such key.
+    """
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise UsageError(f"--set {text}: expected KEY=VALUE, such as training.batch_size=20")
+    return find_option(schema, name.strip()).key, parse_value(value.strip())
+
+
+def parse_value(text: str) -> Any:
+    """A value as typed on a command line: TOML where it is TOML, a list where commas stand, else text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        if "," in text:
+            return [parse_value(part.strip()) for part in text.split(",") if part.strip()]
+        return None if text == "none" else text

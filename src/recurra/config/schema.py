@@ -1,0 +1,77 @@
+"""The building block of a recipe: a section whose unknown keys and impossible values are explained, not just refused."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from recurra.errors import UsageError
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Section(BaseModel):
+    """A table of a recipe: typed, read-only, closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], origin: str) -> Self:
+        """Check values against the schema.
+
+        Args:
+            values: plain TOML values, nested by section.
+            origin: where they came from, for the message.
+
+        Raises:
+            UsageError: each unknown key with the nearest known one, each impossible value with what was expected.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = [explain(cls, dict(problem)) for problem in error.errors()]
+            raise UsageError(f"{origin}: " + "; ".join(dict.fromkeys(lines))) from None
+
+
+def explain(section: type[BaseModel], problem: Mapping[str, Any]) -> str:
+    """One line for one of pydantic's problems: the key, what was expected, what came."""
+    keys = [str(part) for part in problem["loc"]]
+    name = ".".join(keys)
+    if problem["type"] == "extra_forbidden":
+        return unknown_key(name, sorted(known_keys(section, keys[:-1])))
+    if problem["type"] == "missing":
+        return f"{name}: is required"
+    expected = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{name}: expected {expected}, got {problem['input']!r}"
+
+
+def known_keys(section: type[BaseModel], path: list[str]) -> set[str]:
+    """Keys of the section that `path` leads to."""
+    for part in path:
+        annotation = section.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return set()
+        section = annotation
+    return set(section.model_fields)
+
+
+def unknown_key(name: str, known: list[str]) -> str:
+    """The message for a key that no schema has, with the nearest that it has."""
+    near = difflib.get_close_matches(name.rpartition(".")[2], [key.rpartition(".")[2] for key in known], n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return f"{name}: unknown key; {hint}"
+
+
+def parse_duration(value: object) -> object:
+    """Seconds of a duration such as 90, "90s", "10m", "1.5h"."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", value.strip())
+    if not match:
+        raise ValueError("a duration such as 90s, 10m or 1.5h")
+    return float(match[1]) * SECONDS[match[2] or "s"]
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]

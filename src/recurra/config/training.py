@@ -1,0 +1,39 @@
+"""How a model is trained: the section every recipe shares."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from recurra.config.schema import Duration, Section
+
+
+class TrainingOptions(Section):
+    """The `[training]` section."""
+
+    epochs: int = Field(20, ge=1, description="passes over the training data at the most")
+    time: Duration | None = Field(None, gt=0, description="stop after this long (90s, 10m, 1.5h), whole run included")
+    batch_size: int = Field(32, ge=1, description="sequences (or lanes of text) side by side in a step")
+    optimiser: Literal["sgd", "adam", "adamw"] = Field("adamw", description="update rule")
+    learning_rate: float = Field(2e-3, gt=0, description="learning rate of the first epoch")
+    momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment in adam and adamw")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment in adam and adamw")
+    weight_decay: float = Field(0.0, ge=0, description="pull of the weights towards zero")
+    schedule: Literal["constant", "epoch", "plateau"] = Field(
+        "plateau",
+        description="learning rate: constant; times `decay` each epoch after `decay_after`; "
+        "times `decay` after each epoch that did not improve",
+    )
+    decay: float = Field(0.5, gt=0, lt=1, description="factor of the learning rate at a decay")
+    decay_after: int = Field(0, ge=0, description="epochs before `schedule = epoch` starts to decay")
+    clip_norm: float | None = Field(None, gt=0, description="largest norm of the whole gradient")
+    clip_value: float | None = Field(None, gt=0, description="largest size of one gradient element")
+    patience: int | None = Field(None, ge=1, description="stop after this many epochs without improvement")
+    checkpoint_every: Duration = Field(300.0, gt=0, description="time between checkpoints within an epoch")
+
+    @model_validator(mode="after")
+    def one_clipping(self) -> "TrainingOptions":
+        """Two kinds of clipping at once have no stated order, so they are refused."""
+        if self.clip_norm is not None and self.clip_value is not None:
+            raise ValueError("clip_norm or clip_value, not both")
+        return self

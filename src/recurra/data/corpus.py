@@ -1,0 +1,84 @@
+"""Token ids of a text, encoded once into a file and memory-mapped from then on."""
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.data.cache import cache_folder
+from recurra.data.text import Text
+from recurra.data.vocabulary import Vocabulary
+from recurra.errors import DataError, SaveError
+from recurra.progress import Progress
+
+
+class TokenIds(NamedTuple):
+    """An encoded text."""
+
+    ids: NDArray[np.unsignedinteger]  # (tokens,), memory-mapped
+    num_characters: int  # of the text they stand for, line ends included
+    num_unknown: int  # tokens that are <unk>
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def encode_text(text: Text, vocabulary: Vocabulary, progress: Progress, title: str) -> TokenIds:
+    """Token ids of a text, from the cache where the same text was encoded by the same vocabulary before.
+
+    Args:
+        text: what to encode.
+        vocabulary: how.
+        progress: told how far it is.
+        title: what the progress calls it.
+
+    Raises:
+        DataError: the text is not UTF-8, or has no tokens.
+        SaveError: the cache cannot be written.
+    """
+    key = hashlib.sha256(f"{text.digest()} {vocabulary.dump()}".encode()).hexdigest()
+    path = cache_folder() / "tokens" / f"{key}.ids"
+    dtype = np.dtype("<u2" if len(vocabulary) <= 1 << 16 else "<u4")
+    if not path.with_suffix(".json").exists():
+        write_tokens(path, text, vocabulary, dtype, progress, title)
+    counts = json.loads(path.with_suffix(".json").read_text())
+    if not counts["num_tokens"]:
+        raise DataError(f"{text.name}: no tokens in it; expected plain UTF-8 text")
+    ids = np.memmap(path, dtype=dtype, mode="r", shape=(counts["num_tokens"],))
+    return TokenIds(ids, counts["num_characters"], counts["num_unknown"])
+
+
+def write_tokens(
+    path: Path, text: Text, vocabulary: Vocabulary, dtype: np.dtype, progress: Progress, title: str
+) -> None:
+    """Encode a text into the cache: ids first, then the counts that mark them whole."""
+    counts = {"num_tokens": 0, "num_characters": 0, "num_unknown": 0}
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file,
+            progress.stage(title, text.size) as advance,
+        ):
+            temporary = Path(file.name)
+            for piece in text.pieces(advance):
+                ids = np.array(vocabulary.encode(piece), dtype)
+                file.write(ids.tobytes())
+                counts["num_tokens"] += len(ids)
+                counts["num_characters"] += len(piece)
+                counts["num_unknown"] += int((ids == vocabulary.unknown_id).sum())
+        temporary.replace(path)
+        path.with_suffix(".json").write_text(json.dumps(counts))
+    except OSError as error:
+        raise SaveError(
+            f"{path.parent}: the encoded text cannot be written ({error.strerror}); "
+            "free some space, or set RECURRA_CACHE to another folder"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+

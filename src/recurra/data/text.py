@@ -1,0 +1,192 @@
+"""Plain text, read in pieces so that it may be larger than memory: a file, a folder, or a byte range of either."""
+
+import codecs
+import hashlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from recurra.data.catalogue import locate
+from recurra.errors import DataError
+from recurra.progress import Advance, ignore
+
+PIECE = 1 << 20  # bytes read at a time
+LONGEST_LINE = 1 << 24  # bytes after which a line is cut at a space
+SPLIT_NAMES = {"train": ("train",), "valid": ("valid", "val", "dev"), "test": ("test",)}
+
+
+@dataclass(frozen=True)
+class Text:
+    """UTF-8 text: the files one after the other, from byte `start` to byte `stop` of the whole."""
+
+    files: tuple[Path, ...]
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.stop - self.start
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.files[0]) if len(self.files) == 1 else str(self.files[0].parent)
+
+    @classmethod
+    def of(cls, files: list[Path]) -> "Text":
+        """The whole of some files."""
+        return cls(tuple(files), 0, sum(file.stat().st_size for file in files))
+
+    def spans(self) -> Iterator[tuple[Path, int, int]]:
+        """Each file that holds a part, with the first and last byte of it."""
+        offset = 0
+        for file in self.files:
+            size = file.stat().st_size
+            first, last = max(self.start - offset, 0), min(self.stop - offset, size)
+            if first < last:
+                yield file, first, last
+            offset += size
+
+    def pieces(self, advance: Advance = ignore) -> Iterator[str]:
+        """The text in pieces of about a megabyte that end where a line does.
+
+        Args:
+            advance: told the bytes read so far.
+
+        Raises:
+            DataError: not UTF-8, or binary; the message names the file and the byte.
+        """
+        for path, first, last in self.spans():
+            with path.open("rb") as file:
+                file.seek(first)
+                while file.tell() < last:
+                    offset = file.tell()
+                    yield decode(read_lines(file, last), path, offset)
+                    advance(file.tell() - offset)
+
+    def digest(self) -> str:
+        """SHA-256 of the bytes."""
+        digest = hashlib.sha256()
+        for path, first, last in self.spans():
+            with path.open("rb") as file:
+                file.seek(first)
+                while file.tell() < last:
+                    digest.update(file.read(min(PIECE, last - file.tell())))
+        return digest.hexdigest()
+
+    def cut(self, position: int) -> int:
+        """The end of the line in which byte `position` lies, so that a split breaks no line.
+
+        In text without line ends it is the next place where a character begins.
+        """
+        for path, first, last in Text(self.files, position, self.stop).spans():
+            with path.open("rb") as file:
+                file.seek(first)
+                line = file.readline(min(PIECE, last - first))
+            if line.endswith(b"\n") or len(line) == last - first:
+                return position + len(line)
+            return position + next(i for i, byte in enumerate(line) if byte & 0xC0 != 0x80)
+        return self.stop
+
+    def split(self, fractions: tuple[float, ...]) -> list["Text"]:
+        """Consecutive parts of the given shares of the bytes, cut at line ends."""
+        shares = itertools.accumulate(fractions[:-1])
+        cuts = [self.start, *(self.cut(self.start + int(self.size * share)) for share in shares), self.stop]
+        return [Text(self.files, first, last) for first, last in itertools.pairwise(cuts)]
+
+
+def read_lines(file: BinaryIO, last: int) -> bytes:
+    """About a megabyte, to the end of a line; a line beyond all bounds is cut at a space, or between characters."""
+    piece = file.read(min(PIECE, last - file.tell()))
+    piece += file.readline(min(LONGEST_LINE, last - file.tell()))
+    if piece.endswith(b"\n") or file.tell() == last:
+        return piece
+    keep = piece.rfind(b" ") + 1 or len(piece) - next(i for i in range(1, 5) if piece[-i] & 0xC0 != 0x80)
+    file.seek(keep - len(piece), 1)
+    return piece[:keep]
+
+
+def decode(piece: bytes, path: Path, offset: int) -> str:
+    """Text of some bytes; line ends become newlines, a byte-order mark goes.
+
+    Raises:
+        DataError: not UTF-8, or a NUL byte; the message names the byte.
+    """
+    if offset == 0:
+        piece = piece.removeprefix(codecs.BOM_UTF8)
+    try:
+        text = piece.decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = offset + error.start
+        raise DataError(
+            f"{path}: not UTF-8 text: byte {at} (0x{piece[error.start]:02x}) is not part of a character; "
+            "convert it first, for example with iconv -f LATIN1 -t UTF-8"
+        ) from None
+    if "\0" in text:
+        raise DataError(f"{path}: a binary file: byte {offset + piece.index(0)} is 0; expected plain text")
+    return text.replace("\r\n", "\n") if "\r" in text else text
+
+
+def find_text(name: str) -> dict[str, Text]:
+    """Text by split, from a file, a folder, or the name of a data set.
+
+    A folder whose files are called train, valid (val, dev) and test, as in `ptb.train.txt`, gives those splits; the
+    files of any other folder are one text, in the order of their names.
+
+    Returns:
+        "train" and where given "valid" and "test", or "all" for text that is not split.
+
+    Raises:
+        DataError: nothing there, or nothing in it.
+    """
+    path = locate(name)
+    if path.is_file():
+        return {"all": whole([path])}
+    files = folder_files(path)
+    splits = {split: [file for file in files if split_of(file) == split] for split in SPLIT_NAMES}
+    if splits["train"]:
+        return {split: whole(found) for split, found in splits.items() if found}
+    return {"all": whole(files)}
+
+
+def whole_of(name: str) -> Text:
+    """All the text of a file, a folder or a data set, whatever its files are called.
+
+    Raises:
+        DataError: nothing there, or nothing in it.
+    """
+    path = locate(name)
+    return whole([path] if path.is_file() else folder_files(path))
+
+
+def folder_files(path: Path) -> list[Path]:
+    """The visible files of a folder, in the order of their names.
+
+    Raises:
+        DataError: there are none.
+    """
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    if not files:
+        raise DataError(f"{path}: an empty folder; expected text files")
+    return files
+
+
+def whole(files: list[Path]) -> Text:
+    """The text of some files.
+
+    Raises:
+        DataError: all of them are empty.
+    """
+    text = Text.of(files)
+    if not text.size:
+        raise DataError(f"{text.name}: empty; expected plain UTF-8 text")
+    return text
+
+
+def split_of(file: Path) -> str | None:
+    """The split that a file's name says it is."""
+    words = file.stem.lower().replace("-", ".").replace("_", ".").split(".")
+    return next((split for split, names in SPLIT_NAMES.items() if words[-1] in names or words[0] in names), None)

@@ -1,0 +1,141 @@
+"""Text to token ids and back: words, characters or byte pairs, in one file format."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from pydantic import Field
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
+from tokenizers.models import BPE, WordLevel
+from tokenizers.trainers import BpeTrainer, WordLevelTrainer
+
+from recurra.config import Section
+from recurra.errors import DataError
+
+UNKNOWN = "<unk>"
+END_OF_LINE = "\n"
+WORDS = {
+    "space": r"\n|[^\s]+",
+    "punctuation": r"<unk>|\n|\w+(?:['’]\w+)*|([^\w\s])\1*",
+}
+DEFAULT_SIZE = {"word": 10_000, "character": 100_000, "bpe": 5_000}
+
+
+class VocabularyOptions(Section):
+    """How text becomes tokens."""
+
+    unit: Literal["word", "character", "bpe"] = Field("word", description="what a token is")
+    split: Literal["punctuation", "space"] = Field(
+        "punctuation", description="words end at punctuation, or (for text that is tokenised already) at spaces only"
+    )
+    end_of_line: bool = Field(True, description="whether the end of a line is a token where the unit is a word")
+    lowercase: bool = Field(False, description="fold the text to lower case")
+    vocabulary_size: int | None = Field(
+        None, ge=2, description="types kept, the rest is <unk>; by default 10,000 words, 5,000 byte pairs, all characters"
+    )
+
+    @property
+    def size(self) -> int:
+        """Types kept at the most."""
+        return self.vocabulary_size or DEFAULT_SIZE[self.unit]
+
+    @property
+    def pattern(self) -> str:
+        """Regular expression of a token, for words and characters."""
+        if self.unit == "character":
+            return r"[\s\S]"
+        return WORDS[self.split] if self.end_of_line else WORDS[self.split].replace(r"\n|", "")
+
+
+class Vocabulary:
+    """Types of a text and their ids. An unknown word or character is `<unk>`; the end of a line is a token, a newline.
+
+    Args:
+        tokenizer: a trained tokenizer.
+        unit: what a token is.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, unit: str) -> None:
+        self.tokenizer = tokenizer
+        self.unit = unit
+        self.unknown_id: int | None = tokenizer.token_to_id(UNKNOWN)
+
+    def __len__(self) -> int:
+        return int(self.tokenizer.get_vocab_size())
+
+    @classmethod
+    def of(cls, pieces: Iterable[str], options: VocabularyOptions) -> "Vocabulary":
+        """The most frequent types of a text.
+
+        Args:
+            pieces: the text, in pieces that end where a line does.
+            options: what a token is, how many types to keep.
+
+        Raises:
+            DataError: fewer than two types: there would be nothing to predict.
+        """
+        if options.unit == "bpe":
+            tokenizer = Tokenizer(BPE())
+            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+            tokenizer.decoder = decoders.ByteLevel()
+            trainer = BpeTrainer(
+                vocab_size=options.size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+            )
+        else:
+            tokenizer = Tokenizer(WordLevel(unk_token=UNKNOWN))
+            tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(options.pattern), behavior="removed", invert=True)
+            # One more than wanted: the trainer spends two places on a text that itself says <unk>.
+            trainer = WordLevelTrainer(vocab_size=options.size + 1, special_tokens=[UNKNOWN], show_progress=False)
+        if options.lowercase:
+            tokenizer.normalizer = normalizers.Lowercase()
+        tokenizer.train_from_iterator((piece.splitlines(keepends=True) for piece in pieces), trainer)
+        if tokenizer.get_vocab_size() > options.size:
+            most_frequent = {token: id for token, id in tokenizer.get_vocab().items() if id < options.size}
+            tokenizer.model = WordLevel(most_frequent, unk_token=UNKNOWN)
+        vocabulary = cls(tokenizer, options.unit)
+        types = [token for token in tokenizer.get_vocab() if token != UNKNOWN]
+        if len(types) < 2:
+            raise DataError(f"the text has only {len(types)} distinct {options.unit}; there is nothing to predict")
+        return vocabulary
+
+    @classmethod
+    def parse(cls, text: str, unit: str) -> "Vocabulary":
+        """The vocabulary that `dump` wrote."""
+        return cls(Tokenizer.from_str(text), unit)
+
+    def dump(self) -> str:
+        """The tokenizers library's own JSON."""
+        return str(self.tokenizer.to_str(pretty=True))
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text."""
+        lines = text.splitlines(keepends=True)
+        return [id for line in self.tokenizer.encode_batch_fast(lines, add_special_tokens=False) for id in line.ids]
+
+    def token(self, id: int) -> str:
+        """The type with this id, as text."""
+        if self.unit == "bpe":
+            return str(self.tokenizer.decode([id]))
+        return str(self.tokenizer.id_to_token(id))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of token ids. Words are joined as one would type them; other units give back the very text."""
+        if self.unit == "bpe":
+            return str(self.tokenizer.decode(list(ids)))
+        tokens = [self.token(id) for id in ids]
+        return join_words(tokens) if self.unit == "word" else "".join(tokens)
+
+    @property
+    def start_id(self) -> int:
+        """What stands before the first token of a text: the end of a line, where the vocabulary has one."""
+        newline = self.encode(END_OF_LINE)
+        return newline[0] if newline else self.unknown_id or 0
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Words as running text: no space before closing punctuation, after opening brackets, or around line ends."""
+    text = " ".join(words)
+    text = re.sub(r" ?\n ?", "\n", text)
+    text = re.sub(r" ([.,;:!?)\]}])(?=\s|$|[.,;:!?)\]}])", r"\1", text)
+    return re.sub(r"([(\[{]) (?=\S)", r"\1", text)
+

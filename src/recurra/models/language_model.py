@@ -1,0 +1,103 @@
+"""A recurrent language model: embedding, a stack of recurrent layers, softmax over the vocabulary."""
+
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from recurra.config import Section
+from recurra.nn import GRU, LSTM, RNN, LockedDropout, drop_words
+
+CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+
+
+class LanguageModelOptions(Section):
+    """The shape of the network and its dropout."""
+
+    embedding_size: int = Field(200, ge=1, description="width of a token's vector")
+    cell: Literal["rnn", "lstm", "gru"] = Field("lstm", description="kind of recurrent layer")
+    hidden_size: list[int] = Field([256, 128], min_length=1, description="units of each layer, bottom first")
+    tied: bool = Field(False, description="use the embedding table as output weights")
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout between layers")
+    dropout_embedding: float = Field(0.2, ge=0, lt=1, description="dropout on token vectors")
+    dropout_output: float = Field(0.2, ge=0, lt=1, description="dropout before the softmax")
+    dropout_words: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a window")
+    locked_dropout: bool = Field(False, description="keep a dropout mask for all steps of a window")
+    initial_range: float | None = Field(
+        None, gt=0, description="draw every weight from +-initial_range instead of the layers' own initialisation"
+    )
+
+    @model_validator(mode="after")
+    def fits(self) -> "LanguageModelOptions":
+        """Widths are positive, and tied weights have the same shape."""
+        if min(self.hidden_size) < 1:
+            raise ValueError("every hidden_size of at least 1")
+        if self.tied and self.hidden_size[-1] != self.embedding_size:
+            raise ValueError(
+                f"with tied weights the last hidden_size ({self.hidden_size[-1]}) equal to embedding_size "
+                f"({self.embedding_size})"
+            )
+        return self
+
+
+class LanguageModel(nn.Module):
+    """Predicts each next token from all before it.
+
+    Args:
+        num_types: size of the vocabulary.
+        options: shape and dropout.
+    """
+
+    def __init__(self, num_types: int, options: LanguageModelOptions) -> None:
+        super().__init__()
+        self.dropout_words = options.dropout_words
+        self.embedding = nn.Embedding(num_types, options.embedding_size)
+        self.embedding_dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
+        between = options.dropout if len(options.hidden_size) > 1 else 0.0
+        self.recurrent = CELLS[options.cell](
+            options.embedding_size, options.hidden_size, dropout=between, locked_dropout=options.locked_dropout
+        )
+        self.output_dropout = dropout_of(options.dropout_output, options.locked_dropout)
+        self.output = nn.Linear(options.hidden_size[-1], num_types)
+        self.initialise(options.initial_range)
+        if options.tied:
+            self.output.weight = self.embedding.weight
+
+    def initialise(self, initial_range: float | None) -> None:
+        """Draw the weights: small embeddings and no output bias, or everything from one range."""
+        if initial_range is not None:
+            for parameter in self.parameters():
+                nn.init.uniform_(parameter, -initial_range, initial_range)
+        else:
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+            nn.init.zeros_(self.output.bias)
+
+    def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Logits of the next token at every step.
+
+        Args:
+            inputs: token ids, (time, batch).
+            state: what the previous call returned, for text that goes on; None at a beginning.
+
+        Returns:
+            logits (time, batch, types) and the state after the last step.
+        """
+        hidden, state = self.hidden(inputs, state)
+        return self.output(hidden), state  # (time, batch, types)
+
+    def hidden(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """What the softmax sees at every step, (time, batch, hidden), and the state after the last."""
+        table = drop_words(self.embedding.weight, self.dropout_words, self.training)
+        vectors = self.embedding_dropout(F.embedding(inputs, table))  # (time, batch, embedding)
+        hidden, state = self.recurrent(vectors, state)  # (time, batch, hidden)
+        return self.output_dropout(hidden), state
+
+    def detach(self, state: Any) -> Any:
+        """The state without its history: where truncated backpropagation through time ends."""
+        return state.detach() if isinstance(state, Tensor) else tuple(self.detach(part) for part in state)
+
+
+def dropout_of(share: float, locked: bool) -> nn.Module:
+    """Dropout with a fresh mask each step, or one for all steps."""
+    return LockedDropout(share) if locked else nn.Dropout(share)

@@ -1,0 +1,266 @@
+"""The stack that RNN, LSTM and GRU share: layers, directions, merging, dropout, state, and every form of input."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import ClassVar, Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from recurra.errors import ShapeError, UsageError
+from recurra.lengths import check_lengths
+from recurra.nn.dropout import lock_dropout
+from recurra.nn.sequences import pack_like
+from recurra.nn.state import Part, Slot, StateLayout
+from recurra.ops import Weights
+
+Merge: TypeAlias = Literal["concat", "sum", "average", "multiply", "none"]
+InitialState: TypeAlias = Literal["zero", "random", "learned"]
+Device: TypeAlias = torch.device | str | int | None
+Batch: TypeAlias = Tensor | PackedSequence
+Output: TypeAlias = Batch | tuple[Batch, Batch]
+
+RANDOM_STATE_DEVIATION = 0.1
+
+
+class Recurrent(nn.Module):
+    """Stacked recurrent layers in one or two directions; a cell adds its equations in `run_layer`.
+
+    Parameters have torch.nn's names, shapes, gate order and initial distribution, drawn in torch's order.
+    """
+
+    gates: ClassVar[int]
+    parts: ClassVar[tuple[str, ...]] = ("h",)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        proj_size: int,
+        device: Device,
+        dtype: torch.dtype | None,
+        merge: Merge,
+        initial_state: InitialState,
+        locked_dropout: bool,
+    ) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size: int | tuple[int, ...]
+        self.hidden_size = hidden_size if isinstance(hidden_size, int) else tuple(hidden_size)
+        self.widths = (hidden_size,) * num_layers if isinstance(hidden_size, int) else tuple(hidden_size)
+        self.num_layers = len(self.widths)
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        self.merge = merge
+        self.initial_state = initial_state
+        self.locked_dropout = locked_dropout
+        self._check_options(num_layers)
+        outer = (proj_size,) * self.num_layers if proj_size else self.widths
+        widths = dict(zip(self.parts, (outer, self.widths), strict=False))
+        self._layout = StateLayout(type(self).__name__, widths, 1 + bidirectional, not isinstance(hidden_size, int))
+        self._add_parameters(device, dtype)
+        self.reset_parameters()
+
+    def run_layer(
+        self, x: Tensor, state: Slot, weights: Weights, lengths: Tensor | None, reverse: bool
+    ) -> tuple[Tensor, Slot]:
+        """Run one layer in one direction, from x (time, batch, input) to (time, batch, width) and the final state."""
+        raise NotImplementedError
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """Weights of each layer and direction, without those that are absent."""
+        return [[weight for weight in self._weights(slot) if weight is not None] for slot in self._suffixes()]
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew, uniform in ±1/sqrt(width) of their layer; a learned initial state starts at 0."""
+        for suffix, widths in zip(self._suffixes(), self._layout.slots(), strict=True):
+            bound = 1 / math.sqrt(widths[-1])
+            for weight in self._weights(suffix):
+                if weight is not None:
+                    nn.init.uniform_(weight, -bound, bound)
+            if self.initial_state == "learned":
+                for part in self._learned_state(suffix):
+                    nn.init.zeros_(part)
+
+    def flatten_parameters(self) -> None:
+        """Do nothing; here so that code written for torch.nn runs."""
+
+    def extra_repr(self) -> str:
+        """What stands between the brackets of repr(): the sizes, and the options that are not the default."""
+        defaults: dict[str, object] = {
+            "proj_size": 0,
+            "bias": True,
+            "batch_first": False,
+            "dropout": 0.0,
+            "bidirectional": False,
+        }
+        defaults |= {"merge": "concat", "initial_state": "zero", "locked_dropout": False}
+        if isinstance(self.hidden_size, int):
+            defaults["num_layers"] = 1
+        options = [f"{name}={getattr(self, name)}" for name, usual in defaults.items() if getattr(self, name) != usual]
+        return ", ".join([str(self.input_size), str(self.hidden_size), *options])
+
+    def _run(self, input: Batch, hx: Sequence[Part] | None, lengths: Tensor | None) -> tuple[Output, tuple[Part, ...]]:
+        """Bring any form of input to (time, batch, input), run the stack, give the results the form of the input."""
+        x, lengths = self._enter(input, lengths)
+        unbatched = isinstance(input, Tensor) and input.dim() == 2
+        slots = self._first_state(x) if hx is None else self._layout.read(hx, x.shape[1], unbatched)
+        outputs, slots = self._run_layers(x, slots, lengths)
+        state = self._layout.write(slots, unbatched)
+        if self.bidirectional and self.merge == "none":
+            return (self._leave(outputs[0], input), self._leave(outputs[1], input)), state
+        return self._leave(self._merge(outputs), input), state
+
+    def _enter(self, input: Batch, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Check the input and bring it to (time, batch, input) with its lengths."""
+        cell = type(self).__name__
+        shape = tuple(input.data.shape)
+        if isinstance(input, PackedSequence):
+            if lengths is not None:
+                raise UsageError(f"{cell} lengths: a PackedSequence brings its own; pass one of the two")
+            expected = f"packed steps of {self.input_size} features"
+        else:
+            axes = "(batch, time, {0})" if self.batch_first else "(time, batch, {0})"
+            expected = (
+                f"{axes} or (time, {{0}})".format(self.input_size) if len(shape) != 3 else axes.format(self.input_size)
+            )
+            if len(shape) not in (2, 3):
+                raise ShapeError(f"{cell} input: expected {expected}, got {shape}; it must have two or three axes")
+        if shape[-1] != self.input_size:
+            raise ShapeError(f"{cell} input: expected {expected}, got {shape}; the last axis must equal input_size")
+        weight = self.get_parameter("weight_ih_l0")
+        if input.data.dtype != weight.dtype and not torch.is_autocast_enabled(weight.device.type):
+            kinds = f"expected {weight.dtype}, the weights' type, got {input.data.dtype}"
+            raise UsageError(f"{cell} input: {kinds}; convert one with .to(dtype)")
+        if isinstance(input, PackedSequence):
+            return pad_packed_sequence(input)
+        if input.dim() == 2:
+            if lengths is not None:
+                raise UsageError(f"{cell} lengths: one sequence without a batch axis has no padding; cut it instead")
+            return input.unsqueeze(1), None
+        x = input.transpose(0, 1) if self.batch_first else input  # (time, batch, input)
+        if lengths is not None:
+            check_lengths(lengths, x.shape[0], x.shape[1])
+        return x, lengths
+
+    def _leave(self, output: Tensor, input: Batch) -> Batch:
+        """Give an output (time, batch, features) the form of the input."""
+        if isinstance(input, PackedSequence):
+            return pack_like(output, input)
+        if input.dim() == 2:
+            return output.squeeze(1)  # (time, features)
+        return output.transpose(0, 1) if self.batch_first else output
+
+    def _run_layers(self, x: Tensor, slots: Sequence[Slot], lengths: Tensor | None) -> tuple[list[Tensor], list[Slot]]:
+        """Run the stack; returns the output of each direction of the last layer, and all final states."""
+        suffixes = self._suffixes()
+        directions = self._layout.directions
+        finals: list[Slot] = []
+        outputs: list[Tensor] = []
+        for layer in range(self.num_layers):
+            if layer:
+                x = self._drop(self._merge(outputs))  # (time, batch, width of the merged layer)
+            outputs = []
+            for direction in range(directions):
+                slot = layer * directions + direction
+                weights = self._weights(suffixes[slot])
+                output, final = self.run_layer(x, slots[slot], weights, lengths, direction == 1)
+                outputs.append(output)
+                finals.append(final)
+        return outputs, finals
+
+    def _merge(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Make one output of those of the directions, (time, batch, width or 2*width)."""
+        if len(outputs) == 1:
+            return outputs[0]
+        forward, backward = outputs
+        if self.merge == "sum":
+            return forward + backward
+        if self.merge == "average":
+            return (forward + backward) / 2
+        if self.merge == "multiply":
+            return forward * backward
+        return torch.cat([forward, backward], 2)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        if self.locked_dropout:
+            return lock_dropout(x, self.dropout, self.training)
+        return nn.functional.dropout(x, self.dropout, self.training) if self.dropout else x
+
+    def _first_state(self, x: Tensor) -> list[Slot]:
+        """State before the first step when the caller passes none."""
+        batch = x.shape[1]
+        if self.initial_state == "learned":
+            learned = [self._learned_state(suffix) for suffix in self._suffixes()]
+            return [tuple(part.expand(batch, -1) for part in parts) for parts in learned]
+        deviation = RANDOM_STATE_DEVIATION if self.initial_state == "random" and self.training else 0.0
+        zeros = [tuple(x.new_zeros(batch, width) for width in widths) for widths in self._layout.slots()]
+        return [tuple(part.normal_(std=deviation) for part in parts) for parts in zeros] if deviation else zeros
+
+    def _add_parameters(self, device: Device, dtype: torch.dtype | None) -> None:
+        both = self.bidirectional and self.merge in ("concat", "none")
+        outer = self._layout.widths["h"]
+        inputs = [self.input_size, *(width * (2 if both else 1) for width in outer[:-1])]
+        for slot, suffix in enumerate(self._suffixes()):
+            layer = slot // self._layout.directions
+            rows = self.gates * self.widths[layer]
+            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs[layer]), "weight_hh": (rows, outer[layer])}
+            if self.bias:
+                shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            if self.proj_size:
+                shapes["weight_hr"] = (self.proj_size, self.widths[layer])
+            if self.initial_state == "learned":
+                shapes |= {f"{part}0": (widths[layer],) for part, widths in self._layout.widths.items()}
+            for name, shape in shapes.items():
+                self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+
+    def _suffixes(self) -> list[str]:
+        """What the names of the parameters of every layer and direction end in."""
+        directions = ("", "_reverse")[: self._layout.directions]
+        return [f"_l{layer}{direction}" for layer in range(self.num_layers) for direction in directions]
+
+    def _weights(self, suffix: str) -> Weights:
+        weight_ih, weight_hh = getattr(self, f"weight_ih{suffix}"), getattr(self, f"weight_hh{suffix}")
+        bias_ih = getattr(self, f"bias_ih{suffix}") if self.bias else None
+        bias_hh = getattr(self, f"bias_hh{suffix}") if self.bias else None
+        weight_hr = getattr(self, f"weight_hr{suffix}") if self.proj_size else None
+        return Weights(weight_ih, weight_hh, bias_ih, bias_hh, weight_hr)
+
+    def _learned_state(self, suffix: str) -> Slot:
+        return tuple(getattr(self, f"{part}0{suffix}") for part in self.parts)
+
+    def _check_options(self, num_layers: int) -> None:
+        cell = type(self).__name__
+        if not isinstance(self.hidden_size, int) and num_layers not in (1, self.num_layers):
+            listed = f"hidden_size lists {self.num_layers} layers"
+            raise UsageError(f"{cell} num_layers: {listed}, got num_layers={num_layers}; leave it out")
+        if not isinstance(self.input_size, int) or self.input_size < 1:
+            raise UsageError(f"{cell} input_size: expected an integer above 0, got {self.input_size!r}")
+        if not self.widths:
+            raise UsageError(
+                f"{cell}: expected at least one layer, got num_layers={num_layers}, hidden_size={self.hidden_size}"
+            )
+        if any(not isinstance(width, int) or width < 1 for width in self.widths):
+            raise UsageError(f"{cell} hidden_size: expected integers above 0, got {self.hidden_size!r}")
+        if not 0 <= self.proj_size < min(self.widths):
+            limit = f"0 (none) or less than every width of hidden_size ({min(self.widths)})"
+            raise UsageError(f"{cell} proj_size: expected {limit}, got {self.proj_size}")
+        if not 0.0 <= self.dropout <= 1.0:
+            raise UsageError(f"{cell} dropout: expected a probability in 0..1, got {self.dropout}")
+        for name, choices in (("merge", get_args(Merge)), ("initial_state", get_args(InitialState))):
+            if getattr(self, name) not in choices:
+                raise UsageError(f"{cell} {name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        if self.dropout and self.num_layers == 1:
+            told = "dropout acts between layers, so with one layer it does nothing"
+            warnings.warn(f"{cell} dropout={self.dropout}: {told}", stacklevel=4)

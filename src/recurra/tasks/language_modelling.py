@@ -1,0 +1,251 @@
+"""Language modelling: predict each next word, character or byte pair of a text."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+
+from recurra.config import Recipe, TrainingOptions
+from recurra.data.corpus import TokenIds, encode_text
+from recurra.data.lanes import Lanes, Window
+from recurra.data.text import Text, find_text, whole_of
+from recurra.data.vocabulary import Vocabulary, VocabularyOptions
+from recurra.errors import DataError, RunError
+from recurra.models.language_model import LanguageModel, LanguageModelOptions
+from recurra.models.ngram import Trigram, Unigram
+from recurra.nn.losses import linear_cross_entropy
+from recurra.progress import Progress
+from recurra.runs import WEIGHTS, Json, Run
+from recurra.tasks.task import Metrics, StepLoss
+
+EVALUATION_STEPS = 64  # of a window; the state is carried, so it changes no result
+EVALUATION_LANE = 8192  # tokens a lane has at least, so that the cold start of each weighs nothing
+EVALUATION_LANES = 32  # lanes at the most
+SAMPLE_TOKENS = 12
+
+
+class TextOptions(VocabularyOptions):
+    """The `[data]` section: which text, and how it becomes tokens."""
+
+    path: str = Field(description="a text file, a folder, or the name of a data set (see `recurra data list`)")
+    valid: str | None = Field(None, description="validation text, where `path` does not bring it")
+    test: str | None = Field(None, description="test text, where `path` does not bring it")
+    shares: tuple[float, float, float] = Field(
+        (0.9, 0.05, 0.05), description="training, validation and test share of a text that is not split"
+    )
+
+    @model_validator(mode="after")
+    def shares_are_shares(self) -> "TextOptions":
+        """Shares are positive and add up to one."""
+        if min(self.shares) <= 0 or not math.isclose(sum(self.shares), 1):
+            raise ValueError("shares above 0 that add up to 1")
+        return self
+
+    def splits(self) -> dict[str, Text]:
+        """Text of "train", "valid" and "test" (which may be absent where the user gave only the other two).
+
+        Raises:
+            DataError: a text is missing or empty.
+        """
+        found = find_text(self.path)
+        given = {name: whole_of(path) for name, path in (("valid", self.valid), ("test", self.test)) if path}
+        if "all" not in found:
+            splits = {**found, **given}
+        elif "valid" in given:
+            splits = {"train": found["all"], **given}
+        else:
+            splits = dict(zip(("train", "valid", "test"), found["all"].split(self.shares), strict=True)) | given
+        if "valid" not in splits:
+            train, valid = splits["train"].split((self.shares[0], 1 - self.shares[0]))
+            splits |= {"train": train, "valid": valid}
+        for name, text in splits.items():
+            if not text.size:
+                raise DataError(f"{text.name}: too short to split; its {name} part would be empty")
+        return splits
+
+
+class WindowOptions(TrainingOptions):
+    """The `[training]` section: the common one, and the window of truncated backpropagation through time."""
+
+    window: int = Field(35, ge=1, description="steps the gradient goes back; the state is carried beyond")
+
+
+class LanguageModellingRecipe(Recipe):
+    """A recipe for a language model."""
+
+    task: Literal["language-modelling"] = Field("language-modelling", description="name of the task")
+    data: TextOptions
+    model: LanguageModelOptions = LanguageModelOptions()
+    training: WindowOptions = WindowOptions()
+
+
+class LanguageModelling:
+    """A vocabulary, a language model, and the text they are trained and judged on.
+
+    Args:
+        recipe: what to train on what.
+        vocabulary: types of the text.
+    """
+
+    name: ClassVar[str] = "language-modelling"
+    recipe_type: ClassVar[type[Recipe]] = LanguageModellingRecipe
+    criterion: ClassVar[str] = "loss"
+    item: ClassVar[str] = "token"
+
+    def __init__(self, recipe: LanguageModellingRecipe, vocabulary: Vocabulary) -> None:
+        self.recipe = recipe
+        self.vocabulary = vocabulary
+        self.model = LanguageModel(len(vocabulary), recipe.model)
+        self.splits: dict[str, TokenIds] = {}
+
+    @classmethod
+    def start(cls, recipe: LanguageModellingRecipe, progress: Progress) -> Self:
+        """A new model for the text the recipe names.
+
+        Raises:
+            DataError: the text is missing, empty, not UTF-8, too short, or all of one type.
+        """
+        train = recipe.data.splits()["train"]
+        with progress.stage("counting types", train.size) as advance:
+            vocabulary = Vocabulary.of(train.pieces(advance), recipe.data)
+        task = cls(recipe, vocabulary)
+        task.load_data(progress)
+        return task
+
+    @classmethod
+    def restore(cls, run: Run) -> Self:
+        """The model of a run, without its text.
+
+        Raises:
+            RunError: missing, damaged, or of another task.
+        """
+        description = run.read_model()
+        if description["task"] != cls.name:
+            raise RunError(f"run {run}: of task {description['task']}, expected {cls.name}")
+        recipe = LanguageModellingRecipe.parse(run.read_recipe(), f"{run}/recipe.toml")
+        vocabulary = Vocabulary.parse(run.read("tokenizer.json"), recipe.data.unit)
+        if description["architecture"] != {"num_types": len(vocabulary), **recipe.model.model_dump(mode="json")}:
+            raise RunError(f"run {run}: recipe.toml and model.json describe different models; restore a copy")
+        task = cls(recipe, vocabulary)
+        if run.path(WEIGHTS).exists():
+            run.load_weights(task.model)
+        return task
+
+    def load_data(self, progress: Progress) -> None:
+        """Encode the text the recipe names.
+
+        Raises:
+            DataError: missing, empty, not UTF-8, or shorter than one window in each lane.
+        """
+        for name, text in self.recipe.data.splits().items():
+            self.splits[name] = encode_text(text, self.vocabulary, progress, f"encoding {name}")
+        lanes, window = self.recipe.training.batch_size, self.recipe.training.window
+        tokens = len(self.splits["train"].ids)
+        if tokens < lanes * window:
+            raise DataError(
+                f"{self.recipe.data.path}: {tokens:,} training tokens are fewer than one window of {window} steps in "
+                f"each of {lanes} lanes ({lanes * window:,}); give more text, or a smaller batch_size or window"
+            )
+
+    def describe(self) -> tuple[Json, Mapping[str, str]]:
+        """What model.json says, and the files that belong to the model."""
+        architecture = {"num_types": len(self.vocabulary), **self.recipe.model.model_dump(mode="json")}
+        return {"architecture": architecture}, {"tokenizer.json": self.vocabulary.dump()}
+
+    def batches(self, epoch: int) -> Lanes:  # noqa: ARG002
+        """Windows of the training text; every epoch reads it in the same order."""
+        options = self.recipe.training
+        return Lanes(self.splits["train"].ids, options.batch_size, options.window, self.vocabulary.start_id)
+
+    def loss(self, batch: Window, state: Any) -> StepLoss:
+        """Mean nats per token of a window; the state comes out cut from its history."""
+        output = self.model.output
+        inputs, targets = (part.to(output.weight.device) for part in batch)
+        hidden, state = self.model.hidden(inputs, state)
+        total = linear_cross_entropy(hidden, output.weight, output.bias, targets)
+        num_items = int((targets >= 0).sum())
+        return StepLoss(total / num_items, num_items, self.model.detach(state))
+
+    def describe_loss(self, loss: float) -> str:
+        """Nats per token, and the perplexity they mean."""
+        return f"loss {loss:.3f}  perplexity {math.exp(min(loss, 700)):.4g}"
+
+    def evaluate(self, tokens: TokenIds, progress: Progress, title: str = "evaluating") -> Metrics:
+        """Perplexity of the model on a text.
+
+        The text is read in a few long lanes, each from an empty state; every token counts once.
+
+        Returns:
+            loss (nats per token), perplexity, bits_per_character (unknown words count as what `<unk>` costs),
+            tokens, unknown (tokens that are `<unk>`).
+        """
+        num_lanes = min(max(len(tokens.ids) // EVALUATION_LANE, 1), EVALUATION_LANES)
+        lanes = Lanes(tokens.ids, num_lanes, EVALUATION_STEPS, self.vocabulary.start_id)
+        was_training = self.model.training
+        self.model.eval()
+        total, state = 0.0, None
+        with torch.inference_mode(), progress.stage(title, len(lanes)) as advance:
+            for window in lanes:
+                step = self.loss(window, state)
+                total, state = total + step.mean.item() * step.num_items, step.state
+                advance(1)
+        self.model.train(was_training)
+        return metrics_of(total, tokens)
+
+    def validate(self, progress: Progress) -> Metrics:
+        """Loss and perplexity on the validation text."""
+        metrics = self.evaluate(self.splits["valid"], progress, "validating")
+        return {name: metrics[name] for name in ("loss", "perplexity")}
+
+    def report(self, progress: Progress) -> Json:
+        """The model and its baselines on the validation and test text."""
+        held_out = {name: tokens for name, tokens in self.splits.items() if name != "train"}
+        model = {name: self.evaluate(tokens, progress, f"evaluating {name}") for name, tokens in held_out.items()}
+        return {"model": model, **self.baselines(held_out, progress)}
+
+    def baselines(self, texts: Mapping[str, TokenIds], progress: Progress) -> dict[str, dict[str, Metrics]]:
+        """What counting reaches on some texts: unigrams, and Kneser-Ney trigrams."""
+        result = {}
+        with progress.stage("counting n-grams", 2) as advance:
+            for baseline in (Unigram, Trigram):
+                counted = baseline(self.splits["train"].ids, len(self.vocabulary))
+                result[baseline.name] = {
+                    name: metrics_of(counted.nats(tokens.ids, self.vocabulary.start_id), tokens)
+                    for name, tokens in texts.items()
+                }
+                advance(1)
+        return result
+
+    def samples(self) -> list[Json]:
+        """The beginning of the validation text, with what the model gave each next token."""
+        ids = np.asarray(self.splits["valid"].ids[: SAMPLE_TOKENS + 1]).astype(int).tolist()
+        log_probabilities = self.log_probabilities(ids)
+        return [{"ids": ids, "text": self.vocabulary.decode(ids), "log_probabilities": log_probabilities}]
+
+    def log_probabilities(self, ids: list[int]) -> list[float]:
+        """Log-probability of each token of a text that begins a line, in nats."""
+        device = self.model.output.weight.device
+        inputs = torch.tensor([self.vocabulary.start_id, *ids[:-1]], device=device).unsqueeze(1)  # (time, 1)
+        was_training = self.model.training
+        self.model.eval()
+        with torch.inference_mode():
+            logits, _ = self.model(inputs)
+        self.model.train(was_training)
+        targets = torch.tensor(ids, device=device).unsqueeze(1)
+        picked: list[float] = logits[:, 0].log_softmax(-1).gather(1, targets).squeeze(1).tolist()
+        return picked
+
+
+def metrics_of(nats: float, tokens: TokenIds) -> Metrics:
+    """Total negative log-probability of a text in the usual units."""
+    loss = nats / len(tokens.ids)
+    return {
+        "loss": loss,
+        "perplexity": math.exp(min(loss, 700)),
+        "bits_per_character": nats / math.log(2) / tokens.num_characters,
+        "tokens": len(tokens.ids),
+        "unknown": tokens.num_unknown,
+    }

@@ -1,0 +1,56 @@
+"""The model card: what a run is, in its own folder, for whoever finds it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import recurra
+from recurra.runs import RECIPE, Run
+from recurra.tasks import Task
+
+
+def model_card(run: Run, task: Task, metrics: Mapping[str, Any]) -> str:
+    """Markdown: what was trained on what, what it reaches beside the baselines, how to use and to reproduce it."""
+    training = metrics["training"]
+    rows = metric_rows(metrics)
+    columns = list(dict.fromkeys(name for _, _, values in rows for name in values))
+    table = [f"| model | data | {' | '.join(columns)} |", "| --- " * (len(columns) + 2) + "|"]
+    for who, split, values in rows:
+        table.append(f"| {who} | {split} | {' | '.join(figure(values.get(name)) for name in columns)} |")
+    return "\n".join(
+        [
+            f"# {run.folder.name}",
+            "",
+            f"A model for {task.name}, trained by Recurra {recurra.__version__} on `{task.recipe.data.path}`: "
+            f"{training['parameters']:,} parameters, {training['epochs']} epochs ({training['steps']:,} steps) in "
+            f"{training['seconds'] / 60:.1f} minutes, best after epoch {training['best_epoch']}.",
+            "",
+            *table,
+            "",
+            "Use it:",
+            "",
+            f"    recurra info {run}",
+            f"    recurra evaluate {run}",
+            "",
+            "Train it again, to the same figures on the same machine:",
+            "",
+            f"    recurra train {run}/{RECIPE}",
+            "",
+        ]
+    )
+
+
+def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
+    """Who, on which split, reached what; the model first."""
+    return [
+        (who, split, values)
+        for who, splits in metrics.items()
+        if who != "training"
+        for split, values in splits.items()
+    ]
+
+
+def figure(value: float | None) -> str:
+    """A number as people write it."""
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"

@@ -1,0 +1,229 @@
+"""The training loop: batches, gradients, validation, checkpoints; what is learned is the task's business."""
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from recurra.errors import DivergedError
+from recurra.progress import Advance, Progress, in_words
+from recurra.runs import CHECKPOINT, WEIGHTS, Checkpoint, Json, Run
+from recurra.tasks import Task
+from recurra.training.checkpoint import pack, unpack
+from recurra.training.interruption import Interruption
+from recurra.training.optimisers import build_optimiser, clip_gradients, next_learning_rate, set_learning_rate
+
+SMOOTHING = 0.98  # of the loss shown while an epoch runs
+
+
+@dataclass
+class Sums:
+    """What the epoch under way has added up."""
+
+    loss: float = 0.0  # over all items
+    num_items: int = 0
+    num_steps: int = 0
+    gradient_norm: float = 0.0  # over all steps
+    seconds: float = 0.0
+    shown: float = 0.0  # smoothed loss for the display
+
+    def add(self, loss: float, num_items: int, gradient_norm: float, seconds: float) -> None:
+        """Count one step of mean loss `loss`."""
+        self.loss += loss * num_items
+        self.num_items += num_items
+        self.num_steps += 1
+        self.gradient_norm += gradient_norm
+        self.seconds += seconds
+        weight = min(SMOOTHING, 1 - 1 / self.num_steps)
+        self.shown = weight * self.shown + (1 - weight) * loss
+
+
+@dataclass
+class Position:
+    """How far a run is: all of it that is not a tensor."""
+
+    learning_rate: float
+    epoch: int = 0  # the one under way, counted from 0
+    batch: int = 0  # the next one of this epoch
+    step: int = 0  # updates since the beginning
+    seconds: float = 0.0  # spent on steps and validation, over all sessions
+    best: float | None = None  # criterion of the best epoch
+    best_epoch: int = 0
+    finished: bool = False
+    sums: Sums = field(default_factory=Sums)
+    history: list[Json] = field(default_factory=list)
+
+    @classmethod
+    def parse(cls, values: Json) -> "Position":
+        """The position that `asdict` made plain."""
+        return cls(**{**values, "sums": Sums(**values["sums"])})
+
+
+class Training:
+    """A run under way.
+
+    Args:
+        task: with its data loaded.
+        run: where checkpoints go.
+        progress: told each step and epoch.
+    """
+
+    def __init__(self, task: Task, run: Run, progress: Progress) -> None:
+        self.task, self.run, self.progress = task, run, progress
+        self.options = task.recipe.training
+        self.device = torch.device(task.recipe.device)
+        self.parameters = list(task.model.to(self.device).train().parameters())
+        self.optimiser = build_optimiser(self.parameters, self.options)
+        self.position = Position(next_learning_rate(self.options, self.options.learning_rate, 0, improved=True))
+        self.state: Any = None  # of the recurrent layers, from batch to batch
+        self.saved_at = time.monotonic()
+
+    def restore(self) -> None:
+        """Go back to where the run's last checkpoint stands.
+
+        Raises:
+            RunError: there is none, or it is damaged.
+        """
+        checkpoint = self.run.read_tensors(CHECKPOINT)
+        self.state, position = unpack(checkpoint, self.task.model, self.optimiser, self.device)
+        self.position = Position.parse(position)
+        self.position.finished = self.is_finished()
+
+    def fit(self) -> bool:
+        """Train to the end of the recipe or to Ctrl-C; returns whether it came to the end.
+
+        Raises:
+            DivergedError: a loss or a gradient is not finite.
+            SaveError: a checkpoint cannot be written.
+        """
+        position, num_batches = self.position, len(self.task.batches(self.position.epoch))
+        if self.options.time is not None:
+            total, done = self.options.time, position.seconds
+        else:
+            total, done = self.options.epochs * num_batches, position.epoch * num_batches + position.batch
+        with Interruption() as interruption, self.progress.stage("training", total, done) as advance:
+            while not position.finished:
+                self.run_epoch(interruption, advance)
+                if interruption.requested and position.batch < num_batches:
+                    self.save()
+                    return False
+                self.end_epoch()
+        return True
+
+    def run_epoch(self, interruption: Interruption, advance: Advance) -> None:
+        """Take the steps that are left of the epoch, up to Ctrl-C or the end of the time budget."""
+        position = self.position
+        set_learning_rate(self.optimiser, position.learning_rate)
+        batches = self.task.batches(position.epoch)
+        while position.batch < len(batches) and not interruption.requested and not self.is_out_of_time():
+            started = time.monotonic()
+            loss, num_items, norm = self.take_step(batches[position.batch])
+            seconds = time.monotonic() - started
+            position.batch += 1
+            position.step += 1
+            position.seconds += seconds
+            position.sums.add(loss, num_items, norm, seconds)
+            advance(1 if self.options.time is None else seconds, self.describe_step(norm))
+            if time.monotonic() - self.saved_at > self.options.checkpoint_every:
+                self.save()
+
+    def take_step(self, batch: Any) -> tuple[float, int, float]:
+        """One update; returns the loss, the predictions it is over, and the norm of the gradient.
+
+        Raises:
+            DivergedError: the loss or the gradient is not finite; the weights are those before the step.
+        """
+        self.optimiser.zero_grad()
+        mean, num_items, state = self.task.loss(batch, self.state)
+        loss = float(mean.detach())
+        self.check_finite("loss", loss)
+        mean.backward()
+        norm = clip_gradients(self.parameters, self.options)
+        self.check_finite("norm of the gradient", norm)
+        self.optimiser.step()
+        self.state = state
+        return loss, num_items, norm
+
+    def check_finite(self, name: str, value: float) -> None:
+        """Stop before a value that is not finite can reach the weights."""
+        if math.isfinite(value):
+            return
+        position = self.position
+        kept = f"the weights of epoch {position.best_epoch} are kept in {self.run}" if position.best_epoch else ""
+        kept = kept or "no epoch was completed before it"
+        raise DivergedError(
+            f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1}): the {name} is {value}; "
+            f"{kept}. Lower training.learning_rate, or set training.clip_norm"
+        )
+
+    def end_epoch(self) -> None:
+        """Validate, keep the weights if they are the best so far, decide how to go on, save."""
+        position, sums = self.position, self.position.sums
+        started = time.monotonic()
+        metrics = self.task.validate(self.progress)
+        position.seconds += time.monotonic() - started
+        position.epoch += 1
+        criterion = metrics[self.task.criterion]
+        improved = math.isfinite(criterion) and (position.best is None or criterion < position.best)
+        if improved:
+            position.best, position.best_epoch = criterion, position.epoch
+            self.save_weights()
+        row = {
+            "epoch": position.epoch,
+            "step": position.step,
+            "learning_rate": position.learning_rate,
+            "train_loss": sums.loss / max(sums.num_items, 1),
+            **{f"valid_{name}": value for name, value in metrics.items()},
+            "gradient_norm": sums.gradient_norm / max(sums.num_steps, 1),
+            "items_per_second": sums.num_items / max(sums.seconds, 1e-9),
+            "seconds": position.seconds,
+        }
+        position.history.append(row)
+        self.progress.note(self.describe_epoch(row, improved))
+        position.learning_rate = next_learning_rate(self.options, position.learning_rate, position.epoch, improved)
+        position.batch, position.sums, self.state = 0, Sums(), None
+        position.finished = self.is_finished()
+        self.save()
+
+    def is_finished(self) -> bool:
+        """Whether the recipe asks for no further epoch."""
+        position, patience = self.position, self.options.patience
+        out_of_patience = patience is not None and position.epoch - position.best_epoch >= patience
+        return position.epoch >= self.options.epochs or self.is_out_of_time() or out_of_patience
+
+    def is_out_of_time(self) -> bool:
+        """Whether the time budget is spent."""
+        return self.options.time is not None and self.position.seconds >= self.options.time
+
+    def save_weights(self) -> None:
+        """Make the weights those of the run."""
+        values = {"epoch": self.position.epoch, "step": self.position.step}
+        self.run.write_tensors(WEIGHTS, Checkpoint(self.task.model.state_dict(), values))
+
+    def save(self) -> None:
+        """Write the checkpoint that `restore` reads, and the history."""
+        if not self.run.path(WEIGHTS).exists():
+            self.save_weights()
+        self.run.write_tensors(
+            CHECKPOINT, pack(self.task.model, self.optimiser, self.state, asdict(self.position))
+        )
+        self.run.write("history.jsonl", self.position.history)
+        self.saved_at = time.monotonic()
+
+    def describe_step(self, gradient_norm: float) -> str:
+        """What the display says after a step."""
+        sums = self.position.sums
+        speed = f"{sums.num_items / max(sums.seconds, 1e-9):,.0f} {self.task.item}s/s"
+        epoch = f"epoch {self.position.epoch + 1}/{self.options.epochs}"
+        return f"{epoch}  {self.task.describe_loss(sums.shown)}  {speed}  gradient {gradient_norm:.3g}"
+
+    def describe_epoch(self, row: Json, improved: bool) -> str:
+        """The line an epoch leaves behind."""
+        valid = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name.startswith("valid_"))
+        return (
+            f"epoch {row['epoch']:>3}/{self.options.epochs}  train {self.task.describe_loss(row['train_loss'])}  "
+            f"{valid.replace('valid_', 'valid ')}  rate {row['learning_rate']:.3g}  {in_words(row['seconds'])}"
+            f"{'  *' if improved else ''}"
+        )

@@ -1,0 +1,53 @@
+"""Update rules, clipping and learning-rate schedules, as the `[training]` section asks for them."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from recurra.config import TrainingOptions
+
+
+def build_optimiser(parameters: Iterable[nn.Parameter], options: TrainingOptions) -> Optimizer:
+    """The update rule of a recipe."""
+    if options.optimiser == "sgd":
+        return SGD(
+            parameters, options.learning_rate, momentum=options.momentum, weight_decay=options.weight_decay, foreach=True
+        )
+    rule = Adam if options.optimiser == "adam" else AdamW
+    betas = (options.beta1, options.beta2)
+    return rule(parameters, options.learning_rate, betas, weight_decay=options.weight_decay, foreach=True)
+
+
+def set_learning_rate(optimiser: Optimizer, learning_rate: float) -> None:
+    """Learning rate of all further steps."""
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate
+
+
+def next_learning_rate(options: TrainingOptions, current: float, next_epoch: int, improved: bool) -> float:
+    """Learning rate of the epoch to come.
+
+    Args:
+        options: the schedule.
+        current: learning rate of the epoch just ended.
+        next_epoch: number of the epoch to come, counted from 0.
+        improved: whether the epoch just ended was the best so far.
+    """
+    if options.schedule == "epoch":
+        return options.learning_rate * options.decay ** max(0, next_epoch + 1 - options.decay_after)
+    if options.schedule == "plateau" and not improved:
+        return current * options.decay
+    return current
+
+
+def clip_gradients(parameters: list[nn.Parameter], options: TrainingOptions) -> float:
+    """Clip as the recipe asks, and return the norm of the whole gradient before that."""
+    gradients: list[Tensor] = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    if options.clip_norm is not None and norm > options.clip_norm:
+        torch._foreach_mul_(gradients, options.clip_norm / (float(norm) + 1e-6))
+    elif options.clip_value is not None:
+        nn.utils.clip_grad_value_(parameters, options.clip_value)
+    return float(norm)

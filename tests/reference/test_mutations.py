@@ -1,0 +1,150 @@
+"""Planted mistakes: each turns one of the two proofs of reference_proofs.py red, so the tests would catch it.
+
+The source of a cell is loaded with some text replaced; the proof that the ordinary tests run on the package must then
+fail. Which ordinary test would go red:
+
+    mistake                                       caught by
+    gate order reversed, forward or backward      test_gradients (sequence), test_layer_is_torch_nn
+    gate order reversed in both at once           test_layer_is_torch_nn alone: the gradient is right, the layer is not
+    step 0 dropped from a weight's gradient       test_gradients (sequence), test_layer_is_torch_nn
+    h and c swapped (in, out, either gradient)    test_gradients (sequence), test_layer_is_torch_nn
+    d_x zeroed                                    test_gradients (sequence), test_layer_is_torch_nn
+    one bias forgotten, forward or backward       test_gradients (sequence), test_layer_is_torch_nn
+    carried gradient lost between steps           test_gradients (sequence), test_layer_is_torch_nn
+    z and 1 - z exchanged in the update           test_gradients (sequence), test_layer_is_torch_nn
+"""
+
+import re
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+from reference_proofs import LAYERS, SMALL_SIZES, prove_against_torch, prove_gradients, sequence_problem
+
+
+class Mutation(NamedTuple):
+    """A mistake: what is planted in which layer's source; gradients alone may stay right."""
+
+    layer: str
+    mistake: str
+    replacements: dict[str, str]
+    gradients_go_wrong: bool = True
+
+
+def step_0_dropped(layer: str) -> list[Mutation]:
+    """The steps run from last to first, so the first step is the last of the list."""
+    return [
+        Mutation(
+            layer,
+            f"step 0 dropped from {name}",
+            {f"[step.{name} for step in steps]": f"[step.{name} for step in steps[:-1]]"},
+        )
+        for name in ("d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh")
+    ]
+
+
+def zeroed(layer: str, d_a_ih: str, d_a_hh: str) -> list[Mutation]:
+    return [
+        Mutation(layer, "d_x zeroed", {f"d_x={d_a_ih} @ weight_ih": "d_x=np.zeros_like(x)"}),
+        Mutation(layer, "bias_ih forgotten in backward", {f"d_bias_ih={d_a_ih}.sum": f"d_bias_ih=0.0 * {d_a_ih}.sum"}),
+        Mutation(layer, "bias_hh forgotten in backward", {f"d_bias_hh={d_a_hh}.sum": f"d_bias_hh=0.0 * {d_a_hh}.sum"}),
+    ]
+
+
+SWAPPED = "d_state=(d_c_total * f, d_a @ weight_hh)"
+LSTM_FORWARD = {"a_i, a_f, a_g, a_o = np.split": "a_o, a_g, a_f, a_i = np.split"}
+LSTM_BACKWARD = {"[d_a_i, d_a_f, d_a_g, d_a_o]": "[d_a_o, d_a_g, d_a_f, d_a_i]"}
+SPLIT = " = np.split(weight_hh, 3)  # each (H, H)\n"
+GRU_FORWARD = {
+    "u_r, u_z, u_n = np.split": "u_n, u_z, u_r = np.split",
+    f"w_r, w_z, w_n{SPLIT}    b_r": f"w_n, w_z, w_r{SPLIT}    b_r",
+    "b_r, b_z, b_n = np.split": "b_n, b_z, b_r = np.split",
+}
+GRU_BACKWARD = {
+    f"w_r, w_z, w_n{SPLIT}    d_a_n": f"w_n, w_z, w_r{SPLIT}    d_a_n",
+    "[d_a_r, d_a_z, d_a_n]": "[d_a_n, d_a_z, d_a_r]",
+    "[d_a_r, d_a_z, d_v_n]": "[d_v_n, d_a_z, d_a_r]",
+    "[d_a_r.T @ h, d_a_z.T @ h, d_v_n.T @ h_to_n]": "[d_v_n.T @ h_to_n, d_a_z.T @ h, d_a_r.T @ h]",
+}
+Z_EXCHANGED = {"h_next = (1.0 - z) * n + z * h": "h_next = z * n + (1.0 - z) * h"}
+
+MUTATIONS = [
+    *step_0_dropped("RNN tanh"),
+    *zeroed("RNN tanh", "d_a", "d_a"),
+    Mutation("RNN tanh", "bias_ih forgotten in forward", {" + bias_ih": ""}),
+    Mutation("RNN tanh", "bias_hh forgotten in forward", {" + bias_hh": ""}),
+    Mutation("RNN tanh", "carried gradient lost", {"(d_h_all[t] + d_h, cache[t])": "(d_h_all[t], cache[t])"}),
+    *step_0_dropped("LSTM"),
+    *zeroed("LSTM", "d_a", "d_a"),
+    Mutation("LSTM", "bias_ih forgotten in forward", {" + bias_ih": ""}),
+    Mutation("LSTM", "bias_hh forgotten in forward", {" + bias_hh": ""}),
+    Mutation("LSTM", "carried gradient lost", {"(d_h_all[t] + d_h, d_c)": "(d_h_all[t], d_c)"}),
+    Mutation("LSTM", "gates reversed in forward", LSTM_FORWARD),
+    Mutation("LSTM", "gates reversed in backward", LSTM_BACKWARD),
+    Mutation("LSTM", "gates reversed in both", LSTM_FORWARD | LSTM_BACKWARD, gradients_go_wrong=False),
+    Mutation("LSTM", "h and c swapped going in", {"    h, c = state\n": "    c, h = state\n"}),
+    Mutation("LSTM", "h and c swapped coming out", {"return (h_next, c_next), L": "return (c_next, h_next), L"}),
+    Mutation("LSTM", "d_h and d_c swapped going in", {"d_h_next, d_c_next = d_s": "d_c_next, d_h_next = d_s"}),
+    Mutation("LSTM", "d_h and d_c swapped in the step", {"d_state=(d_a @ weight_hh, d_c_total * f)": SWAPPED}),
+    Mutation("LSTM", "d_h and d_c swapped at the end", {"d_state=(d_h, d_c)": "d_state=(d_c, d_h)"}),
+    *step_0_dropped("GRU reset after"),
+    *step_0_dropped("GRU reset before"),
+    *zeroed("GRU reset after", "d_u", "d_v"),
+    *zeroed("GRU reset before", "d_u", "d_v"),
+    Mutation("GRU reset after", "bias_ih forgotten in forward", {" + bias_ih": ""}),
+    Mutation("GRU reset after", "bias of r forgotten in forward", {" + b_r)": ")"}),
+    Mutation("GRU reset after", "bias of z forgotten in forward", {" + b_z)": ")"}),
+    Mutation("GRU reset after", "bias of n forgotten in forward", {" = h @ w_n.T + b_n": " = h @ w_n.T"}),
+    Mutation("GRU reset before", "bias of n forgotten in forward", {"(r * h) @ w_n.T + b_n": "(r * h) @ w_n.T"}),
+    Mutation("GRU reset after", "bias_hh takes the gradient of bias_ih", {"d_bias_hh=d_v.sum": "d_bias_hh=d_u.sum"}),
+    Mutation("GRU reset after", "carried gradient lost", {"(d_h_all[t] + d_h, cache[t])": "(d_h_all[t], cache[t])"}),
+    Mutation("GRU reset after", "gates reversed in forward", GRU_FORWARD),
+    Mutation("GRU reset after", "gates reversed in backward", GRU_BACKWARD),
+    Mutation("GRU reset after", "gates reversed in both", GRU_FORWARD | GRU_BACKWARD, gradients_go_wrong=False),
+    Mutation("GRU reset before", "gates reversed in backward", GRU_BACKWARD),
+    Mutation("GRU reset after", "z and 1 - z exchanged", Z_EXCHANGED),
+    Mutation("GRU reset before", "z and 1 - z exchanged", Z_EXCHANGED),
+]  # fmt: skip
+
+
+def mutated(module: str, replacements: dict[str, str]) -> ModuleType:
+    """A fresh module of the reference with some of its text replaced; each text must occur exactly once."""
+    spec = find_spec(f"recurra.reference.{module}")
+    assert spec is not None
+    assert spec.origin is not None
+    source = Path(spec.origin).read_text()
+    for old, new in replacements.items():
+        assert len(re.findall(re.escape(old), source)) == 1, f"{module}.py: {old!r} must occur exactly once"
+        source = source.replace(old, new)
+    copy = ModuleType(f"mutated_{module}")
+    exec(compile(source, spec.origin, "exec"), copy.__dict__)
+    return copy
+
+
+def fails(proof: Callable[[], None]) -> bool:
+    """Whether the proof finds a wrong number; any other error would be a broken mutation, so it passes through."""
+    try:
+        proof()
+    except AssertionError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_an_unchanged_copy_passes(name: str) -> None:
+    copy = mutated(LAYERS[name].module, {})
+    prove_gradients(sequence_problem(name, copy, **SMALL_SIZES))
+    if LAYERS[name].twin:
+        prove_against_torch(name, copy)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: f"{mutation.layer}, {mutation.mistake}")
+def test_a_planted_mistake_is_caught(mutation: Mutation) -> None:
+    copy = mutated(LAYERS[mutation.layer].module, mutation.replacements)
+    found = fails(lambda: prove_gradients(sequence_problem(mutation.layer, copy, **SMALL_SIZES)))
+    assert found == mutation.gradients_go_wrong
+    if LAYERS[mutation.layer].twin:
+        assert fails(lambda: prove_against_torch(mutation.layer, copy))
