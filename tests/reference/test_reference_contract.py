@@ -2,6 +2,7 @@
 
 import copy
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,6 +182,18 @@ def test_limits_of_clipping_must_be_positive() -> None:
         for limit in (0.0, -1.0, float("nan")):
             with pytest.raises(UsageError, match="expected a number above 0"):
                 clip([np.ones(2)], limit)
+
+
+def test_the_page_of_equations_and_the_code_name_each_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "equations.md").read_text()
+    for name in re.findall(r"`(\w+_(?:forward|backward|jacobian|path))`", page):
+        assert hasattr(reference, name), f"docs/equations.md names {name}, which recurra.reference does not have"
+    sections = re.findall(r"^#+ (.+)$", page, flags=re.MULTILINE)
+    for name in reference.__all__:
+        for section in re.findall(r"docs/equations\.md, ([^.]+)\.", getattr(reference, name).__doc__):
+            assert section in sections, f"{name} names the section {section!r}, which docs/equations.md does not have"
+        if name.endswith(("_forward", "_backward", "_jacobian", "_path")) or name.startswith("clip"):
+            assert name in page, f"docs/equations.md does not name {name}"
 
 
 size = st.integers(1, 4)

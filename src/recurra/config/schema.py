@@ -59,7 +59,9 @@ def known_keys(section: type[BaseModel], path: list[str]) -> set[str]:
 
 def unknown_key(name: str, known: list[str]) -> str:
     """The message for a key that no schema has, with the nearest that it has."""
-    near = difflib.get_close_matches(name.rpartition(".")[2], [key.rpartition(".")[2] for key in known], n=1, cutoff=0.5)
+    near = difflib.get_close_matches(
+        name.rpartition(".")[2], [key.rpartition(".")[2] for key in known], n=1, cutoff=0.5
+    )
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     return f"{name}: unknown key; {hint}"
 

@@ -34,15 +34,33 @@ CATALOGUE = {
         "Penn Treebank, word level (Mikolov et al. 2010): 929,589 / 73,760 / 82,430 tokens, 10,000 types",
         "no licence stated; the Wall Street Journal text belongs to LDC and Dow Jones: measure with it, do not pass it on",
         (
-            RemoteFile("ptb.train.txt", PTB_ADDRESS + "ptb.train.txt", "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf"),
-            RemoteFile("ptb.valid.txt", PTB_ADDRESS + "ptb.valid.txt", "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2"),
-            RemoteFile("ptb.test.txt", PTB_ADDRESS + "ptb.test.txt", "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0"),
+            RemoteFile(
+                "ptb.train.txt",
+                PTB_ADDRESS + "ptb.train.txt",
+                "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+            ),
+            RemoteFile(
+                "ptb.valid.txt",
+                PTB_ADDRESS + "ptb.valid.txt",
+                "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+            ),
+            RemoteFile(
+                "ptb.test.txt",
+                PTB_ADDRESS + "ptb.test.txt",
+                "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+            ),
         ),
     ),
     "tinyshakespeare": DataSet(
         "40,000 lines of Shakespeare: 1,115,394 characters, 65 symbols",
         "public domain text, repository under MIT",
-        (RemoteFile("input.txt", SHAKESPEARE_ADDRESS + "input.txt", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),),
+        (
+            RemoteFile(
+                "input.txt",
+                SHAKESPEARE_ADDRESS + "input.txt",
+                "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+            ),
+        ),
     ),
 }
 
@@ -88,7 +106,9 @@ def fetch(name: str) -> Path:
         except ValueError as error:
             raise DataError(f"{file.url}: not the file the catalogue knows ({error}); nothing was kept") from None
         except OSError as error:
-            raise DataError(f"{file.url}: cannot be fetched ({error}); check the connection, then run it again") from None
+            raise DataError(
+                f"{file.url}: cannot be fetched ({error}); check the connection, then run it again"
+            ) from None
     return folder_of(name)
 
 

@@ -81,4 +81,3 @@ def write_tokens(
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-

@@ -31,7 +31,9 @@ class VocabularyOptions(Section):
     end_of_line: bool = Field(True, description="whether the end of a line is a token where the unit is a word")
     lowercase: bool = Field(False, description="fold the text to lower case")
     vocabulary_size: int | None = Field(
-        None, ge=2, description="types kept, the rest is <unk>; by default 10,000 words, 5,000 byte pairs, all characters"
+        None,
+        ge=2,
+        description="types kept, the rest is <unk>; by default 10,000 words, 5,000 byte pairs, all characters",
     )
 
     @property
@@ -74,29 +76,12 @@ class Vocabulary:
         Raises:
             DataError: fewer than two types: there would be nothing to predict.
         """
-        if options.unit == "bpe":
-            tokenizer = Tokenizer(BPE())
-            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-            tokenizer.decoder = decoders.ByteLevel()
-            trainer = BpeTrainer(
-                vocab_size=options.size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-            )
-        else:
-            tokenizer = Tokenizer(WordLevel(unk_token=UNKNOWN))
-            tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(options.pattern), behavior="removed", invert=True)
-            # One more than wanted: the trainer spends two places on a text that itself says <unk>.
-            trainer = WordLevelTrainer(vocab_size=options.size + 1, special_tokens=[UNKNOWN], show_progress=False)
-        if options.lowercase:
-            tokenizer.normalizer = normalizers.Lowercase()
-        tokenizer.train_from_iterator((piece.splitlines(keepends=True) for piece in pieces), trainer)
-        if tokenizer.get_vocab_size() > options.size:
-            most_frequent = {token: id for token, id in tokenizer.get_vocab().items() if id < options.size}
-            tokenizer.model = WordLevel(most_frequent, unk_token=UNKNOWN)
-        vocabulary = cls(tokenizer, options.unit)
-        types = [token for token in tokenizer.get_vocab() if token != UNKNOWN]
-        if len(types) < 2:
-            raise DataError(f"the text has only {len(types)} distinct {options.unit}; there is nothing to predict")
-        return vocabulary
+        lines = (piece.splitlines(keepends=True) for piece in pieces)
+        tokenizer = byte_pairs(lines, options) if options.unit == "bpe" else whole_tokens(lines, options)
+        num_types = sum(token != UNKNOWN for token in tokenizer.get_vocab())
+        if num_types < 2:
+            raise DataError(f"the text has {num_types} distinct {options.unit}; expected at least 2 to predict between")
+        return cls(tokenizer, options.unit)
 
     @classmethod
     def parse(cls, text: str, unit: str) -> "Vocabulary":
@@ -132,10 +117,42 @@ class Vocabulary:
         return newline[0] if newline else self.unknown_id or 0
 
 
+def whole_tokens(lines: Iterable[list[str]], options: VocabularyOptions) -> Tokenizer:
+    """A tokenizer of the most frequent words or characters, `<unk>` first, the others by falling frequency."""
+    tokenizer = split_tokenizer(WordLevel(), options)
+    tokenizer.train_from_iterator(lines, WordLevelTrainer(vocab_size=options.size, show_progress=False))
+    by_frequency = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    types = [UNKNOWN, *(token for token, _ in by_frequency if token != UNKNOWN)][: options.size]
+    vocabulary = {token: id for id, token in enumerate(types)}
+    return split_tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN), options)
+
+
+def split_tokenizer(model: WordLevel, options: VocabularyOptions) -> Tokenizer:
+    """A tokenizer that splits text as the options say and leaves the rest to its model."""
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(options.pattern), behavior="removed", invert=True)
+    if options.lowercase:
+        tokenizer.normalizer = normalizers.Lowercase()
+    return tokenizer
+
+
+def byte_pairs(lines: Iterable[list[str]], options: VocabularyOptions) -> Tokenizer:
+    """A byte-pair tokenizer over bytes: nothing is unknown to it."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    if options.lowercase:
+        tokenizer.normalizer = normalizers.Lowercase()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        lines, BpeTrainer(vocab_size=options.size, initial_alphabet=alphabet, show_progress=False)
+    )
+    return tokenizer
+
+
 def join_words(words: Iterable[str]) -> str:
     """Words as running text: no space before closing punctuation, after opening brackets, or around line ends."""
     text = " ".join(words)
     text = re.sub(r" ?\n ?", "\n", text)
     text = re.sub(r" ([.,;:!?)\]}])(?=\s|$|[.,;:!?)\]}])", r"\1", text)
     return re.sub(r"([(\[{]) (?=\S)", r"\1", text)
-

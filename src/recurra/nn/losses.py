@@ -67,7 +67,9 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, targets: 
     Raises:
         ShapeError: hidden, weight, bias and targets do not fit together.
     """
-    fits = hidden.shape[:-1] == targets.shape and hidden.shape[-1:] == weight.shape[1:] and bias.shape == weight.shape[:1]
+    fits = (
+        hidden.shape[:-1] == targets.shape and hidden.shape[-1:] == weight.shape[1:] and bias.shape == weight.shape[:1]
+    )
     if not fits:
         raise ShapeError(
             "linear_cross_entropy: expected hidden (..., features), weight (types, features), bias (types,), targets "

@@ -98,16 +98,9 @@ class Recurrent(nn.Module):
 
     def extra_repr(self) -> str:
         """What stands between the brackets of repr(): the sizes, and the options that are not the default."""
-        defaults: dict[str, object] = {
-            "proj_size": 0,
-            "bias": True,
-            "batch_first": False,
-            "dropout": 0.0,
-            "bidirectional": False,
-        }
+        defaults: dict[str, object] = {"num_layers": 1} if isinstance(self.hidden_size, int) else {}
+        defaults |= {"proj_size": 0, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
         defaults |= {"merge": "concat", "initial_state": "zero", "locked_dropout": False}
-        if isinstance(self.hidden_size, int):
-            defaults["num_layers"] = 1
         options = [f"{name}={getattr(self, name)}" for name, usual in defaults.items() if getattr(self, name) != usual]
         return ", ".join([str(self.input_size), str(self.hidden_size), *options])
 
@@ -139,7 +132,7 @@ class Recurrent(nn.Module):
                 raise ShapeError(f"{cell} input: expected {expected}, got {shape}; it must have two or three axes")
         if shape[-1] != self.input_size:
             raise ShapeError(f"{cell} input: expected {expected}, got {shape}; the last axis must equal input_size")
-        weight = self.get_parameter("weight_ih_l0")
+        weight = self._weights("_l0").weight_ih
         if input.data.dtype != weight.dtype and not torch.is_autocast_enabled(weight.device.type):
             kinds = f"expected {weight.dtype}, the weights' type, got {input.data.dtype}"
             raise UsageError(f"{cell} input: {kinds}; convert one with .to(dtype)")

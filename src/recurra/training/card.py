@@ -42,10 +42,7 @@ def model_card(run: Run, task: Task, metrics: Mapping[str, Any]) -> str:
 def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
     """Who, on which split, reached what; the model first."""
     return [
-        (who, split, values)
-        for who, splits in metrics.items()
-        if who != "training"
-        for split, values in splits.items()
+        (who, split, values) for who, splits in metrics.items() if who != "training" for split, values in splits.items()
     ]
 
 

@@ -206,9 +206,7 @@ class Training:
         """Write the checkpoint that `restore` reads, and the history."""
         if not self.run.path(WEIGHTS).exists():
             self.save_weights()
-        self.run.write_tensors(
-            CHECKPOINT, pack(self.task.model, self.optimiser, self.state, asdict(self.position))
-        )
+        self.run.write_tensors(CHECKPOINT, pack(self.task.model, self.optimiser, self.state, asdict(self.position)))
         self.run.write("history.jsonl", self.position.history)
         self.saved_at = time.monotonic()
 

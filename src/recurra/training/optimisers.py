@@ -13,7 +13,11 @@ def build_optimiser(parameters: Iterable[nn.Parameter], options: TrainingOptions
     """The update rule of a recipe."""
     if options.optimiser == "sgd":
         return SGD(
-            parameters, options.learning_rate, momentum=options.momentum, weight_decay=options.weight_decay, foreach=True
+            parameters,
+            options.learning_rate,
+            momentum=options.momentum,
+            weight_decay=options.weight_decay,
+            foreach=True,
         )
     rule = Adam if options.optimiser == "adam" else AdamW
     betas = (options.beta1, options.beta2)

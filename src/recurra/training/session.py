@@ -59,7 +59,9 @@ def train(
     target.write(RECIPE, dump(resolved))
     target.write_model(task.name, *task.describe())
     training = Training(task, target, progress)
-    progress.note(f"training {task.name} in {folder}: {num_parameters(task):,} parameters, {len(task.batches(0)):,} steps an epoch")
+    progress.note(
+        f"training {task.name} in {folder}: {num_parameters(task):,} parameters, {len(task.batches(0)):,} steps an epoch"
+    )
     finish(training)
     return folder
 
@@ -106,7 +108,9 @@ def finish(training: Training) -> None:
     """Train to the end, then write what is to be known about the result."""
     run, task, progress = training.run, training.task, training.progress
     if not training.fit():
-        progress.note(f"stopped and saved after step {training.position.step}; go on with: recurra train --resume {run}")
+        progress.note(
+            f"stopped and saved after step {training.position.step}; go on with: recurra train --resume {run}"
+        )
         raise KeyboardInterrupt
     run.load_weights(task.model)
     position = training.position
