@@ -62,7 +62,8 @@ class ConsoleProgress(Progress):
             TextColumn("{task.fields[detail]}", markup=False),
         )
         with RichProgress(*columns, console=self.console, transient=True, refresh_per_second=4) as bar:
-            task = bar.add_task(title, total=total, completed=done, detail="")
+            task = bar.add_task(title, total=total, detail="")
+            bar.update(task, completed=done)
             yield lambda amount, detail="": bar.update(task, advance=amount, detail=detail)
 
     @contextmanager

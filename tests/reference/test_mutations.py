@@ -1,17 +1,22 @@
 """Planted mistakes: each turns one of the two proofs of reference_proofs.py red, so the tests would catch it.
 
 The source of a cell is loaded with some text replaced; the proof that the ordinary tests run on the package must then
-fail. Which ordinary test would go red:
+fail. The ordinary tests that would go red:
+
+    G  test_gradients.py::test_gradient_by_hand_is_the_central_difference[..., sequence]
+    T  test_reference_torch.py::test_layer_is_torch_nn
 
     mistake                                       caught by
-    gate order reversed, forward or backward      test_gradients (sequence), test_layer_is_torch_nn
-    gate order reversed in both at once           test_layer_is_torch_nn alone: the gradient is right, the layer is not
-    step 0 dropped from a weight's gradient       test_gradients (sequence), test_layer_is_torch_nn
-    h and c swapped (in, out, either gradient)    test_gradients (sequence), test_layer_is_torch_nn
-    d_x zeroed                                    test_gradients (sequence), test_layer_is_torch_nn
-    one bias forgotten, forward or backward       test_gradients (sequence), test_layer_is_torch_nn
-    carried gradient lost between steps           test_gradients (sequence), test_layer_is_torch_nn
-    z and 1 - z exchanged in the update           test_gradients (sequence), test_layer_is_torch_nn
+    gate order reversed, forward or backward      G, T
+    gate order reversed in both at once           T alone: the gradient is right, the layer is not
+    step 0 dropped from a weight's gradient       G, T
+    h and c swapped (in, out, either gradient)    G, T
+    d_x zeroed                                    G, T
+    one bias forgotten, forward or backward       G, T
+    carried gradient lost between steps           G, T
+    z and 1 - z exchanged in the update           G, T
+
+torch has no GRU that resets before the product: there G catches, and test_reset_before_is_the_equation_of_the_paper.
 """
 
 import re

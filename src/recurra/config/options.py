@@ -22,6 +22,23 @@ class Option(NamedTuple):
         """Whether it is on or off."""
         return self.field.annotation is bool
 
+    @property
+    def is_text(self) -> bool:
+        """Whether its value is taken as typed: a path named 1984 is no number."""
+        return self.field.annotation is str or self.field.annotation == str | None
+
+    @property
+    def default(self) -> str:
+        """Its default as one would type it."""
+        value = self.field.get_default(call_default_factory=True, validated_data={})
+        if self.field.is_required():
+            return "required"
+        if value is None or isinstance(value, bool):
+            return {None: "none", True: "on", False: "off"}[value]
+        if isinstance(value, list | tuple):
+            return ",".join(map(str, value))
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
 
 def leaf_options(schema: type[BaseModel], prefix: str = "") -> Iterator[Option]:
     """Every settable value of a recipe type, in the order of the schema."""

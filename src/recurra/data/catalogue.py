@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from recurra.data.cache import cache_folder
 from recurra.errors import DataError
+from recurra.runs import write_atomically
 
 EMBEDDED = "python-docs"
 
@@ -70,22 +71,32 @@ def folder_of(name: str) -> Path:
     return cache_folder() / "data" / name
 
 
+def places(name: str) -> list[Path]:
+    """Where a file, folder or data set of this name may lie, the first that exists wins."""
+    root = os.environ.get("RECURRA_DATA")
+    return [Path(name).expanduser(), *([Path(root) / name] if root else []), folder_of(name)]
+
+
+def find(name: str) -> Path | None:
+    """Path of a user's file or folder, or of a data set by name, if it is there.
+
+    Looked for, in this order: the path as given, in `$RECURRA_DATA`, among the fetched data sets.
+    """
+    return next((place for place in places(name) if place.exists()), None)
+
+
 def locate(name: str) -> Path:
     """Path of a user's file or folder, or of a data set by name.
 
-    Looked for, in this order: the path as given, in `$RECURRA_DATA`, among the fetched data sets, in Python itself.
-
     Raises:
-        DataError: nowhere; the message lists the places.
+        DataError: nowhere; the message lists the places looked at.
     """
-    roots = [Path(root) for root in [os.environ.get("RECURRA_DATA")] if root]
-    places = [Path(name).expanduser(), *(root / name for root in roots), folder_of(name)]
-    for place in places:
-        if place.exists():
-            return place
+    found = find(name)
+    if found is not None:
+        return found
     if name == EMBEDDED:
         return write_embedded()
-    looked = ", ".join(str(place) for place in places)
+    looked = ", ".join(str(place) for place in places(name))
     hint = f"; fetch it with: recurra data fetch {name}" if name in CATALOGUE else ""
     raise DataError(f"{name}: no such file, folder or data set; looked at {looked}{hint}")
 
@@ -113,11 +124,14 @@ def fetch(name: str) -> Path:
 
 
 def write_embedded() -> Path:
-    """The English text of Python's own documentation, which every CPython carries, as a file in the cache."""
+    """The English text of Python's own documentation, which every CPython carries, as a file in the cache.
+
+    Its topics share whole sections; a paragraph that stood before is left out, so that no test text was trained on.
+    """
     from pydoc_data.topics import topics
 
-    from recurra.runs import write_atomically
-
+    paragraphs = (paragraph for name in sorted(topics) for paragraph in topics[name].strip().split("\n\n"))
+    unique = dict.fromkeys(paragraph.strip("\n") for paragraph in paragraphs)
     path = folder_of(EMBEDDED) / "topics.txt"
-    write_atomically(path, "\n\n".join(topics[name].strip() for name in sorted(topics)).encode() + b"\n")
+    write_atomically(path, ("\n\n".join(unique) + "\n").encode())
     return path.parent

@@ -97,6 +97,17 @@ class Vocabulary:
         lines = text.splitlines(keepends=True)
         return [id for line in self.tokenizer.encode_batch_fast(lines, add_special_tokens=False) for id in line.ids]
 
+    def unknown_in(self, text: str) -> list[str]:
+        """What of a text the vocabulary lacks, as the text has it, in order."""
+        if self.unknown_id is None:
+            return []
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        return [
+            text[first:last]
+            for id, (first, last) in zip(encoding.ids, encoding.offsets, strict=True)
+            if id == self.unknown_id
+        ]
+
     def token(self, id: int) -> str:
         """The type with this id, as text."""
         if self.unit == "bpe":

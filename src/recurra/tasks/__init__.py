@@ -18,4 +18,4 @@ def task_type(name: object) -> type[Task]:
     return TASKS[str(name)]
 
 
-__all__ = ["TASKS", "StepLoss", "Task", "task_type"]
+__all__ = ["TASKS", "LanguageModelling", "StepLoss", "Task", "task_type"]

@@ -37,7 +37,11 @@ class Task(Protocol):
     item: ClassVar[str]  # what a prediction is about, for "tokens per second"
 
     recipe: Any
-    model: nn.Module
+
+    @property
+    def model(self) -> nn.Module:
+        """The network."""
+        ...
 
     @classmethod
     def start(cls, recipe: Any, progress: Progress) -> Self:

@@ -1,0 +1,49 @@
+"""`recurra data`."""
+
+from typing import Annotated
+
+import typer
+
+from recurra.cli.output import Json, print_json
+
+app = typer.Typer(
+    no_args_is_help=True, help="Public data sets: what there is, and fetching them.", rich_markup_mode=None
+)
+
+
+@app.command(name="list")
+def list_(as_json: Json = False) -> None:
+    """The catalogue: what each data set is, its licence, and where it lies.
+
+    Example: recurra data list
+    """
+    from recurra.data.catalogue import CATALOGUE, find
+
+    places = {name: find(name) for name in CATALOGUE}
+    if as_json:
+        print_json(
+            {
+                name: {
+                    **entry._asdict(),
+                    "files": [file._asdict() for file in entry.files],
+                    "path": str(places[name] or ""),
+                }
+                for name, entry in CATALOGUE.items()
+            }
+        )
+        return
+    for name, entry in CATALOGUE.items():
+        print(
+            f"{name}: {entry.about}\n  licence: {entry.licence}\n  {places[name] or 'not here; recurra data fetch ' + name}\n"
+        )
+
+
+@app.command(name="fetch")
+def fetch_(name: Annotated[str, typer.Argument(help="Name in the catalogue.")]) -> None:
+    """Download a data set into the cache and check it. The only command that opens a connection.
+
+    Example: recurra data fetch tinyshakespeare
+    """
+    from recurra.data.catalogue import fetch
+
+    print(fetch(name))

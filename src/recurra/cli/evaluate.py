@@ -1,0 +1,27 @@
+"""`recurra evaluate`."""
+
+from typing import Annotated
+
+import typer
+
+from recurra.cli.output import Device, Json, Quiet, RunFolder, print_json, print_metrics, progress
+
+
+def evaluate(
+    run: RunFolder,
+    data: Annotated[str | None, typer.Argument(help="Text to judge by; by default the held-out text.")] = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """How good a model is, beside unigram and trigram baselines.
+
+    Example: recurra evaluate runs/ptb-256-128
+    """
+    from recurra.inference import load
+
+    metrics = load(run, device).evaluate(data, progress(quiet))
+    if as_json:
+        print_json(metrics)
+    else:
+        print_metrics(metrics)

@@ -1,0 +1,51 @@
+"""`recurra generate`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from recurra.cli.output import Device, Json, RunFolder, print_json
+
+
+def generate(
+    run: RunFolder,
+    prompt: Annotated[str, typer.Argument(help="What the text begins with.")] = "",
+    length: Annotated[int, typer.Option("--length", "-n", help="Tokens to write.")] = 100,
+    temperature: Annotated[float, typer.Option(help="Above 1 bolder, below 1 safer, 0 the likeliest only.")] = 0.8,
+    top_k: Annotated[int | None, typer.Option(help="Draw from this many of the likeliest tokens.")] = None,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens that hold this probability.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same text.")] = None,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Ask for prompts until an empty line.")
+    ] = False,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Write text.
+
+    Example: recurra generate runs/shakespeare-char "ROMEO:" --length 300 --temperature 0.7
+    """
+    from recurra.inference import load
+
+    model = load(run, device)
+
+    def write(prompt: str) -> None:
+        text = model.generate(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        if as_json:
+            print_json({"prompt": prompt, "text": text})
+        else:
+            print(model.join(prompt, text), flush=True)
+
+    if not interactive:
+        write(prompt)
+        return
+    while prompt := ask():
+        write(prompt)
+
+
+def ask() -> str:
+    """A prompt typed by the user, "" at the end of input."""
+    if sys.stdin.isatty():
+        print("prompt> ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().rstrip("\n")

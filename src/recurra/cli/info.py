@@ -1,0 +1,45 @@
+"""`recurra info`."""
+
+from typing import Annotated
+
+import typer
+
+from recurra.cli.output import Json, RunFolder, print_json, print_metrics, print_table
+
+
+def info(
+    run: RunFolder,
+    check: Annotated[
+        bool, typer.Option("--check", help="Run the saved samples and compare with what is stored.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What a run is: its shape, its parameters, what it reaches.
+
+    Example: recurra info runs/ptb-256-128
+    """
+    from recurra.inference import load
+    from recurra.runs import Run
+
+    folder = Run(run)
+    model = load(run)
+    description = folder.read_model()
+    parameters = {name: list(tensor.shape) for name, tensor in model.task.model.named_parameters()}
+    total = sum(tensor.numel() for tensor in model.task.model.parameters())
+    metrics = folder.read_json("metrics.json") if folder.path("metrics.json").exists() else {}
+    deviation = model.check_samples() if check else None
+    if as_json:
+        print_json(
+            {**description, "parameters": parameters, "total": total, "metrics": metrics, "deviation": deviation}
+        )
+        return
+    print(f"{folder}: {description['task']}, trained on {model.task.recipe.data.path}")
+    print_table(("", ""), [(key.replace("_", " "), str(value)) for key, value in description["architecture"].items()])
+    rows = [(name, " x ".join(map(str, shape))) for name, shape in parameters.items()]
+    print_table(("parameter", "shape"), [*rows, ("all", f"{total:,} numbers")])
+    if metrics:
+        print_metrics(metrics)
+    else:
+        print(f"Not finished; go on with: recurra train --resume {folder}")
+    if deviation is not None:
+        print(f"Samples computed again: largest deviation {deviation:.2g} nats.")

@@ -1,0 +1,53 @@
+"""Recipe keys on the command line: every key of the schema is an option of `recurra train`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from recurra.errors import UsageError
+
+if TYPE_CHECKING:
+    from recurra.config import Recipe
+
+
+def read_words(schema: "type[Recipe]", words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Plain arguments, and options by dotted key.
+
+    Args:
+        schema: recipe type of the task; it says what each option is.
+        words: such as `corpus.txt --epochs 5 --hidden-size=256,128 --tied`.
+
+    Raises:
+        UsageError: no such option, or one without its value.
+    """
+    from recurra.config import find_option, parse_value
+
+    plain: list[str] = []
+    options: dict[str, Any] = {}
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("--"):
+            plain.append(word)
+            continue
+        name, equals, text = word[2:].partition("=")
+        off = name.startswith("no-") and not equals
+        option = find_option(schema, name.removeprefix("no-") if off else name)
+        if option.is_switch and not equals:
+            options[option.key] = not off
+            continue
+        if not equals:
+            text = next(rest, "")
+            if not text:
+                raise UsageError(f"--{name}: expected a value after it ({option.field.description})")
+        options[option.key] = text if option.is_text else parse_value(text)
+    return plain, options
+
+
+def option_rows(schema: "type[Recipe]") -> list[tuple[str, str, str]]:
+    """Each option with its default and what it means."""
+    from recurra.config import leaf_options
+
+    return [
+        (f"--{option.key.rpartition('.')[2].replace('_', '-')}", option.default, option.field.description or "")
+        for option in leaf_options(schema)
+        if option.key != "task"
+    ]

@@ -1,0 +1,94 @@
+"""`recurra train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recurra.cli.output import Json, Quiet, print_json, print_metrics, print_table, progress
+from recurra.cli.recipe_options import option_rows, read_words
+
+EPILOG = """Examples:
+
+  recurra train language-modelling corpus.txt --epochs 5 --hidden-size 256,128
+
+  recurra train recipes/ptb-256-128.toml --run runs/ptb --set training.batch_size=30
+
+  recurra train --resume runs/ptb
+"""
+
+
+def train(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TASK|RECIPE.toml [DATA] [--KEY VALUE]...", help="What to train, on what, and how."),
+    ] = None,
+    run: Annotated[str | None, typer.Option(help="Folder to write; by default a new one in runs/.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with this run instead, exactly.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a recipe key.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    help_: Annotated[bool, typer.Option("--help", "-h", help="Show this, and every recipe key.")] = False,
+) -> None:
+    """Train a model; writes a run folder.
+
+    Any key of a recipe is an option: --epochs 5, --seed 7, --device cpu, --time 10m, ...
+    """
+    if help_ or not (words or resume):
+        show_help(context, words[0] if words else "language-modelling")
+        return
+    from recurra import training
+    from recurra.config import parse_assignment
+    from recurra.errors import UsageError
+    from recurra.inspection import learning_curve
+    from recurra.runs import Run
+
+    what, rest = (words or [""])[0], (words or [])[1:]
+    if resume:
+        schema = schema_of_run(resume)
+        plain, options = read_words(schema, words or [])
+        if plain:
+            raise UsageError(f"--resume {resume}: takes no further task or data, got {' '.join(plain)}")
+    else:
+        schema = schema_of(what)
+        plain, options = read_words(schema, rest)
+        if len(plain) > 1:
+            raise UsageError(f"expected one DATA, got {' '.join(plain)}; put more files into a folder")
+    options |= dict(parse_assignment(schema, text) for text in set_ or [])
+    listener = progress(quiet)
+    if resume:
+        folder = training.resume(resume, progress=listener, **options)
+    else:
+        folder = training.train(what, *plain, run=run, progress=listener, **options)
+    finished = Run(folder)
+    metrics = finished.read_json("metrics.json")
+    picture = learning_curve(finished)
+    if as_json:
+        print_json({"run": str(folder), **metrics})
+    elif not quiet:
+        print_metrics(metrics)
+        print(f"\nrun {folder}; learning curve {picture}")
+
+
+def schema_of(what: str):  # type: ignore[no-untyped-def]
+    """Recipe type of a task name or a recipe file."""
+    from recurra.config import read_recipe
+    from recurra.tasks import task_type
+
+    return task_type(read_recipe(Path(what)).get("task") if what.endswith(".toml") else what).recipe_type
+
+
+def schema_of_run(run: str):  # type: ignore[no-untyped-def]
+    """Recipe type of a run."""
+    from recurra.runs import Run
+    from recurra.tasks import task_type
+
+    return task_type(Run(run).read_model()["task"]).recipe_type
+
+
+def show_help(context: typer.Context, what: str) -> None:
+    """The command's own options, then every key of the recipe."""
+    print(context.get_help())
+    print(EPILOG)
+    print_table(("option", "default", "meaning"), option_rows(schema_of(what)), f"Recipe keys of {what}:")

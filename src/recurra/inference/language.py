@@ -1,0 +1,187 @@
+"""A trained language model in use: the next word, the probability of a sentence, more text."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from recurra.data.corpus import encode_text
+from recurra.data.text import whole_of
+from recurra.errors import DataError, UsageError
+from recurra.inference.sampling import adjusted
+from recurra.progress import Progress
+from recurra.runs import Json, Run
+from recurra.tasks import LanguageModelling
+
+
+class NextToken(NamedTuple):
+    """A token that may come next."""
+
+    token: str
+    probability: float
+
+
+class Score(NamedTuple):
+    """How likely a text is."""
+
+    text: str
+    log_probability: float  # nats, of the whole text
+    perplexity: float  # per token
+    tokens: int
+    unknown: list[str]  # words that the vocabulary lacks, scored as <unk>
+
+
+class TrainedLanguageModel:
+    """The model of a run, ready to use.
+
+    Args:
+        run: the run folder.
+        device: torch device to run on.
+
+    Raises:
+        RunError: missing, incomplete, damaged, or of another task.
+    """
+
+    def __init__(self, run: Run, device: str = "cpu") -> None:
+        self.run = run
+        self.task = LanguageModelling.restore(run)
+        run.load_weights(self.task.model)
+        self.task.model.to(device).eval()
+        self.device = torch.device(device)
+        self.vocabulary = self.task.vocabulary
+
+    def predict(self, text: str, top: int = 10) -> list[NextToken]:
+        """The most likely next tokens.
+
+        Args:
+            text: what comes before, from the beginning of a line; may be empty.
+            top: how many.
+
+        Returns:
+            The likeliest first. An end of the line is the token "\\n".
+
+        Raises:
+            UsageError: `top` is below 1.
+        """
+        if top < 1:
+            raise UsageError(f"top: expected at least 1, got {top}")
+        logits, _ = self.read(self.vocabulary.encode(text))
+        best = logits.softmax(-1).topk(min(top, len(self.vocabulary)))
+        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return [NextToken(self.vocabulary.token(id), probability) for id, probability in pairs]
+
+    def score(self, text: str) -> Score:
+        """The probability of a text that begins a line.
+
+        Raises:
+            DataError: the text has no tokens.
+        """
+        ids = self.vocabulary.encode(text)
+        if not ids:
+            raise DataError(f"text {text!r}: has no tokens to score")
+        total = sum(self.task.log_probabilities(ids))
+        return Score(text, total, math.exp(min(-total / len(ids), 700)), len(ids), self.vocabulary.unknown_in(text))
+
+    def generate(
+        self,
+        prompt: str = "",
+        length: int = 100,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int | None = None,
+    ) -> str:
+        """Text that goes on from a prompt; the prompt itself is not repeated.
+
+        Args:
+            prompt: what comes before, from the beginning of a line.
+            length: tokens to write.
+            temperature: above 1 bolder, below 1 safer; 0 always takes the most likely token.
+            top_k: draw from this many of the most likely tokens only.
+            top_p: draw from the most likely tokens that together hold this probability only.
+            seed: same seed, same text.
+
+        Raises:
+            UsageError: a value outside its range.
+        """
+        ids = list(self.sample(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed))
+        return self.vocabulary.decode(ids)
+
+    def sample(
+        self,
+        prompt: str,
+        length: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int | None = None,
+    ) -> Iterator[int]:
+        """Token ids of `generate`, one by one as they are drawn; `<unk>` is never drawn."""
+        if length < 1:
+            raise UsageError(f"length: expected at least 1, got {length}")
+        generator = torch.Generator().manual_seed(seed) if seed is not None else None
+        logits, state = self.read(self.vocabulary.encode(prompt))
+        for _ in range(length):
+            if self.vocabulary.unknown_id is not None:
+                logits[self.vocabulary.unknown_id] = -torch.inf
+            probabilities = adjusted(logits.cpu(), temperature, top_k, top_p)
+            id = int(torch.multinomial(probabilities, 1, generator=generator))
+            yield id
+            logits, state = self.step([id], state)
+
+    def evaluate(self, data: str | Path | None = None, progress: Progress | None = None) -> Json:
+        """Perplexity of the model and, beside it, of unigrams and trigrams counted on its training text.
+
+        Args:
+            data: a text file, a folder or the name of a data set; by default the held-out text of the run.
+            progress: told how far it is.
+
+        Returns:
+            Metrics by model ("model", "unigram", "trigram") and by text ("valid", "test", or "text" for `data`). The
+            baselines are missing where the training text is no longer there.
+
+        Raises:
+            DataError: the text cannot be used.
+        """
+        progress = progress or Progress()
+        if data is None:
+            self.task.load_data(progress)
+            return self.task.report(progress)
+        tokens = encode_text(whole_of(str(data)), self.vocabulary, progress, "encoding")
+        result: Json = {"model": {"text": self.task.evaluate(tokens, progress)}}
+        try:
+            self.task.load_data(progress)
+        except DataError as error:
+            progress.note(f"no baselines: the training text is not there ({error})")
+            return result
+        return {**result, **self.task.baselines({"text": tokens}, progress)}
+
+    def join(self, prompt: str, text: str) -> str:
+        """A prompt with what was generated after it, spaced as the unit of the vocabulary needs it."""
+        apart = self.vocabulary.unit == "word" and prompt and not prompt[-1].isspace() and text[:1] not in "\n.,;:!?)]}"
+        return f"{prompt}{' ' if apart else ''}{text}"
+
+    def check_samples(self) -> float:
+        """Largest difference, in nats, between the stored sample outputs of the run and the same computed now."""
+        rows = [json.loads(line) for line in self.run.read("samples.jsonl").splitlines()]
+        deviations: list[float] = []
+        for row in rows:
+            again = self.task.log_probabilities(row["ids"])
+            deviations += [abs(stored - now) for stored, now in zip(row["log_probabilities"], again, strict=True)]
+        return max(deviations)
+
+    def read(self, ids: list[int]) -> tuple[Tensor, Any]:
+        """Logits (types,) after a text that begins a line, and the state there."""
+        return self.step([self.vocabulary.start_id, *ids], None)
+
+    def step(self, ids: list[int], state: Any) -> tuple[Tensor, Any]:
+        """Logits (types,) after further tokens, and the state there."""
+        with torch.no_grad():
+            hidden, state = self.task.model.hidden(torch.tensor(ids, device=self.device).unsqueeze(1), state)
+            return self.task.model.output(hidden[-1, 0]), state  # (types,)
