@@ -21,7 +21,7 @@ def check_lengths(lengths: Tensor, time: int, batch: int) -> None:
         raise ShapeError(f"lengths: expected an integer tensor, got {lengths.dtype}")
     if tuple(lengths.shape) != (batch,):
         raise ShapeError(f"lengths: expected shape ({batch},), one a sequence, got {tuple(lengths.shape)}")
-    if batch and not (0 <= int(lengths.min()) and int(lengths.max()) <= time):
+    if batch and not (int(lengths.min()) >= 0 and int(lengths.max()) <= time):
         raise ShapeError(f"lengths: every value must lie in 0..{time}, the steps of the batch, got {lengths.tolist()}")
 
 

@@ -12,7 +12,8 @@ LOG_EVERY = 20.0  # seconds between lines where no one sees a moving bar
 class Advance(Protocol):
     """Tells that `amount` more of a stage is done; `detail` is what to show beside it."""
 
-    def __call__(self, amount: float, detail: str = "") -> None: ...
+    def __call__(self, amount: float, detail: str = "") -> None:
+        """Tell."""
 
 
 def ignore(amount: float, detail: str = "") -> None:

@@ -1,7 +1,7 @@
 """The run folder: what `train` writes and all else reads.
 
-Every file is replaced in one step, so a crash or a full disk leaves the previous one. `model.json` and the weights carry
-their own digests, `model.json` those of the files that never change: a flipped byte is found before it is used.
+Every file is replaced in one step, so a crash or a full disk leaves the previous one. `model.json` and the weights
+carry their own digests, `model.json` those of the files that never change: a flipped byte is found before it is used.
 """
 
 import hashlib
@@ -189,7 +189,7 @@ class Run:
         version = values.get("format")
         if isinstance(version, int) and version > FORMAT:
             raise RunError(
-                f"run {self.folder}: format {version} is newer than {FORMAT}, the newest this version of Recurra reads; "
+                f"run {self.folder}: format {version} is newer than {FORMAT}, the newest this Recurra reads; "
                 "upgrade with pip install --upgrade recurra"
             )
         stated = values.pop("sha256", None)

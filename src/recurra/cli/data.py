@@ -33,9 +33,8 @@ def list_(as_json: Json = False) -> None:
         )
         return
     for name, entry in CATALOGUE.items():
-        print(
-            f"{name}: {entry.about}\n  licence: {entry.licence}\n  {places[name] or 'not here; recurra data fetch ' + name}\n"
-        )
+        where = places[name] or f"not here; recurra data fetch {name}"
+        print(f"{name}: {entry.about}\n  licence: {entry.licence}\n  {where}\n")
 
 
 @app.command(name="fetch")

@@ -14,6 +14,11 @@ RECIPE = {
     "window": 35,
     "epochs": 15,
 }
+NEXT = """
+Next:
+  recurra predict {run} "this is an"
+  recurra generate {run} "The"
+  recurra train language-modelling YOUR-TEXT.txt"""
 EXPECTED = {"model": 100.0, "unigram": 300.0, "trigram": 30.0}  # test perplexity with Python 3.11
 
 
@@ -49,8 +54,6 @@ def demo(
     print("\nIt writes (temperature 0.7):")
     for seed, prompt in enumerate(PROMPTS):
         print(f"  {model.join(prompt, model.generate(prompt, 25, temperature=0.7, seed=seed))!r}")
-    print(
-        f"\n{(time.monotonic() - started) / 60:.1f} minutes. The run is in {folder}; its learning curve: "
-        f'{learning_curve(folder)}\n\nNext:\n  recurra predict {folder} "this is an"\n  recurra generate {folder} "The"\n'
-        "  recurra train language-modelling YOUR-TEXT.txt"
-    )
+    minutes = (time.monotonic() - started) / 60
+    print(f"\n{minutes:.1f} minutes. The run is in {folder}; its learning curve: {learning_curve(folder)}")
+    print(NEXT.format(run=folder))

@@ -1,4 +1,4 @@
-"""The building block of a recipe: a section whose unknown keys and impossible values are explained, not just refused."""
+"""The building block of a recipe: a section that explains unknown keys and impossible values."""
 
 import difflib
 import re

@@ -33,7 +33,7 @@ SHAKESPEARE_ADDRESS = "https://raw.githubusercontent.com/karpathy/char-rnn/maste
 CATALOGUE = {
     "ptb": DataSet(
         "Penn Treebank, word level (Mikolov et al. 2010): 929,589 / 73,760 / 82,430 tokens, 10,000 types",
-        "no licence stated; the Wall Street Journal text belongs to LDC and Dow Jones: measure with it, do not pass it on",
+        "none stated; the Wall Street Journal text belongs to LDC and Dow Jones: measure with it, do not pass it on",
         (
             RemoteFile(
                 "ptb.train.txt",

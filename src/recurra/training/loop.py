@@ -151,11 +151,11 @@ class Training:
         if math.isfinite(value):
             return
         position = self.position
-        kept = f"the weights of epoch {position.best_epoch} are kept in {self.run}" if position.best_epoch else ""
-        kept = kept or "no epoch was completed before it"
+        best = position.best_epoch
+        kept = f"the weights of epoch {best} are kept in {self.run}" if best else "no epoch was completed before it"
         raise DivergedError(
-            f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1}): the {name} is {value}; "
-            f"{kept}. Lower training.learning_rate, or set training.clip_norm"
+            f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1}): the {name} is "
+            f"{value}; {kept}. Lower training.learning_rate, or set training.clip_norm"
         )
 
     def end_epoch(self) -> None:

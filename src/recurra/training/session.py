@@ -59,9 +59,8 @@ def train(
     target.write(RECIPE, dump(resolved))
     target.write_model(task.name, *task.describe())
     training = Training(task, target, progress)
-    progress.note(
-        f"training {task.name} in {folder}: {num_parameters(task):,} parameters, {len(task.batches(0)):,} steps an epoch"
-    )
+    size = f"{num_parameters(task):,} parameters, {len(task.batches(0)):,} steps an epoch"
+    progress.note(f"training {task.name} in {folder}: {size}")
     finish(training)
     return folder
 
