@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -62,18 +63,20 @@ class LanguageModel(nn.Module):
         )
         self.output_dropout = dropout_of(options.dropout_output, options.locked_dropout)
         self.output = nn.Linear(options.hidden_size[-1], num_types)
-        self.initialise(options.initial_range)
+        if options.initial_range is not None:
+            for parameter in self.parameters():
+                nn.init.uniform_(parameter, -options.initial_range, options.initial_range)
         if options.tied:
             self.output.weight = self.embedding.weight
 
-    def initialise(self, initial_range: float | None) -> None:
-        """Draw the weights: small embeddings and no output bias, or everything from one range."""
-        if initial_range is not None:
-            for parameter in self.parameters():
-                nn.init.uniform_(parameter, -initial_range, initial_range)
-        else:
-            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
-            nn.init.zeros_(self.output.bias)
+    def expect(self, frequencies: Tensor) -> None:
+        """Let an untrained model predict each type by its frequency, (types,), whatever came before.
+
+        Else the first thing learned is the frequencies, by driving all hidden units to where they no longer learn:
+        with Adam a model of 4,000 words stayed there for good.
+        """
+        with torch.no_grad():
+            self.output.bias.copy_(frequencies.log())
 
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Logits of the next token at every step.

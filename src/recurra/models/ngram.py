@@ -6,7 +6,16 @@ from numpy.typing import NDArray
 Ids = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
 
-LARGEST_SAMPLE = 5_000_000  # tokens counted at the most, so that counting stays within a few hundred megabytes
+PIECE = 1_000_000  # tokens counted at a time
+LARGEST_SAMPLE = 5_000_000  # tokens whose pairs and triples are counted at the most, so that counting stays within a few hundred megabytes
+
+
+def frequencies(ids: NDArray[np.unsignedinteger], num_types: int) -> Probabilities:
+    """Share of each type in a text, (types,); one occurrence is added to each, so that none is 0."""
+    counts = np.ones(num_types, np.int64)
+    for first in range(0, len(ids), PIECE):
+        counts += np.bincount(ids[first : first + PIECE], minlength=num_types)
+    return counts / counts.sum()
 
 
 class Counts:
@@ -44,8 +53,7 @@ class Unigram:
     name = "unigram"
 
     def __init__(self, ids: NDArray[np.unsignedinteger], num_types: int) -> None:
-        counts = np.bincount(ids[:LARGEST_SAMPLE], minlength=num_types) + 1
-        self.probabilities = counts / counts.sum()
+        self.probabilities = frequencies(ids, num_types)
 
     def nats(self, ids: NDArray[np.unsignedinteger], start: int) -> float:  # noqa: ARG002
         """Total negative log-probability of a text; `start` is what stands before it."""

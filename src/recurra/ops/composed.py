@@ -1,9 +1,9 @@
 """One layer, one direction, in plain torch operators that autograd differentiates, to any order and in any precision.
 
 The input product of all steps is one matrix product; only what depends on the state before runs step by step, with as
-few operators as the equations allow. Inside, the batch is the last axis, (gates*hidden, batch): a gate is then one block
-of memory, and W h in this order is the product that BLAS runs faster for small batches. Padding is cut off at the door,
-so it reaches neither a result nor a gradient.
+few operators as the equations allow. Inside, the batch is the last axis, (gates*hidden, batch): a gate is then one
+block of memory, and W h in this order is the product that BLAS runs faster for small batches. Padding is cut off at the
+door, so it reaches neither a result nor a gradient.
 """
 
 from collections.abc import Callable, Sequence

@@ -15,7 +15,7 @@ from recurra.data.text import Text, find_text, whole_of
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError, RunError
 from recurra.models.language_model import LanguageModel, LanguageModelOptions
-from recurra.models.ngram import Trigram, Unigram
+from recurra.models.ngram import Trigram, Unigram, frequencies
 from recurra.nn.losses import linear_cross_entropy
 from recurra.progress import Progress
 from recurra.runs import WEIGHTS, Json, Run
@@ -113,6 +113,8 @@ class LanguageModelling:
             vocabulary = Vocabulary.of(train.pieces(advance), recipe.data)
         task = cls(recipe, vocabulary)
         task.load_data(progress)
+        if recipe.model.initial_range is None:
+            task.model.expect(torch.from_numpy(frequencies(task.splits["train"].ids, len(vocabulary))))
         return task
 
     @classmethod
