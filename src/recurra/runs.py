@@ -53,13 +53,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise SaveError(
             f"{path}: cannot be written ({reason}); the previous version is untouched. "
             "Free some space or choose another folder, then go on with --resume"
         ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def canonical_json(values: Json) -> bytes:

@@ -82,7 +82,14 @@ def find(name: str) -> Path | None:
 
     Looked for, in this order: the path as given, in `$RECURRA_DATA`, among the fetched data sets.
     """
-    return next((place for place in places(name) if place.exists()), None)
+    return next((place for place in places(name) if place.exists() and not is_part(place, name)), None)
+
+
+def is_part(place: Path, name: str) -> bool:
+    """Whether a place holds a data set that was not fetched to its end."""
+    if place != folder_of(name) or name not in CATALOGUE:
+        return False
+    return not all((place / file.name).exists() for file in CATALOGUE[name].files)
 
 
 def locate(name: str) -> Path:

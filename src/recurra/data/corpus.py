@@ -14,6 +14,7 @@ from recurra.data.text import Text
 from recurra.data.vocabulary import Vocabulary
 from recurra.errors import DataError, SaveError
 from recurra.progress import Progress
+from recurra.runs import canonical_json, write_atomically
 
 
 class TokenIds(NamedTuple):
@@ -43,7 +44,7 @@ def encode_text(text: Text, vocabulary: Vocabulary, progress: Progress, title: s
     key = hashlib.sha256(f"{text.digest()} {vocabulary.dump()}".encode()).hexdigest()
     path = cache_folder() / "tokens" / f"{key}.ids"
     dtype = np.dtype("<u2" if len(vocabulary) <= 1 << 16 else "<u4")
-    if not path.with_suffix(".json").exists():
+    if not (path.exists() and path.with_suffix(".json").exists()):
         write_tokens(path, text, vocabulary, dtype, progress, title)
     counts = json.loads(path.with_suffix(".json").read_text())
     if not counts["num_tokens"]:
@@ -72,7 +73,6 @@ def write_tokens(
                 counts["num_characters"] += len(piece)
                 counts["num_unknown"] += int((ids == vocabulary.unknown_id).sum())
         temporary.replace(path)
-        path.with_suffix(".json").write_text(json.dumps(counts))
     except OSError as error:
         raise SaveError(
             f"{path.parent}: the encoded text cannot be written ({error.strerror}); "
@@ -81,3 +81,4 @@ def write_tokens(
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+    write_atomically(path.with_suffix(".json"), canonical_json(counts))

@@ -15,14 +15,14 @@ class Window(NamedTuple):
     """Some consecutive steps of every lane; the state of one window is where the next begins."""
 
     inputs: Tensor  # (time, batch)
-    targets: Tensor  # (time, batch), IGNORED where the last lane has ended
+    targets: Tensor  # (time, batch), IGNORED where a lane has ended
 
 
 class Lanes:
     """A text cut into equally long lanes that are read side by side, window by window.
 
-    Each token is a target exactly once, given the token before it; the very first is given `start`. Only the last lane
-    may end early. Nothing is copied before a window is asked for.
+    Each token is a target exactly once, given the token before it; the very first is given `start`. Where the tokens
+    do not fill all lanes the last ones end early. Nothing is copied before a window is asked for.
 
     Args:
         ids: token ids, (tokens,).

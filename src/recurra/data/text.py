@@ -60,7 +60,7 @@ class Text:
             DataError: not UTF-8, or binary; the message names the file and the byte.
         """
         for path, first, last in self.spans():
-            with path.open("rb") as file:
+            with opened(path) as file:
                 file.seek(first)
                 while file.tell() < last:
                     offset = file.tell()
@@ -68,10 +68,11 @@ class Text:
                     advance(file.tell() - offset)
 
     def digest(self) -> str:
-        """SHA-256 of the bytes."""
+        """SHA-256 of the bytes and of where each file ends: no word goes on into the next."""
         digest = hashlib.sha256()
         for path, first, last in self.spans():
-            with path.open("rb") as file:
+            digest.update(f"{first == 0} {last - first};".encode())  # only a file's own beginning has a byte-order mark
+            with opened(path) as file:
                 file.seek(first)
                 while file.tell() < last:
                     digest.update(file.read(min(PIECE, last - file.tell())))
@@ -83,12 +84,12 @@ class Text:
         In text without line ends it is the next place where a character begins.
         """
         for path, first, last in Text(self.files, position, self.stop).spans():
-            with path.open("rb") as file:
+            with opened(path) as file:
                 file.seek(first)
                 line = file.readline(min(PIECE, last - first))
             if line.endswith(b"\n") or len(line) == last - first:
                 return position + len(line)
-            return position + next(i for i, byte in enumerate(line) if byte & 0xC0 != 0x80)
+            return position + next((i for i, byte in enumerate(line) if byte & 0xC0 != 0x80), 0)
         return self.stop
 
     def split(self, fractions: tuple[float, ...]) -> list["Text"]:
@@ -98,13 +99,26 @@ class Text:
         return [Text(self.files, first, last) for first, last in itertools.pairwise(cuts)]
 
 
+def opened(path: Path) -> BinaryIO:
+    """A text file to read.
+
+    Raises:
+        DataError: it may not be read.
+    """
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
 def read_lines(file: BinaryIO, last: int) -> bytes:
     """About a megabyte, to the end of a line; a line beyond all bounds is cut at a space, or between characters."""
     piece = file.read(min(PIECE, last - file.tell()))
     piece += file.readline(min(LONGEST_LINE, last - file.tell()))
     if piece.endswith(b"\n") or file.tell() == last:
         return piece
-    keep = piece.rfind(b" ") + 1 or len(piece) - next(i for i in range(1, 5) if piece[-i] & 0xC0 != 0x80)
+    last_character = next((i for i in range(1, 5) if piece[-i] & 0xC0 != 0x80), 1)  # else not UTF-8, as decoding finds
+    keep = piece.rfind(b" ") + 1 or len(piece) - last_character
     file.seek(keep - len(piece), 1)
     return piece[:keep]
 
@@ -115,8 +129,9 @@ def decode(piece: bytes, path: Path, offset: int) -> str:
     Raises:
         DataError: not UTF-8, or a NUL byte; the message names the byte.
     """
-    if offset == 0:
-        piece = piece.removeprefix(codecs.BOM_UTF8)
+    if offset == 0 and piece.startswith(codecs.BOM_UTF8):
+        offset = len(codecs.BOM_UTF8)
+        piece = piece[offset:]
     try:
         text = piece.decode("utf-8")
     except UnicodeDecodeError as error:

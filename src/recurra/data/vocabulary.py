@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE, WordLevel
 from tokenizers.trainers import BpeTrainer, WordLevelTrainer
@@ -18,6 +18,7 @@ WORDS = {
     "space": r"\n|[^\s]+",
     "punctuation": r"<unk>|\n|\w+(?:['’]\w+)*|([^\w\s])\1*",
 }
+NUM_BYTES = 256
 DEFAULT_SIZE = {"word": 10_000, "character": 100_000, "bpe": 5_000}
 
 
@@ -35,6 +36,13 @@ class VocabularyOptions(Section):
         ge=2,
         description="types kept, the rest is <unk>; by default 10,000 words, 5,000 byte pairs, all characters",
     )
+
+    @model_validator(mode="after")
+    def byte_pairs_hold_all_bytes(self) -> "VocabularyOptions":
+        """Byte pairs begin with one type a byte."""
+        if self.unit == "bpe" and self.size < NUM_BYTES:
+            raise ValueError(f"a vocabulary_size of at least {NUM_BYTES} where the unit is bpe")
+        return self
 
     @property
     def size(self) -> int:

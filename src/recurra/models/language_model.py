@@ -67,6 +67,7 @@ class LanguageModel(nn.Module):
             for parameter in self.parameters():
                 nn.init.uniform_(parameter, -options.initial_range, options.initial_range)
         if options.tied:
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)  # these are output weights too
             self.output.weight = self.embedding.weight
 
     def expect(self, frequencies: Tensor) -> None:

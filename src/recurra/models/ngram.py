@@ -7,7 +7,7 @@ Ids = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
 
 PIECE = 1_000_000  # tokens counted at a time
-LARGEST_SAMPLE = 5_000_000  # tokens whose pairs and triples are counted at the most, so that counting stays within a few hundred megabytes
+LARGEST_SAMPLE = 5_000_000  # tokens whose pairs and triples are counted: more would take more than 1 GB
 
 
 def frequencies(ids: NDArray[np.unsignedinteger], num_types: int) -> Probabilities:
@@ -15,7 +15,8 @@ def frequencies(ids: NDArray[np.unsignedinteger], num_types: int) -> Probabiliti
     counts = np.ones(num_types, np.int64)
     for first in range(0, len(ids), PIECE):
         counts += np.bincount(ids[first : first + PIECE], minlength=num_types)
-    return counts / counts.sum()
+    shares: Probabilities = counts / counts.sum()
+    return shares
 
 
 class Counts:

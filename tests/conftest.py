@@ -1,0 +1,59 @@
+"""What tests share: a cache of their own, the data sets where they are, and one small trained run."""
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+DATA_SETS = Path(__file__).parents[2] / "shared" / "data"
+SUBJECTS = ("the cat", "the dog", "a bird", "the old man", "my sister", "nobody")
+VERBS = {"sees": "often", "hears": "never", "feeds": "daily", "finds": "at last"}
+OBJECTS = ("the mouse", "a stone", "the river", "some bread", "her book")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECURRA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        if "RECURRA_DATA" not in os.environ and DATA_SETS.is_dir():
+            patch.setenv("RECURRA_DATA", str(DATA_SETS))
+        yield
+
+
+def write_story(path: Path, num_lines: int = 1200) -> Path:
+    """Text whose next word can be learned: each verb has an adverb of its own, which closes the line after an object."""
+    draw = random.Random(7)
+    lines = []
+    for _ in range(num_lines):
+        verb = draw.choice(list(VERBS))
+        lines.append(f"{draw.choice(SUBJECTS)} {verb} {draw.choice(OBJECTS)} {VERBS[verb]} .")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text file of some nine thousand words; treat it as read-only."""
+    return write_story(tmp_path_factory.mktemp("story") / "story.txt")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, story: Path) -> Path:
+    """A finished run on `story`: words, two layers of different widths; copy it before you change it."""
+    import recurra
+    from recurra.progress import Progress
+
+    return recurra.train(
+        "language-modelling",
+        story,
+        run=tmp_path_factory.mktemp("runs") / "tiny",
+        progress=Progress(),
+        embedding_size=20,
+        hidden_size=[24, 16],
+        epochs=3,
+        batch_size=8,
+        window=12,
+        learning_rate=0.01,
+    )

@@ -1,0 +1,83 @@
+"""Update rules, schedules and clipping."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from recurra.config import TrainingOptions
+from recurra.training.optimisers import build_optimiser, clip_gradients, next_learning_rate, set_learning_rate
+
+
+def options(**values: Any) -> TrainingOptions:
+    return TrainingOptions.parse(values, "test")
+
+
+def rates(schedule: TrainingOptions, improved: list[bool]) -> list[float]:
+    """Learning rate of the first epoch, and of the one after each of the given."""
+    result = [next_learning_rate(schedule, schedule.learning_rate, 0, improved=True)]
+    for epoch, better in enumerate(improved):
+        result.append(next_learning_rate(schedule, result[-1], epoch + 1, better))
+    return result
+
+
+def test_constant() -> None:
+    assert rates(options(schedule="constant", learning_rate=3.0), [True, False, False]) == [3.0] * 4
+
+
+def test_decay_after_an_epoch() -> None:
+    schedule = options(schedule="epoch", learning_rate=8.0, decay=0.5, decay_after=2)
+    assert rates(schedule, [True, False, True, True]) == [8.0, 8.0, 4.0, 2.0, 1.0]
+
+
+def test_decay_on_plateau() -> None:
+    schedule = options(schedule="plateau", learning_rate=8.0, decay=0.25)
+    assert rates(schedule, [True, False, True, False]) == [8.0, 8.0, 2.0, 2.0, 0.5]
+
+
+def parameters_with_gradients() -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(2)
+    parameters = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in ((3, 4), (5,))]
+    for parameter in parameters:
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+    return [*parameters, nn.Parameter(torch.zeros(2))]  # the last took no part
+
+
+@pytest.mark.parametrize("limit", [0.5, 50.0])
+def test_clipping_by_norm_equals_torch(limit: float) -> None:
+    ours, torchs = parameters_with_gradients(), parameters_with_gradients()
+    norm = clip_gradients(ours, options(clip_norm=limit))
+    assert norm == pytest.approx(float(nn.utils.clip_grad_norm_(torchs, limit)))
+    for one, other in zip(ours[:2], torchs[:2], strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_clipping_by_value_equals_torch() -> None:
+    ours, torchs = parameters_with_gradients(), parameters_with_gradients()
+    clip_gradients(ours, options(clip_value=0.3))
+    nn.utils.clip_grad_value_(torchs, 0.3)
+    for one, other in zip(ours[:2], torchs[:2], strict=True):
+        assert torch.equal(one.grad, other.grad)
+
+
+def test_without_clipping_gradients_stay() -> None:
+    ours, untouched = parameters_with_gradients(), parameters_with_gradients()
+    assert clip_gradients(ours, options()) > 1
+    assert torch.equal(ours[0].grad, untouched[0].grad)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "expected"),
+    [
+        ({"optimiser": "sgd", "momentum": 0.9}, torch.optim.SGD, {"momentum": 0.9}),
+        ({"optimiser": "adam", "beta1": 0.7, "beta2": 0.8}, torch.optim.Adam, {"betas": (0.7, 0.8)}),
+        ({"optimiser": "adamw", "weight_decay": 0.1}, torch.optim.AdamW, {"weight_decay": 0.1}),
+    ],
+)
+def test_update_rules(given: dict[str, Any], kind: type, expected: dict[str, Any]) -> None:
+    optimiser = build_optimiser(parameters_with_gradients(), options(learning_rate=0.25, **given))
+    assert type(optimiser) is kind
+    assert {**expected, "lr": 0.25}.items() <= optimiser.param_groups[0].items()
+    set_learning_rate(optimiser, 0.125)
+    assert optimiser.param_groups[0]["lr"] == 0.125

@@ -1,0 +1,249 @@
+"""The loop: an interrupted and resumed run is the uninterrupted one; no failure loses what was good."""
+
+import errno
+import json
+import math
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import recurra
+from recurra.errors import DivergedError, RunError, SaveError, UsageError
+from recurra.progress import Advance, Progress
+from recurra.runs import CHECKPOINT, WEIGHTS, Run
+from recurra.training import resume, train
+from recurra.training.loop import Training
+
+WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "the", "dog", "lay", "by", "the", "door", "while", "rain", "fell"]
+SHAPE = {"embedding_size": 5, "hidden_size": [7, 4], "batch_size": 3, "window": 6, "shares": [0.8, 0.1, 0.1]}
+SGD = {"optimiser": "sgd", "learning_rate": 2.0, "momentum": 0.5, "schedule": "epoch", "decay": 0.5, "clip_norm": 0.5}
+ADAM = {"optimiser": "adamw", "learning_rate": 0.01, "schedule": "plateau", "clip_value": 0.1, "weight_decay": 0.01}
+
+
+class InterruptAt(Progress):
+    """Sends this process Ctrl-C after a number of training steps."""
+
+    def __init__(self, step: int) -> None:
+        self.steps_left = step
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    @contextmanager
+    def stage(self, title: str, total: float, done: float = 0) -> Iterator[Advance]:  # noqa: ARG002
+        def advance(amount: float, detail: str = "") -> None:  # noqa: ARG001
+            if title == "training":
+                self.steps_left -= 1
+                if self.steps_left == 0:
+                    signal.raise_signal(signal.SIGINT)
+
+        yield advance
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    generator = torch.Generator().manual_seed(11)
+    lines = [" ".join(WORDS[int(i)] for i in torch.randint(len(WORDS), (9,), generator=generator)) for _ in range(60)]
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def fit(text: Path, folder: Path, progress: Progress | None = None, **options: Any) -> Run:
+    return Run(train("language-modelling", text, run=folder, progress=progress or Progress(), **SHAPE, **options))
+
+
+def without_times(run: Run) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in run.read("history.jsonl").splitlines()]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "items_per_second")} for row in rows]
+
+
+def assert_same_tensors(one: Run, other: Run, name: str) -> None:
+    first, second = one.read_tensors(name).tensors, other.read_tensors(name).tensors
+    assert first.keys() == second.keys()
+    for key in first:
+        assert torch.equal(first[key], second[key]), key
+
+
+@pytest.mark.parametrize("rule", [SGD, ADAM], ids=["sgd", "adamw"])
+@pytest.mark.parametrize("steps", [2, 27, 29, 40])  # within the first epoch, at its last step, at and after its end
+def test_interrupted_and_resumed_is_uninterrupted_bit_for_bit(
+    rule: dict[str, Any], steps: int, text: Path, tmp_path: Path
+) -> None:
+    options = {**rule, "epochs": 2, "dropout": 0.3, "dropout_words": 0.2, "locked_dropout": True}
+    whole = fit(text, tmp_path / "whole", **options)
+    progress = InterruptAt(steps)
+    with pytest.raises(KeyboardInterrupt):
+        fit(text, tmp_path / "parts", progress, **options)
+    assert f"step {steps}; go on with: recurra train --resume" in progress.notes[-1]
+    torch.manual_seed(999)  # whatever happened in between
+    resumed = Run(resume(tmp_path / "parts", progress=Progress()))
+    assert_same_tensors(whole, resumed, WEIGHTS)
+    assert_same_tensors(whole, resumed, CHECKPOINT)
+    assert without_times(whole) == without_times(resumed)
+    assert whole.read_json("metrics.json")["model"] == resumed.read_json("metrics.json")["model"]
+
+
+def test_interrupted_again_and_again(text: Path, tmp_path: Path) -> None:
+    whole = fit(text, tmp_path / "whole", **ADAM, epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        fit(text, tmp_path / "parts", InterruptAt(3), **ADAM, epochs=1)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            resume(tmp_path / "parts", progress=InterruptAt(4))
+    assert_same_tensors(whole, Run(resume(tmp_path / "parts", progress=Progress())), WEIGHTS)
+
+
+def test_interrupted_run_can_be_used(text: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(text, tmp_path / "run", InterruptAt(2), **ADAM)
+    assert recurra.load(tmp_path / "run").predict("the cat")
+
+
+def test_longer_run_is_a_shorter_one_resumed(text: Path, tmp_path: Path) -> None:
+    longer = fit(text, tmp_path / "longer", **SGD, epochs=3)
+    fit(text, tmp_path / "shorter", **SGD, epochs=1)
+    resumed = Run(resume(tmp_path / "shorter", progress=Progress(), epochs=3))
+    assert_same_tensors(longer, resumed, CHECKPOINT)
+    assert resumed.read_recipe()["training"]["epochs"] == 3
+
+
+def test_same_seed_same_weights_other_seed_others(text: Path, tmp_path: Path) -> None:
+    one, two, three = (fit(text, tmp_path / str(n), **ADAM, epochs=1, seed=seed) for n, seed in enumerate((4, 4, 5)))
+    assert_same_tensors(one, two, WEIGHTS)
+    with pytest.raises(AssertionError):
+        assert_same_tensors(one, three, WEIGHTS)
+
+
+def test_resume_refuses_another_recipe(text: Path, tmp_path: Path) -> None:
+    run = fit(text, tmp_path / "run", **SGD, epochs=1)
+    before = run.path("recipe.toml").read_bytes()
+    with pytest.raises(UsageError, match=r"training\.batch_size: 3 in the run, 4 now"):
+        resume(run.folder, progress=Progress(), batch_size=4)
+    assert run.path("recipe.toml").read_bytes() == before
+
+
+def test_resume_without_checkpoint(text: Path, tmp_path: Path) -> None:
+    run = fit(text, tmp_path / "run", **SGD, epochs=1)
+    run.path(CHECKPOINT).unlink()
+    with pytest.raises(RunError, match="no checkpoint"):
+        resume(run.folder, progress=Progress())
+
+
+def test_new_run_never_overwrites_another(text: Path, tmp_path: Path) -> None:
+    fit(text, tmp_path / "run", **SGD, epochs=1)
+    with pytest.raises(UsageError, match="already holds a run"):
+        fit(text, tmp_path / "run", **SGD, epochs=1)
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_divergence_names_the_step_and_keeps_the_best_weights(
+    what: str, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = fit(text, tmp_path / "good", **SGD, epochs=1)
+    take_step = Training.take_step
+
+    def spoil(self: Training, batch: Any) -> Any:
+        if self.position.epoch == 1 and self.position.batch == 4:
+            embedding = self.task.model.get_parameter("embedding.weight")
+            if what == "loss":
+                embedding.data.fill_(math.nan)
+            else:
+                embedding.register_hook(lambda gradient: gradient * math.inf)
+        return take_step(self, batch)
+
+    monkeypatch.setattr(Training, "take_step", spoil)
+    steps = len(without_times(good)) and without_times(good)[0]["step"]
+    with pytest.raises(DivergedError, match=rf"step {steps + 5} \(epoch 2, batch 5\): .*weights of epoch 1 are kept"):
+        fit(text, tmp_path / "bad", **SGD, epochs=3)
+    assert_same_tensors(good, Run(tmp_path / "bad"), WEIGHTS)
+
+
+def test_full_disk_keeps_the_checkpoint_before(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fit(text, tmp_path / "whole", **ADAM, epochs=3)
+    fsync, validate = os.fsync, recurra.tasks.LanguageModelling.validate
+    epochs = 0
+
+    def count_epochs(*arguments: Any) -> Any:
+        nonlocal epochs
+        epochs += 1
+        return validate(*arguments)
+
+    def full(descriptor: int) -> None:
+        if epochs == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recurra.tasks.LanguageModelling, "validate", count_epochs)
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(SaveError, match="No space left on device"):
+            fit(text, tmp_path / "run", **ADAM, epochs=3)
+    assert not [path for path in (tmp_path / "run").rglob(".*") if path.is_file()]
+    assert_same_tensors(whole, Run(resume(tmp_path / "run", progress=Progress())), CHECKPOINT)
+
+
+def test_patience_stops_after_epochs_without_improvement(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, 2.0, 2.5, 2.1, 1.0])
+    monkeypatch.setattr(recurra.tasks.LanguageModelling, "validate", lambda *_: {"loss": next(losses)})
+    run = fit(text, tmp_path / "run", **SGD, epochs=9, patience=2)
+    rows = without_times(run)
+    assert [row["valid_loss"] for row in rows] == [3.0, 2.0, 2.5, 2.1]
+    assert run.read_tensors(WEIGHTS).values["epoch"] == 2
+
+
+def test_time_budget_stops_within_an_epoch_and_validates(text: Path, tmp_path: Path) -> None:
+    run = fit(text, tmp_path / "run", **SGD, epochs=10**6, time="0.05s")
+    rows = without_times(run)
+    assert rows
+    assert rows[-1]["epoch"] < 10**6
+    assert run.read_json("metrics.json")["model"]["valid"]["loss"] > 0
+
+
+def test_checkpoints_within_an_epoch(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[int] = []
+    save = Training.save
+
+    def note(self: Training) -> None:
+        saved.append(self.position.step)
+        save(self)
+
+    monkeypatch.setattr(Training, "save", note)
+    fit(text, tmp_path / "run", **SGD, epochs=1, checkpoint_every=1e-9)
+    assert saved[:3] == [1, 2, 3]
+
+
+def test_carried_state_reaches_the_next_window_and_not_the_next_epoch(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[Any] = []
+    loss = recurra.tasks.LanguageModelling.loss
+
+    def watch(self: Any, batch: Any, state: Any) -> Any:
+        if self.model.training:
+            states.append(state)
+        return loss(self, batch, state)
+
+    monkeypatch.setattr(recurra.tasks.LanguageModelling, "loss", watch)
+    run = fit(text, tmp_path / "run", **SGD, epochs=2)
+    an_epoch = without_times(run)[0]["step"]
+    assert [index for index, state in enumerate(states) if state is None] == [0, an_epoch]
+    assert states[1][0][0].abs().sum() > 0
+
+
+def test_model_card_can_be_followed(text: Path, tmp_path: Path) -> None:
+    run = fit(text, tmp_path / "run", **ADAM, epochs=1)
+    card = run.read("README.md")
+    command = next(line.strip() for line in card.splitlines() if "recurra train" in line)
+    again = train(command.split()[-1], run=tmp_path / "again", progress=Progress())
+    assert_same_tensors(run, Run(again), WEIGHTS)
+    assert f"{run.read_json('metrics.json')['model']['test']['perplexity']:,.4g}" in card
