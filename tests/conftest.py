@@ -5,7 +5,11 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("recurra", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("recurra")
 
 DATA_SETS = Path(__file__).parents[2] / "shared" / "data"
 SUBJECTS = ("the cat", "the dog", "a bird", "the old man", "my sister", "nobody")
@@ -23,7 +27,7 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def write_story(path: Path, num_lines: int = 1200) -> Path:
-    """Text whose next word can be learned: each verb has an adverb of its own, which closes the line after an object."""
+    """Text whose next word can be learned: each verb has its own adverb, which closes the line after the object."""
     draw = random.Random(7)
     lines = []
     for _ in range(num_lines):

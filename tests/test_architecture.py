@@ -9,7 +9,7 @@ import pytest
 import recurra
 
 LADDER = [
-    {"reference", "config", "errors", "lengths", "progress", "runs"},
+    {"reference", "config", "devices", "errors", "lengths", "progress", "runs"},
     {"ops"},
     {"nn"},
     {"models", "data"},

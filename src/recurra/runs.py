@@ -68,6 +68,15 @@ def canonical_json(values: Json) -> bytes:
     return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
 
 
+def is_genuine(values: Json, digest: object, text: str) -> bool:
+    """Whether the digest is that of the values, and the text the one way we write both."""
+    try:
+        genuine = digest == hashlib.sha256(canonical_json(values)).hexdigest()
+        return genuine and canonical_json({**values, "sha256": digest}) == text.encode()
+    except ValueError:  # half of a surrogate pair is JSON, but no text
+        return False
+
+
 def digest_of_tensors(tensors: Mapping[str, Tensor], values: str) -> str:
     """SHA-256 over names, types, shapes, bytes and the values stored beside them."""
     digest = hashlib.sha256(values.encode())
@@ -122,7 +131,7 @@ class Run:
             RunError: it is missing or not text.
         """
         try:
-            return self.path(name).read_text(encoding="utf-8")
+            return self.path(name).read_bytes().decode("utf-8")  # line ends as they are: a changed one shows
         except (FileNotFoundError, NotADirectoryError):
             raise self.missing(name) from None
         except (OSError, UnicodeDecodeError) as error:
@@ -134,9 +143,25 @@ class Run:
         Raises:
             RunError: it is missing or damaged.
         """
+        return self.parse(name, self.read(name))
+
+    def read_rows(self, name: str) -> list[Json]:
+        """JSON objects of the run that stand in a file a line each (.jsonl).
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        return [self.parse(name, line) for line in self.read(name).split("\n") if line]
+
+    def parse(self, name: str, text: str) -> Json:
+        """A JSON object that stands in a file of the run.
+
+        Raises:
+            RunError: it is none.
+        """
         try:
-            values = json.loads(self.read(name))
-        except json.JSONDecodeError as error:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{self.path(name)}: damaged, not JSON: {error}") from None
         if not isinstance(values, dict):
             raise RunError(f"{self.path(name)}: damaged, expected a JSON object")
@@ -194,8 +219,7 @@ class Run:
                 "upgrade with pip install --upgrade recurra"
             )
         stated = values.pop("sha256", None)
-        genuine = stated == hashlib.sha256(canonical_json(values)).hexdigest()
-        if not genuine or canonical_json({**values, "sha256": stated}) != self.path(MODEL).read_bytes():
+        if not is_genuine(values, stated, self.read(MODEL)):
             raise RunError(f"{self.path(MODEL)}: damaged, its content does not match its own digest; restore a copy")
         for name, digest in values["files"].items():
             if hashlib.sha256(self.read(name).encode()).hexdigest() != digest:
@@ -211,8 +235,10 @@ class Run:
             SaveError: it cannot be written; the previous version is untouched.
         """
         tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in checkpoint.tensors.items()}
-        shared = [tensor.data_ptr() for tensor in tensors.values()]  # tied weights; the format has no such notion
-        tensors = {k: t.clone() if shared.count(t.data_ptr()) > 1 else t for k, t in tensors.items()}
+        shared = [t.untyped_storage().data_ptr() for t in tensors.values()]  # tied weights; the format has none
+        tensors = {
+            k: t.clone() if shared.count(at) > 1 else t for (k, t), at in zip(tensors.items(), shared, strict=True)
+        }
         values = json.dumps(checkpoint.values)
         metadata = {"values": values, "sha256": digest_of_tensors(tensors, values)}
         write_atomically(self.path(name), safetensors.torch.save(tensors, metadata))

@@ -20,7 +20,24 @@ from recurra.runs import CHECKPOINT, WEIGHTS, Run
 from recurra.training import resume, train
 from recurra.training.loop import Training
 
-WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "the", "dog", "lay", "by", "the", "door", "while", "rain", "fell"]
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "and",
+    "the",
+    "dog",
+    "lay",
+    "by",
+    "the",
+    "door",
+    "while",
+    "rain",
+    "fell",
+]
 SHAPE = {"embedding_size": 5, "hidden_size": [7, 4], "batch_size": 3, "window": 6, "shares": [0.8, 0.1, 0.1]}
 SGD = {"optimiser": "sgd", "learning_rate": 2.0, "momentum": 0.5, "schedule": "epoch", "decay": 0.5, "clip_norm": 0.5}
 ADAM = {"optimiser": "adamw", "learning_rate": 0.01, "schedule": "plateau", "clip_value": 0.1, "weight_decay": 0.01}

@@ -15,7 +15,7 @@ def generate(
     temperature: Annotated[float, typer.Option(help="Above 1 bolder, below 1 safer, 0 the likeliest only.")] = 0.8,
     top_k: Annotated[int | None, typer.Option(help="Draw from this many of the likeliest tokens.")] = None,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens that hold this probability.")] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same text.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Same seed, same text.")] = None,
     interactive: Annotated[
         bool, typer.Option("--interactive", "-i", help="Ask for prompts until an empty line.")
     ] = False,

@@ -19,7 +19,7 @@ def read_words(schema: "type[Recipe]", words: Sequence[str]) -> tuple[list[str],
     Raises:
         UsageError: no such option, or one without its value.
     """
-    from recurra.config import find_option, parse_value
+    from recurra.config import find_option
 
     plain: list[str] = []
     options: dict[str, Any] = {}
@@ -38,7 +38,7 @@ def read_words(schema: "type[Recipe]", words: Sequence[str]) -> tuple[list[str],
             text = next(rest, "")
             if not text:
                 raise UsageError(f"--{name}: expected a value after it ({option.field.description})")
-        options[option.key] = text if option.is_text else parse_value(text)
+        options[option.key] = option.parse(text)
     return plain, options
 
 

@@ -82,9 +82,9 @@ def schema_of(what: str):  # type: ignore[no-untyped-def]
 def schema_of_run(run: str):  # type: ignore[no-untyped-def]
     """Recipe type of a run."""
     from recurra.runs import Run
-    from recurra.tasks import task_type
+    from recurra.tasks import task_of
 
-    return task_type(Run(run).read_model()["task"]).recipe_type
+    return task_of(Run(run)).recipe_type
 
 
 def show_help(context: typer.Context, what: str) -> None:

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -26,6 +26,16 @@ class Option(NamedTuple):
     def is_text(self) -> bool:
         """Whether its value is taken as typed: a path named 1984 is no number."""
         return self.field.annotation is str or self.field.annotation == str | None
+
+    def parse(self, text: str) -> Any:
+        """Its value as typed on a command line: `on` and `off` for a switch, a list even of one where it is a list."""
+        value = parse_value(text)
+        if self.is_text:
+            is_off = value is None and self.field.annotation is not str
+            return value if isinstance(value, str) or is_off else text
+        if self.is_switch:
+            return {"on": True, "off": False}.get(text, value)
+        return [value] if get_origin(self.field.annotation) is list and not isinstance(value, list) else value
 
     @property
     def default(self) -> str:
@@ -75,7 +85,8 @@ def parse_assignment(schema: type[BaseModel], text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign:
         raise UsageError(f"--set {text}: expected KEY=VALUE, such as training.batch_size=20")
-    return find_option(schema, name.strip()).key, parse_value(value.strip())
+    option = find_option(schema, name.strip())
+    return option.key, option.parse(value.strip())
 
 
 def parse_value(text: str) -> Any:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from recurra.errors import UsageError
 
@@ -16,6 +16,15 @@ class Section(BaseModel):
     """A table of a recipe: typed, read-only, closed to unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def no_number_is_a_switch(cls, value: object, info: ValidationInfo) -> object:
+        """To Python true is 1; in a recipe it is a mistake."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and annotation in (int, float, int | None, float | None):
+            raise ValueError("a number")
+        return value
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], origin: str) -> Self:

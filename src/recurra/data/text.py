@@ -79,17 +79,19 @@ class Text:
         return digest.hexdigest()
 
     def cut(self, position: int) -> int:
-        """The end of the line in which byte `position` lies, so that a split breaks no line.
+        """Byte `position` if a line begins there, else the end of the line it lies in: a split breaks no line.
 
         In text without line ends it is the next place where a character begins.
         """
-        for path, first, last in Text(self.files, position, self.stop).spans():
+        if position <= self.start:
+            return self.start
+        for path, first, last in Text(self.files, position - 1, self.stop).spans():
             with opened(path) as file:
                 file.seek(first)
                 line = file.readline(min(PIECE, last - first))
             if line.endswith(b"\n") or len(line) == last - first:
-                return position + len(line)
-            return position + next((i for i, byte in enumerate(line) if byte & 0xC0 != 0x80), 0)
+                return position - 1 + len(line)
+            return position + next((i for i, byte in enumerate(line[1:]) if byte & 0xC0 != 0x80), 0)
         return self.stop
 
     def split(self, fractions: tuple[float, ...]) -> list["Text"]:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from recurra.errors import RunError
 from recurra.inference.language import TrainedLanguageModel
 from recurra.runs import Run
-from recurra.tasks import LanguageModelling
+from recurra.tasks import LanguageModelling, task_of
 
 TRAINED = {LanguageModelling.name: TrainedLanguageModel}
 
@@ -19,12 +18,10 @@ def load(run: str | Path, device: str = "cpu") -> TrainedLanguageModel:
 
     Raises:
         RunError: missing, incomplete, damaged, of a newer format, or of a task this version does not know.
+        UsageError: no such device.
     """
     opened = Run(run)
-    task = opened.read_model()["task"]
-    if task not in TRAINED:
-        raise RunError(f"run {run}: of task {task!r}, which this version does not know; known: {', '.join(TRAINED)}")
-    return TRAINED[task](opened, device)
+    return TRAINED[task_of(opened).name](opened, device)
 
 
 __all__ = ["TrainedLanguageModel", "load"]

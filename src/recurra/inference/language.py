@@ -1,6 +1,5 @@
 """A trained language model in use: the next word, the probability of a sentence, more text."""
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from recurra.data.corpus import encode_text
 from recurra.data.text import whole_of
+from recurra.devices import device_of
 from recurra.errors import DataError, UsageError
 from recurra.inference.sampling import adjusted
 from recurra.progress import Progress
@@ -44,14 +44,15 @@ class TrainedLanguageModel:
 
     Raises:
         RunError: missing, incomplete, damaged, or of another task.
+        UsageError: no such device.
     """
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
         self.run = run
         self.task = LanguageModelling.restore(run)
         run.load_weights(self.task.model)
-        self.task.model.to(device).eval()
-        self.device = torch.device(device)
+        self.device = device_of(device)
+        self.task.model.to(self.device).eval()
         self.vocabulary = self.task.vocabulary
 
     def predict(self, text: str, top: int = 10) -> list[NextToken]:
@@ -169,7 +170,7 @@ class TrainedLanguageModel:
 
     def check_samples(self) -> float:
         """Largest difference, in nats, between the stored sample outputs of the run and the same computed now."""
-        rows = [json.loads(line) for line in self.run.read("samples.jsonl").splitlines()]
+        rows = self.run.read_rows("samples.jsonl")
         deviations: list[float] = []
         for row in rows:
             again = self.task.log_probabilities(row["ids"])

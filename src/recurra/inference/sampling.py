@@ -1,9 +1,13 @@
 """Choosing a next token from logits."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from recurra.errors import UsageError
+
+COLDEST = 1e-6  # temperature below which only the most likely type is left, and a division would overflow
 
 
 def adjusted(logits: Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0) -> Tensor:
@@ -22,15 +26,15 @@ def adjusted(logits: Tensor, temperature: float = 1.0, top_k: int | None = None,
     Raises:
         UsageError: a value outside its range.
     """
-    if temperature < 0:
-        raise UsageError(f"temperature: expected 0 or more, got {temperature}")
+    if not 0 <= temperature < math.inf:
+        raise UsageError(f"temperature: expected a number of 0 or more, got {temperature}")
     if top_k is not None and top_k < 1:
         raise UsageError(f"top_k: expected at least 1, got {top_k}")
     if not 0 < top_p <= 1:
         raise UsageError(f"top_p: expected more than 0 and at most 1, got {top_p}")
-    if temperature == 0:
+    if temperature < COLDEST:
         top_k, temperature = 1, 1.0
-    logits = logits / temperature
+    logits = (logits - logits.max(-1, keepdim=True).values) / temperature
     if top_k is not None and top_k < logits.shape[-1]:
         # By rank, not by threshold: of equally likely types only as many stay as were asked for.
         kept = logits.topk(top_k, -1).indices

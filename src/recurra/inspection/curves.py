@@ -1,11 +1,10 @@
 """The learning curve of a run as one HTML file that needs nothing else."""
 
-import json
 import math
 from pathlib import Path
 
 from recurra.errors import RunError
-from recurra.runs import Json, Run, write_atomically
+from recurra.runs import Run, write_atomically
 
 
 def learning_curve(run: Run | str | Path) -> Path:
@@ -25,7 +24,7 @@ def learning_curve(run: Run | str | Path) -> Path:
 
     run = run if isinstance(run, Run) else Run(run)
     run.read_model()
-    rows: list[Json] = [json.loads(line) for line in run.read("history.jsonl").splitlines()]
+    rows = run.read_rows("history.jsonl")
     if not rows:
         raise RunError(
             f"run {run}: no epoch was completed, so there is no curve; go on with recurra train --resume {run}"

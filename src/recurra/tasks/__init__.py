@@ -1,6 +1,7 @@
 """The jobs Recurra does: one file a task."""
 
-from recurra.errors import UsageError
+from recurra.errors import RunError, UsageError
+from recurra.runs import Run
 from recurra.tasks.language_modelling import LanguageModelling
 from recurra.tasks.task import StepLoss, Task
 
@@ -18,4 +19,16 @@ def task_type(name: object) -> type[Task]:
     return TASKS[str(name)]
 
 
-__all__ = ["TASKS", "LanguageModelling", "StepLoss", "Task", "task_type"]
+def task_of(run: Run) -> type[Task]:
+    """The task of a run.
+
+    Raises:
+        RunError: no run there, damaged, or of a task this version does not know.
+    """
+    name = run.read_model()["task"]
+    if name not in TASKS:
+        raise RunError(f"run {run}: of task {name!r}, which this version does not know; known: {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+__all__ = ["TASKS", "LanguageModelling", "StepLoss", "Task", "task_of", "task_type"]

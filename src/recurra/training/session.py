@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from recurra.config import Recipe, differences, dump, find_option, read_recipe, resolve
+from recurra.devices import device_of
 from recurra.errors import RunError, UsageError
 from recurra.progress import ConsoleProgress, Progress
 from recurra.runs import CHECKPOINT, RECIPE, Run
-from recurra.tasks import Task, task_type
+from recurra.tasks import Task, task_of, task_type
 from recurra.training.card import model_card
 from recurra.training.loop import Training
 
@@ -50,6 +51,7 @@ def train(
     """
     progress = progress or ConsoleProgress()
     resolved = resolve_recipe(recipe, data, options)
+    device_of(resolved.device)
     folder = Path(run) if run is not None else free_folder(Path(recipe).stem)
     if Run(folder).exists():
         raise UsageError(f"{folder}: already holds a run; go on with it by --resume {folder}, or choose another folder")
@@ -82,7 +84,7 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
     """
     progress = progress or ConsoleProgress()
     target = Run(run)
-    kind = task_type(target.read_model()["task"])
+    kind = task_of(target)
     task = kind.restore(target)
     values = target.read_recipe()
     wanted = resolve(kind.recipe_type, values, dotted(kind.recipe_type, options), f"{run}/{RECIPE}")
@@ -91,6 +93,7 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
     if refused:
         pairs = "; ".join(f"{key}: {there!r} in the run, {here!r} now" for key, (there, here) in refused.items())
         raise UsageError(f"cannot resume {run} with another recipe ({pairs}); train a new run instead")
+    device_of(wanted.device)
     if not target.path(CHECKPOINT).exists():
         raise RunError(f"run {run}: has no checkpoint to go on from; train it anew in another folder")
     task.recipe = wanted

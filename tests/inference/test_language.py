@@ -1,0 +1,155 @@
+"""A trained language model in use, against its own logits."""
+
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import recurra
+from recurra.errors import DataError, RunError, UsageError
+from recurra.inference import TrainedLanguageModel
+from recurra.runs import WEIGHTS, Checkpoint, Run
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run: Path) -> TrainedLanguageModel:
+    return recurra.load(tiny_run)
+
+
+def log_probabilities(model: TrainedLanguageModel, text: str) -> list[float]:
+    """Of each token, by one forward pass a prefix: slow and plain."""
+    ids = [model.vocabulary.start_id, *model.vocabulary.encode(text)]
+    result = []
+    with torch.no_grad():
+        for length in range(1, len(ids)):
+            logits, _ = model.task.model(torch.tensor(ids[:length]).unsqueeze(1))
+            result.append(float(logits[-1, 0].log_softmax(0)[ids[length]]))
+    return result
+
+
+def some_text(model: TrainedLanguageModel, tokens: int = 7) -> str:
+    return model.vocabulary.decode([id % len(model.vocabulary) for id in range(2, 2 + tokens)])
+
+
+def test_predict_is_the_softmax_in_falling_order(model: TrainedLanguageModel) -> None:
+    text = some_text(model)
+    found = model.predict(text, top=10**6)
+    assert len(found) == len(model.vocabulary)
+    assert sum(next_.probability for next_ in found) == pytest.approx(1, abs=1e-5)
+    assert [n.probability for n in found] == sorted((n.probability for n in found), reverse=True)
+    best = found[0]
+    id = model.vocabulary.tokenizer.token_to_id(best.token)
+    with torch.no_grad():
+        logits, _ = model.task.model(
+            torch.tensor([model.vocabulary.start_id, *model.vocabulary.encode(text)]).unsqueeze(1)
+        )
+    assert best.probability == pytest.approx(float(logits[-1, 0].softmax(0)[id]), abs=1e-6)
+
+
+def test_score_is_the_sum_over_prefixes(model: TrainedLanguageModel) -> None:
+    text = some_text(model)
+    expected = log_probabilities(model, text)
+    score = model.score(text)
+    assert score.tokens == len(expected)
+    assert score.log_probability == pytest.approx(sum(expected), abs=1e-4)
+    assert score.perplexity == pytest.approx(math.exp(-sum(expected) / len(expected)), rel=1e-4)
+    assert score.unknown == []
+
+
+def test_score_names_unknown_words(model: TrainedLanguageModel) -> None:
+    assert model.score(f"Quetzalcoatl {some_text(model)} zzz").unknown == ["Quetzalcoatl", "zzz"]
+
+
+def test_evaluate_on_a_file_is_the_score_of_its_text(model: TrainedLanguageModel, tmp_path: Path) -> None:
+    text = some_text(model, 9) + "\n"
+    (tmp_path / "text.txt").write_text(text)
+    metrics = model.evaluate(tmp_path / "text.txt")
+    expected = -sum(log_probabilities(model, text))
+    assert metrics["model"]["text"]["loss"] == pytest.approx(expected / 10, abs=1e-5)
+    assert metrics["model"]["text"]["bits_per_character"] == pytest.approx(expected / math.log(2) / len(text), abs=1e-5)
+    assert metrics["trigram"]["text"]["perplexity"] > 1
+
+
+def test_evaluate_by_default_repeats_the_figures_of_the_run(model: TrainedLanguageModel) -> None:
+    stored = model.run.read_json("metrics.json")
+    again = model.evaluate()
+    assert again["trigram"] == stored["trigram"]
+    for split, values in again["model"].items():
+        assert values == pytest.approx(stored["model"][split], rel=1e-6)
+
+
+def test_evaluate_without_the_training_text_has_no_baselines(tiny_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "moved")
+    recipe = tmp_path / "moved" / "recipe.toml"
+    lines = [
+        f'path = "{tmp_path}/gone.txt"' if line.startswith("path") else line for line in recipe.read_text().splitlines()
+    ]
+    recipe.write_text("\n".join(lines))
+    moved = recurra.load(tmp_path / "moved")
+    (tmp_path / "text.txt").write_text(some_text(moved))
+    assert list(moved.evaluate(tmp_path / "text.txt")) == ["model"]
+    with pytest.raises(DataError, match="gone"):
+        moved.evaluate()
+
+
+def test_generate_is_its_seed(model: TrainedLanguageModel) -> None:
+    one, again, other = (model.generate("", 30, seed=seed) for seed in (1, 1, 2))
+    assert one == again != other
+
+
+def test_generate_at_temperature_zero_follows_predict(model: TrainedLanguageModel) -> None:
+    text = some_text(model, 3)
+    ids = list(model.sample(text, 4, temperature=0))
+    prefix = model.vocabulary.encode(text)
+    for id in ids:
+        likeliest = next(n.token for n in model.predict(model.vocabulary.decode(prefix), 2) if n.token != "<unk>")
+        assert model.vocabulary.token(id) == likeliest
+        prefix = [*prefix, id]
+
+
+def test_generate_never_writes_unknown(model: TrainedLanguageModel) -> None:
+    assert model.vocabulary.unknown_id not in set(model.sample("", 300, temperature=5.0, seed=1))
+
+
+def test_samples_stored_are_samples_computed(model: TrainedLanguageModel) -> None:
+    assert model.check_samples() < 1e-5
+
+
+def test_changed_weights_show_in_the_samples(tiny_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "changed")
+    run = Run(tmp_path / "changed")
+    tensors, values = run.read_tensors(WEIGHTS)
+    tensors["output.bias"][2] += 1
+    run.write_tensors(WEIGHTS, Checkpoint(tensors, values))
+    assert recurra.load(run.folder).check_samples() > 1e-3
+
+
+def test_a_moved_run_predicts_the_same(model: TrainedLanguageModel, tiny_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "elsewhere")
+    assert recurra.load(tmp_path / "elsewhere").predict("", 5) == model.predict("", 5)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model: model.predict("", top=0),
+        lambda model: model.generate("", length=0),
+        lambda model: model.generate("", temperature=-1),
+    ],
+)
+def test_impossible_arguments(model: TrainedLanguageModel, call: object) -> None:
+    with pytest.raises(UsageError):
+        call(model)
+
+
+def test_nothing_to_score(model: TrainedLanguageModel) -> None:
+    with pytest.raises(DataError, match="no tokens"):
+        model.score("")
+
+
+def test_run_of_an_unknown_task(tmp_path: Path) -> None:
+    Run(tmp_path / "run").write_model("juggling", {}, {})
+    with pytest.raises(RunError, match="juggling"):
+        recurra.load(tmp_path / "run")
