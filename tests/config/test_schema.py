@@ -74,7 +74,7 @@ def test_no_durations(typed: str) -> None:
         ({"batch_size": 0}, "batch_size"),
         ({"epochs": 0}, "epochs"),
         ({"clip_norm": -1}, "clip_norm"),
-        ({"clip_value": 0}, "clip_value"),
+        ({"clip_value": -0.5}, "clip_value"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"learning_rate": float("inf")}, "learning_rate"),
         ({"decay": 1.0}, "decay"),
@@ -95,4 +95,5 @@ def test_one_clipping_at_a_time() -> None:
     with pytest.raises(UsageError, match="clip_norm or clip_value, not both"):
         TrainingOptions.parse({"clip_norm": 5.0, "clip_value": 1.0}, "recipe")
     assert TrainingOptions.parse({"clip_norm": 5.0}, "recipe").clip_norm == 5.0
-    assert TrainingOptions.parse({"clip_value": 1.0}, "recipe").clip_value == 1.0
+    by_value = TrainingOptions.parse({"clip_value": 2.0}, "recipe")
+    assert (by_value.clip_value, by_value.clip_norm) == (2.0, 0.0)

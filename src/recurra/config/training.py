@@ -1,6 +1,6 @@
 """How a model is trained: the section every recipe shares."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,9 +12,10 @@ class TrainingOptions(Section):
 
     epochs: int = Field(20, ge=1, description="passes over the training data at the most")
     time: Duration | None = Field(None, gt=0, description="stop after this long (90s, 10m, 1.5h), whole run included")
+    steps: int | None = Field(None, ge=1, description="stop after this many updates")
     batch_size: int = Field(32, ge=1, description="sequences (or lanes of text) side by side in a step")
     optimiser: Literal["sgd", "adam", "adamw"] = Field("adamw", description="update rule")
-    learning_rate: float = Field(2e-3, gt=0, description="learning rate of the first epoch")
+    learning_rate: float = Field(3e-3, gt=0, description="learning rate of the first epoch")
     momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment in adam and adamw")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment in adam and adamw")
@@ -26,14 +27,19 @@ class TrainingOptions(Section):
     )
     decay: float = Field(0.5, gt=0, lt=1, description="factor of the learning rate at a decay")
     decay_after: int = Field(0, ge=0, description="epochs before `schedule = epoch` starts to decay")
-    clip_norm: float | None = Field(None, gt=0, description="largest norm of the whole gradient")
-    clip_value: float | None = Field(None, gt=0, description="largest size of one gradient element")
+    clip_norm: float = Field(1.0, ge=0, description="largest norm of the whole gradient; 0 does not clip")
+    clip_value: float = Field(
+        0.0, ge=0, description="instead of the norm: largest size of one gradient element; 0 does not clip"
+    )
     patience: int | None = Field(None, ge=1, description="stop after this many epochs without improvement")
     checkpoint_every: Duration = Field(300.0, gt=0, description="time between checkpoints within an epoch")
 
-    @model_validator(mode="after")
-    def one_clipping(self) -> "TrainingOptions":
-        """Two kinds of clipping at once have no stated order, so they are refused."""
-        if self.clip_norm is not None and self.clip_value is not None:
-            raise ValueError("clip_norm or clip_value, not both")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def clip_once(cls, values: Any) -> Any:
+        """Clipping by value turns off clipping by norm, unless somebody asks for both: they have no stated order."""
+        if isinstance(values, dict) and values.get("clip_value"):
+            if values.get("clip_norm"):
+                raise ValueError("clip_norm or clip_value, not both")
+            return {**values, "clip_norm": 0.0}
+        return values

@@ -20,13 +20,13 @@ class LanguageModelOptions(Section):
     cell: Literal["rnn", "lstm", "gru"] = Field("lstm", description="kind of recurrent layer")
     hidden_size: list[int] = Field([256, 128], min_length=1, description="units of each layer, bottom first")
     tied: bool = Field(False, description="use the embedding table as output weights")
-    dropout: float = Field(0.2, ge=0, lt=1, description="dropout between layers")
-    dropout_embedding: float = Field(0.2, ge=0, lt=1, description="dropout on token vectors")
-    dropout_output: float = Field(0.2, ge=0, lt=1, description="dropout before the softmax")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout between layers")
+    dropout_embedding: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
+    dropout_output: float = Field(0.3, ge=0, lt=1, description="dropout before the softmax")
     dropout_words: float = Field(
         0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a window"
     )
-    locked_dropout: bool = Field(False, description="keep a dropout mask for all steps of a window")
+    locked_dropout: bool = Field(True, description="keep a dropout mask for all steps of a window")
     initial_range: float | None = Field(
         None, gt=0, description="draw every weight from +-initial_range instead of the layers' own initialisation"
     )

@@ -1,6 +1,7 @@
 """The training loop: batches, gradients, validation, checkpoints; what is learned is the task's business."""
 
 import math
+import sys
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -102,7 +103,7 @@ class Training:
         if self.options.time is not None:
             total, done = self.options.time, position.seconds
         else:
-            total, done = self.options.epochs * num_batches, position.epoch * num_batches + position.batch
+            total, done = min(self.options.epochs * num_batches, self.options.steps or sys.maxsize), position.step
         with Interruption() as interruption, self.progress.stage("training", total, done) as advance:
             while not position.finished:
                 self.run_epoch(interruption, advance)
@@ -113,11 +114,11 @@ class Training:
         return True
 
     def run_epoch(self, interruption: Interruption, advance: Advance) -> None:
-        """Take the steps that are left of the epoch, up to Ctrl-C or the end of the time budget."""
+        """Take the steps that are left of the epoch, up to Ctrl-C or the end of the budget."""
         position = self.position
         set_learning_rate(self.optimiser, position.learning_rate)
         batches = self.task.batches(position.epoch)
-        while position.batch < len(batches) and not interruption.requested and not self.is_out_of_time():
+        while position.batch < len(batches) and not interruption.requested and not self.is_spent():
             started = time.monotonic()
             loss, num_items, norm = self.take_step(batches[position.batch])
             seconds = time.monotonic() - started
@@ -191,11 +192,12 @@ class Training:
         """Whether the recipe asks for no further epoch."""
         position, patience = self.position, self.options.patience
         out_of_patience = patience is not None and position.epoch - position.best_epoch >= patience
-        return position.epoch >= self.options.epochs or self.is_out_of_time() or out_of_patience
+        return position.epoch >= self.options.epochs or self.is_spent() or out_of_patience
 
-    def is_out_of_time(self) -> bool:
-        """Whether the time budget is spent."""
-        return self.options.time is not None and self.position.seconds >= self.options.time
+    def is_spent(self) -> bool:
+        """Whether the budget of time or of steps is spent."""
+        out_of_time = self.options.time is not None and self.position.seconds >= self.options.time
+        return out_of_time or (self.options.steps is not None and self.position.step >= self.options.steps)
 
     def save_weights(self) -> None:
         """Make the weights those of the run."""

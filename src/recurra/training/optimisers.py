@@ -50,8 +50,8 @@ def clip_gradients(parameters: list[nn.Parameter], options: TrainingOptions) -> 
     """Clip as the recipe asks, and return the norm of the whole gradient before that."""
     gradients: list[Tensor] = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
-    if options.clip_norm is not None and norm > options.clip_norm:
+    if options.clip_norm and norm > options.clip_norm:
         torch._foreach_mul_(gradients, options.clip_norm / (float(norm) + 1e-6))
-    elif options.clip_value is not None:
+    elif options.clip_value:
         nn.utils.clip_grad_value_(parameters, options.clip_value)
     return float(norm)

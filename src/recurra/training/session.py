@@ -16,7 +16,7 @@ from recurra.tasks import Task, task_of, task_type
 from recurra.training.card import model_card
 from recurra.training.loop import Training
 
-MAY_CHANGE = {"training.epochs", "training.time", "training.patience", "training.checkpoint_every"}
+MAY_CHANGE = {"training.epochs", "training.time", "training.steps", "training.patience", "training.checkpoint_every"}
 
 
 def train(
@@ -73,7 +73,7 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
     Args:
         run: its folder.
         progress: who is told how far it is; by default standard error.
-        options: may change when to stop (epochs, time, patience), nothing else.
+        options: may change when to stop (epochs, steps, time, patience), nothing else.
 
     Returns:
         The run folder.
