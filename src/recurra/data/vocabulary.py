@@ -34,7 +34,7 @@ class VocabularyOptions(Section):
     vocabulary_size: int | None = Field(
         None,
         ge=2,
-        description="types kept, the rest is <unk>; by default 10,000 words, 5,000 byte pairs, all characters",
+        description="types kept, the rest is `<unk>`; by default 10,000 words, 5,000 byte pairs, all characters",
     )
 
     @model_validator(mode="after")
