@@ -35,12 +35,9 @@ def recurra_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
         monkeypatch.setattr(sys, "argv", ["recurra", *map(str, arguments)])
         capsys.readouterr()
-        code = 0
-        try:
+        with pytest.raises(SystemExit) as stop:
             main()
-        except SystemExit as stop:
-            assert isinstance(stop.code, int | None)
-            code = stop.code or 0
-        return Outcome(code, *capsys.readouterr())
+        assert isinstance(stop.value.code, int)
+        return Outcome(stop.value.code, *capsys.readouterr())
 
     return run

@@ -160,6 +160,17 @@ def test_text_without_line_ends_is_cut_all_the_same(tmp_path: Path) -> None:
     assert [len("".join(part.pieces())) for part in parts] == [500, 500]
 
 
+def test_one_line_is_cut_after_a_space_or_else_between_characters(tmp_path: Path) -> None:
+    for share, first, second in (
+        (0.5, "naïve words in ", "one line of text"),
+        (0.55, "naïve words in one ", "line of text"),
+    ):
+        one, two = written(tmp_path, first + second).split((share, 1 - share))
+        assert ("".join(one.pieces()), "".join(two.pieces())) == (first, second)
+    one, two = written(tmp_path, "é" * 100).split((0.505, 0.495))
+    assert ("".join(one.pieces()), "".join(two.pieces())) == ("é" * 51, "é" * 49)
+
+
 def test_a_part_can_be_split_again(tmp_path: Path) -> None:
     first, _ = written(tmp_path, LINES).split((0.5, 0.5))
     one, two = first.split((0.5, 0.5))

@@ -40,7 +40,10 @@ def main() -> None:
     from recurra.errors import RecurraError
 
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a closed pipe can be told from a failure
     except RecurraError as error:
         print(f"recurra: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -81,7 +81,7 @@ class Text:
     def cut(self, position: int) -> int:
         """Byte `position` if a line begins there, else the end of the line it lies in: a split breaks no line.
 
-        In text without line ends it is the next place where a character begins.
+        In a line without end it is after the next space, or where the next character begins.
         """
         if position <= self.start:
             return self.start
@@ -89,9 +89,12 @@ class Text:
             with opened(path) as file:
                 file.seek(first)
                 line = file.readline(min(PIECE, last - first))
-            if line.endswith(b"\n") or len(line) == last - first:
+            ends_file = len(line) == last - first and position - 1 + len(line) < self.stop
+            if line.endswith(b"\n") or ends_file:
                 return position - 1 + len(line)
-            return position + next((i for i, byte in enumerate(line[1:]) if byte & 0xC0 != 0x80), 0)
+            space = line.find(b" ")
+            next_character = next((i for i, byte in enumerate(line[1:]) if byte & 0xC0 != 0x80), len(line) - 1)
+            return position + (space if space >= 0 else next_character)
         return self.stop
 
     def split(self, fractions: tuple[float, ...]) -> list["Text"]:

@@ -34,7 +34,7 @@ def learning_curve(run: Run | str | Path) -> Path:
     for key, name in (("train_loss", "training (with dropout)"), ("valid_loss", "validation")):
         losses = [row[key] for row in rows]
         hints = [
-            f"{name}<br>epoch {e}: loss {x:.4f}, perplexity {math.exp(x):,.4g}"
+            f"{name}<br>epoch {e}: loss {x:.4f}, perplexity {math.exp(min(x, 700)):,.4g}"
             for e, x in zip(epochs, losses, strict=True)
         ]
         figure.add_scatter(x=epochs, y=losses, name=name, mode="lines+markers", hovertext=hints, hoverinfo="text")
@@ -42,7 +42,9 @@ def learning_curve(run: Run | str | Path) -> Path:
         for name, splits in run.read_json("metrics.json").items():
             if name not in ("model", "training") and "loss" in splits.get("valid", {}):
                 loss = splits["valid"]["loss"]
-                figure.add_hline(loss, line_dash="dot", annotation_text=f"{name} baseline, {math.exp(loss):,.4g}")
+                figure.add_hline(
+                    loss, line_dash="dot", annotation_text=f"{name} baseline, {math.exp(min(loss, 700)):,.4g}"
+                )
     figure.update_layout(
         title=f"{run.folder.name}: loss by epoch",
         xaxis_title="epoch",
