@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from recurra.errors import RunError, SaveError
+from recurra.errors import RunError, SaveError, UsageError
 from recurra.runs import FORMAT, MODEL, RECIPE, WEIGHTS, Checkpoint, Run, canonical_json, write_atomically
 
 DESCRIPTION = {"architecture": {"num_types": 3, "word": "naïve"}}
@@ -86,7 +86,7 @@ def test_a_disk_that_fills_up_leaves_the_previous_file(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_bytes(b"previous")
     done = subprocess.run([sys.executable, "-c", FULL_DISK, path], capture_output=True, text=True, check=True)
-    assert "file.txt: cannot be written (File too large); the previous version is untouched" in done.stdout
+    assert "file.txt: cannot be written (File too large); a version written before is untouched" in done.stdout
     assert path.read_bytes() == b"previous"
     assert [file.name for file in tmp_path.iterdir()] == ["file.txt"]
 
@@ -125,7 +125,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert (values["format"], values["task"]) == (FORMAT, "language-modelling")
     assert values["architecture"] == DESCRIPTION["architecture"]
     assert {name: run.read(name) for name in FILES} == FILES
-    assert run.exists()
+    with pytest.raises(UsageError, match="already holds a run"):
+        run.claim()
     assert str(run) == str(tmp_path / "run")
     run.write("history.jsonl", [{"a": 1}, {"a": "é"}])
     assert run.read_rows("history.jsonl") == [{"a": 1}, {"a": "é"}]

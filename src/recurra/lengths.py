@@ -17,6 +17,10 @@ def check_lengths(lengths: Tensor, time: int, batch: int) -> None:
     Raises:
         ShapeError: not an integer tensor of shape (batch,), or a value outside 0..time.
     """
+    if not isinstance(lengths, Tensor):
+        raise ShapeError(
+            f"lengths: expected an integer tensor, got {type(lengths).__name__}; use torch.tensor(lengths)"
+        )
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise ShapeError(f"lengths: expected an integer tensor, got {lengths.dtype}")
     if tuple(lengths.shape) != (batch,):

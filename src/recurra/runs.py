@@ -7,6 +7,7 @@ carry their own digests, `model.json` those of the files that never change: a fl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -18,12 +19,16 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from recurra.errors import RunError, SaveError
+from recurra.errors import RunError, SaveError, UsageError
 
 FORMAT = 1
 MODEL = "model.json"
 RECIPE = "recipe.toml"
 WEIGHTS = "model.safetensors"
+HISTORY = "history.jsonl"
+METRICS = "metrics.json"
+SAMPLES = "samples.jsonl"
+CARD = "README.md"
 CHECKPOINT = "last/checkpoint.safetensors"
 
 Json = dict[str, Any]
@@ -55,8 +60,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise SaveError(
-            f"{path}: cannot be written ({reason}); the previous version is untouched. "
-            "Free some space or choose another folder, then go on with --resume"
+            f"{path}: cannot be written ({reason}); a version written before is untouched. "
+            "Free some space or choose another folder; a run goes on with --resume"
         ) from error
     finally:
         if temporary is not None:
@@ -104,9 +109,38 @@ class Run:
         """Path of a file in the run."""
         return self.folder / name
 
-    def exists(self) -> bool:
-        """Whether a run was begun here."""
-        return self.path(MODEL).exists()
+    def refuse_taken(self) -> None:
+        """Refuse a folder that a new run could not have for itself.
+
+        Raises:
+            UsageError: something is there already.
+        """
+        if self.path(MODEL).exists():
+            raise UsageError(f"{self}: already holds a run; go on with it by --resume {self}, or choose another folder")
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise UsageError(f"{self}: is there already and not empty; choose a new folder for the run")
+
+    def claim(self) -> None:
+        """Make the folder, for a new run alone.
+
+        Raises:
+            UsageError: something is there already.
+            SaveError: the folder cannot be made.
+        """
+        self.refuse_taken()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SaveError(f"{self.folder}: cannot be written ({error.strerror}); choose another folder") from error
+
+    def abandon(self) -> None:
+        """Take a claim back: remove the folder, with what was written to it since."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def remove(self, *names: str) -> None:
+        """Remove files of the run that are there."""
+        for name in names:
+            self.path(name).unlink(missing_ok=True)
 
     # --- text files ---------------------------------------------------------------------------------------------
 

@@ -163,7 +163,7 @@ def test_runs_that_cannot_be_resumed(recurra_command: Any, tiny_run: Path, tmp_p
     ("how", "message"),
     [
         ("flipped last/checkpoint.safetensors", "checkpoint.safetensors: damaged"),
-        ("no last/checkpoint.safetensors", "has no checkpoint to go on from; train it anew in another folder"),
+        ("no last/checkpoint.safetensors", "incomplete, last/checkpoint.safetensors is missing"),
     ],
 )
 def test_checkpoints_that_cannot_be_resumed(
@@ -220,7 +220,7 @@ def test_a_folder_that_holds_a_run_already(recurra_command: Any, tiny_run: Path,
 
 def test_a_run_folder_that_cannot_be_written(recurra_command: Any, files: Path) -> None:
     outcome = recurra_command("train", "language-modelling", "good.txt", *TINY, "--run", "good.txt/run", "--quiet")
-    assert "good.txt/run/recipe.toml: cannot be written (" in outcome.err
+    assert "good.txt/run: cannot be written (" in outcome.err
     assert (outcome.code, outcome.out) == (FAILURE, "")
     assert (files / "good.txt").is_file()
 
@@ -247,7 +247,7 @@ def test_a_disk_that_fills_up_while_saving(recurra_command: Any, tiny_run: Path,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
     )
-    assert "cannot be written (File too large); the previous version is untouched" in full.stderr
+    assert "cannot be written (File too large); a version written before is untouched" in full.stderr
     assert full.returncode == FAILURE
     assert {path: path.read_bytes() for path in run.rglob("*.safetensors")} == kept
     assert not list(run.rglob(".*")), "a temporary file was left"
@@ -297,7 +297,7 @@ def test_text_a_run_cannot_read(recurra_command: Any, tiny_run: Path, command: l
 
 def test_a_data_set_that_the_catalogue_lacks(recurra_command: Any) -> None:
     outcome = recurra_command("data", "fetch", "prb")
-    assert "prb: not in the catalogue; it has ptb, tinyshakespeare" in outcome.err
+    assert "prb: not in the catalogue; it has python-docs, ptb, tinyshakespeare" in outcome.err
     assert outcome.code == BAD_DATA
 
 
@@ -307,7 +307,7 @@ def test_training_that_diverges(recurra_command: Any, files: Path) -> None:
         *("--optimiser", "sgd", "--learning-rate", "1e38"),
     )
     assert "is nan" in outcome.err or "is inf" in outcome.err
-    assert "Lower training.learning_rate" in outcome.err
+    assert "Start a new run with a lower learning_rate" in outcome.err
     assert (outcome.code, outcome.out) == (FAILURE, "")
     assert (files / "run" / "model.json").exists()
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import recurra
-from recurra.errors import DivergedError, RunError, SaveError, UsageError
+from recurra.errors import DataError, DivergedError, RunError, SaveError, UsageError
 from recurra.progress import Advance, Progress
 from recurra.runs import CHECKPOINT, WEIGHTS, Run
 from recurra.training import resume, train
@@ -150,8 +150,97 @@ def test_resume_refuses_another_recipe(text: Path, tmp_path: Path) -> None:
 def test_resume_without_checkpoint(text: Path, tmp_path: Path) -> None:
     run = fit(text, tmp_path / "run", **SGD, epochs=1)
     run.path(CHECKPOINT).unlink()
-    with pytest.raises(RunError, match="no checkpoint"):
+    with pytest.raises(RunError, match=r"checkpoint\.safetensors is missing"):
         resume(run.folder, progress=Progress())
+
+
+def test_resume_refuses_an_edited_recipe(text: Path, tmp_path: Path) -> None:
+    run = fit(text, tmp_path / "run", **SGD, epochs=1)
+    edited = run.read("recipe.toml").replace("window = 6", "window = 5")
+    run.write("recipe.toml", edited)
+    with pytest.raises(UsageError, match=r"training\.window: 6 in the run, 5 now"):
+        resume(run.folder, progress=Progress())
+
+
+def test_resume_refuses_changed_data(text: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(text, tmp_path / "run", InterruptAt(3), **SGD)
+    text.write_text(text.read_text().replace("cat", "dog"))
+    with pytest.raises(DataError, match="data has changed"):
+        resume(tmp_path / "run", progress=Progress())
+
+
+@pytest.mark.parametrize("steps", [5, 27, 28, 31])  # within an epoch, around its end, within the next
+def test_larger_budget_goes_on_exactly(steps: int, text: Path, tmp_path: Path) -> None:
+    whole = fit(text, tmp_path / "whole", **ADAM, epochs=2)
+    part = fit(text, tmp_path / "part", **ADAM, epochs=2, steps=steps)
+    assert without_times(part)[-1]["step"] == steps
+    assert part.read_json("metrics.json")["training"]["steps"] == steps
+    same = Run(resume(part.folder, progress=Progress()))  # nothing left to do
+    assert same.read_json("metrics.json")["training"]["steps"] == steps
+    longer = Run(resume(part.folder, progress=Progress(), steps=10**6))
+    assert_same_tensors(whole, longer, WEIGHTS)
+    one, other = (run.read_tensors(CHECKPOINT).tensors for run in (whole, longer))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert without_times(whole) == without_times(longer)
+
+
+def test_weights_of_a_first_epoch_are_those_of_its_last_checkpoint(text: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(text, tmp_path / "run", InterruptAt(9), **SGD)
+    run = Run(tmp_path / "run")
+    assert run.read_tensors(WEIGHTS).values["step"] == 9
+
+
+def test_resumed_run_says_nothing_of_weights_it_no_longer_has(text: Path, tmp_path: Path) -> None:
+    run = fit(text, tmp_path / "run", **SGD, epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        resume(run.folder, progress=InterruptAt(2), epochs=2)
+    assert not [name for name in ("metrics.json", "samples.jsonl", "README.md") if run.path(name).exists()]
+
+
+def test_run_can_be_resumed_from_its_first_moment(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the power is off")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "take_step", fail)
+        with pytest.raises(RuntimeError):
+            fit(text, tmp_path / "run", **SGD, epochs=1)
+    whole = fit(text, tmp_path / "whole", **SGD, epochs=1)
+    assert_same_tensors(whole, Run(resume(tmp_path / "run", progress=Progress())), WEIGHTS)
+
+
+def test_failed_start_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("too short\n" * 9)
+    with pytest.raises(DataError):
+        fit(tmp_path / "short.txt", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_folder_of_other_things_is_never_written_to(text: Path, tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "README.md").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        fit(text, tmp_path / "project")
+    assert [path.name for path in (tmp_path / "project").iterdir()] == ["README.md"]
+
+
+def test_runs_without_a_name_get_folders_of_their_own(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = [
+        train("language-modelling", text, progress=Progress(), steps=1, **SHAPE, **SGD).as_posix() for _ in range(2)
+    ]
+    assert folders == ["runs/language-modelling", "runs/language-modelling-2"]
+
+
+def test_data_as_a_mapping(text: Path, tmp_path: Path) -> None:
+    shape = {key: value for key, value in SHAPE.items() if key != "shares"}
+    data = {"path": str(text), "unit": "character"}
+    run = train("language-modelling", data, run=tmp_path / "run", progress=Progress(), steps=1, **shape, **SGD)
+    assert Run(run).read_recipe()["data"]["unit"] == "character"
 
 
 def test_new_run_never_overwrites_another(text: Path, tmp_path: Path) -> None:
@@ -236,7 +325,7 @@ def test_checkpoints_within_an_epoch(text: Path, tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Training, "save", note)
     fit(text, tmp_path / "run", **SGD, epochs=1, checkpoint_every=1e-9)
-    assert saved[:3] == [1, 2, 3]
+    assert saved[:4] == [0, 1, 2, 3]
 
 
 def test_carried_state_reaches_the_next_window_and_not_the_next_epoch(

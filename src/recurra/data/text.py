@@ -3,6 +3,7 @@
 import codecs
 import hashlib
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,8 +154,8 @@ def decode(piece: bytes, path: Path, offset: int) -> str:
 def find_text(name: str) -> dict[str, Text]:
     """Text by split, from a file, a folder, or the name of a data set.
 
-    A folder whose files are called train, valid (val, dev) and test, as in `ptb.train.txt`, gives those splits; the
-    files of any other folder are one text, in the order of their names.
+    A folder whose files are called train, valid (val, dev) and test, as in `ptb.train.txt`, or are in folders called
+    so, gives those splits and nothing else; the files of any other folder are one text, in the order of their names.
 
     Returns:
         "train" and where given "valid" and "test", or "all" for text that is not split.
@@ -166,7 +167,7 @@ def find_text(name: str) -> dict[str, Text]:
     if path.is_file():
         return {"all": whole([path])}
     files = folder_files(path)
-    splits = {split: [file for file in files if split_of(file) == split] for split in SPLIT_NAMES}
+    splits = {split: [file for file in files if split_of(file.relative_to(path)) == split] for split in SPLIT_NAMES}
     if splits["train"]:
         return {split: whole(found) for split, found in splits.items() if found}
     return {"all": whole(files)}
@@ -188,7 +189,8 @@ def folder_files(path: Path) -> list[Path]:
     Raises:
         DataError: there are none.
     """
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    found = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    files = sorted(path / name for name in found if not any(part.startswith(".") for part in name.parts))
     if not files:
         raise DataError(f"{path}: an empty folder; expected text files")
     return files
@@ -207,6 +209,7 @@ def whole(files: list[Path]) -> Text:
 
 
 def split_of(file: Path) -> str | None:
-    """The split that a file's name says it is."""
-    words = file.stem.lower().replace("-", ".").replace("_", ".").split(".")
-    return next((split for split, names in SPLIT_NAMES.items() if words[-1] in names or words[0] in names), None)
+    """The split that a file's name says it is, or that of the folder it is in."""
+    first, last = file.stem.lower().split(".")[0], re.split(r"[.\-_]", file.stem.lower())[-1]
+    said = {first, last, *(part.lower() for part in file.parts[:-1])}
+    return next((split for split, names in SPLIT_NAMES.items() if said & set(names)), None)

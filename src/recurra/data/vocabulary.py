@@ -102,7 +102,7 @@ class Vocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text."""
-        lines = text.splitlines(keepends=True)
+        lines = text.encode("utf-8", "replace").decode().splitlines(keepends=True)  # half a surrogate pair is no text
         return [id for line in self.tokenizer.encode_batch_fast(lines, add_special_tokens=False) for id in line.ids]
 
     def unknown_in(self, text: str) -> list[str]:

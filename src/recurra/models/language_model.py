@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from recurra.config import Section
@@ -30,6 +30,12 @@ class LanguageModelOptions(Section):
     initial_range: float | None = Field(
         None, gt=0, description="draw every weight from +-initial_range instead of the layers' own initialisation"
     )
+
+    @field_validator("hidden_size", mode="before")
+    @classmethod
+    def one_layer(cls, value: Any) -> Any:
+        """A single number is one layer."""
+        return [value] if isinstance(value, int) else value
 
     @model_validator(mode="after")
     def fits(self) -> "LanguageModelOptions":

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Ids = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
 
-PIECE = 1_000_000  # tokens counted at a time
+PIECE = 500_000  # tokens counted or scored at a time
 LARGEST_SAMPLE = 5_000_000  # tokens whose pairs and triples are counted: more would take more than 1 GB
 
 
@@ -112,8 +112,12 @@ class Trigram:
 
     def nats(self, ids: NDArray[np.unsignedinteger], start: int) -> float:
         """Total negative log-probability of a text; `start` is what stands before it."""
-        tokens = np.concatenate([[start, start], ids]).astype(np.int64)
-        return float(-np.log(self.probabilities(tokens[:-2], tokens[1:-1], tokens[2:])).sum())
+        total, before = 0.0, np.array([start, start], np.int64)
+        for first in range(0, len(ids), PIECE):
+            tokens = np.concatenate([before, ids[first : first + PIECE]]).astype(np.int64)
+            total -= float(np.log(self.probabilities(tokens[:-2], tokens[1:-1], tokens[2:])).sum())
+            before = tokens[-2:]
+        return total
 
 
 def interpolate(counts: Counts, keys: Ids, total: Ids, fan: Ids, lower: Probabilities) -> Probabilities:

@@ -14,11 +14,10 @@ class LinearCrossEntropy(torch.autograd.Function):
     """Softmax cross-entropy of a linear layer, block by block, with its gradient found in the same pass."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, with_gradient: bool) -> Tensor:
         """Total loss of hidden (positions, features) against targets (positions,); negative targets count nothing."""
         rows = max(1, LOGITS_AT_ONCE // len(weight))
-        needs_gradient = any(ctx.needs_input_grad)
-        d_hidden, d_weight, d_bias = (torch.zeros_like(t) if needs_gradient else None for t in (hidden, weight, bias))
+        d_hidden, d_weight, d_bias = (torch.zeros_like(t) if with_gradient else None for t in (hidden, weight, bias))
         loss = hidden.new_zeros(())
         buffer = hidden.new_empty(min(rows, len(hidden)), len(weight))
         for first in range(0, len(hidden), rows):
@@ -43,10 +42,10 @@ class LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         """Scale the gradients found in the forward pass."""
         d_hidden, d_weight, d_bias = (gradient * d_loss for gradient in ctx.saved_tensors)
-        return d_hidden, d_weight, d_bias, None
+        return d_hidden, d_weight, d_bias, None, None
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
@@ -75,5 +74,7 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, targets: 
             "linear_cross_entropy: expected hidden (..., features), weight (types, features), bias (types,), targets "
             f"(...), got {', '.join(str(tuple(t.shape)) for t in (hidden, weight, bias, targets))}"
         )
-    result: Tensor = LinearCrossEntropy.apply(hidden.flatten(0, -2), weight, bias, targets.flatten())
+    # Inside a Function nobody can tell any more whether a gradient is wanted.
+    with_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (hidden, weight, bias))
+    result: Tensor = LinearCrossEntropy.apply(hidden.flatten(0, -2), weight, bias, targets.flatten(), with_gradient)
     return result

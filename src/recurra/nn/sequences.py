@@ -27,7 +27,7 @@ def last_valid_step(output: Tensor, lengths: Tensor) -> Tensor:
     check_lengths(lengths, time, batch)
     if time == 0:
         return output.new_zeros(batch, features)
-    lengths = lengths.to(output.device)
+    lengths = lengths.to(output.device, torch.long)
     last = output[(lengths - 1).clamp(min=0), torch.arange(batch, device=output.device)]  # (batch, features)
     return torch.where(lengths.unsqueeze(1) > 0, last, 0.0)
 

@@ -127,7 +127,7 @@ def gru(
     """One GRU layer, gates r, z, n: h' = (1-z)*n + z*h.
 
     With `reset_after` (torch, cuDNN) n = tanh(W_in x + b_in + r*(W_hn h + b_hn)); without it, as first published,
-    n = tanh(W_in x + b_in + W_hn (r*h) + b_hn). The paper's z is 1-z here.
+    n = tanh(W_in x + b_in + W_hn (r*h) + b_hn).
 
     Args:
         x: input, (time, batch, input).

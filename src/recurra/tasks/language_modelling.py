@@ -13,12 +13,12 @@ from recurra.data.corpus import TokenIds, encode_text
 from recurra.data.lanes import Lanes, Window
 from recurra.data.text import Text, find_text, whole_of
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
-from recurra.errors import DataError, RunError
+from recurra.errors import DataError, RunError, UsageError
 from recurra.models.language_model import LanguageModel, LanguageModelOptions
-from recurra.models.ngram import Trigram, Unigram, frequencies
-from recurra.nn.losses import linear_cross_entropy
+from recurra.models.ngram import LARGEST_SAMPLE, Trigram, Unigram, frequencies
+from recurra.nn import linear_cross_entropy
 from recurra.progress import Progress
-from recurra.runs import WEIGHTS, Json, Run
+from recurra.runs import Json, Run
 from recurra.tasks.task import Metrics, StepLoss
 
 EVALUATION_STEPS = 64  # of a window; the state is carried, so it changes no result
@@ -119,7 +119,7 @@ class LanguageModelling:
 
     @classmethod
     def restore(cls, run: Run) -> Self:
-        """The model of a run, without its text.
+        """The model of a run as its architecture, without weights and text.
 
         Raises:
             RunError: missing, damaged, or of another task.
@@ -127,14 +127,14 @@ class LanguageModelling:
         description = run.read_model()
         if description["task"] != cls.name:
             raise RunError(f"run {run}: of task {description['task']}, expected {cls.name}")
-        recipe = LanguageModellingRecipe.parse(run.read_recipe(), f"{run}/recipe.toml")
+        try:
+            recipe = LanguageModellingRecipe.parse(run.read_recipe(), f"{run}/recipe.toml")
+        except UsageError as error:
+            raise RunError(f"{error}; the recipe of a run is not for editing, restore a copy") from None
         vocabulary = Vocabulary.parse(run.read("tokenizer.json"), recipe.data.unit)
         if description["architecture"] != {"num_types": len(vocabulary), **recipe.model.model_dump(mode="json")}:
             raise RunError(f"run {run}: recipe.toml and model.json describe different models; restore a copy")
-        task = cls(recipe, vocabulary)
-        if run.path(WEIGHTS).exists():
-            run.load_weights(task.model)
-        return task
+        return cls(recipe, vocabulary)
 
     def load_data(self, progress: Progress) -> None:
         """Encode the text the recipe names.
@@ -156,6 +156,10 @@ class LanguageModelling:
         """What model.json says, and the files that belong to the model."""
         architecture = {"num_types": len(self.vocabulary), **self.recipe.model.model_dump(mode="json")}
         return {"architecture": architecture}, {"tokenizer.json": self.vocabulary.dump()}
+
+    def fingerprint(self) -> str:
+        """Which text the model is trained and judged on."""
+        return " ".join(f"{name}:{tokens.digest}" for name, tokens in sorted(self.splits.items()))
 
     def batches(self, epoch: int) -> Lanes:  # noqa: ARG002
         """Windows of the training text; every epoch reads it in the same order."""
@@ -211,9 +215,12 @@ class LanguageModelling:
     def baselines(self, texts: Mapping[str, TokenIds], progress: Progress) -> dict[str, dict[str, Metrics]]:
         """What counting reaches on some texts: unigrams, and Kneser-Ney trigrams."""
         result = {}
+        train = self.splits["train"].ids
+        if len(train) > LARGEST_SAMPLE:
+            progress.note(f"the trigram baseline counts the first {LARGEST_SAMPLE:,} of {len(train):,} training tokens")
         with progress.stage("counting n-grams", 2) as advance:
             for baseline in (Unigram, Trigram):
-                counted = baseline(self.splits["train"].ids, len(self.vocabulary))
+                counted = baseline(train, len(self.vocabulary))
                 result[baseline.name] = {
                     name: metrics_of(counted.nats(tokens.ids, self.vocabulary.start_id), tokens)
                     for name, tokens in texts.items()

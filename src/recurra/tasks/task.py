@@ -50,7 +50,7 @@ class Task(Protocol):
 
     @classmethod
     def restore(cls, run: Run) -> Self:
-        """The model of a run, without its data."""
+        """The model of a run as its architecture, without weights and data."""
         ...
 
     def load_data(self, progress: Progress) -> None:
@@ -59,6 +59,10 @@ class Task(Protocol):
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Which data the model is trained and judged on; a run is resumed on the same only."""
         ...
 
     def batches(self, epoch: int) -> Batches:

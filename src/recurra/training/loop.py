@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from recurra.config import dump
 from recurra.errors import DivergedError
 from recurra.progress import Advance, Progress, in_words
-from recurra.runs import CHECKPOINT, WEIGHTS, Checkpoint, Json, Run
+from recurra.runs import CHECKPOINT, HISTORY, WEIGHTS, Checkpoint, Json, Run
 from recurra.tasks import Task
 from recurra.training.checkpoint import pack, unpack
 from recurra.training.interruption import Interruption
@@ -52,7 +53,6 @@ class Position:
     seconds: float = 0.0  # spent on steps and validation, over all sessions
     best: float | None = None  # criterion of the best epoch
     best_epoch: int = 0
-    finished: bool = False
     sums: Sums = field(default_factory=Sums)
     history: list[Json] = field(default_factory=list)
 
@@ -81,16 +81,10 @@ class Training:
         self.state: Any = None  # of the recurrent layers, from batch to batch
         self.saved_at = time.monotonic()
 
-    def restore(self) -> None:
-        """Go back to where the run's last checkpoint stands.
-
-        Raises:
-            RunError: there is none, or it is damaged.
-        """
-        checkpoint = self.run.read_tensors(CHECKPOINT)
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to where a checkpoint of this run stands."""
         self.state, position = unpack(checkpoint, self.task.model, self.optimiser, self.device)
         self.position = Position.parse(position)
-        self.position.finished = self.is_finished()
 
     def fit(self) -> bool:
         """Train to the end of the recipe or to Ctrl-C; returns whether it came to the end.
@@ -105,12 +99,18 @@ class Training:
         else:
             total, done = min(self.options.epochs * num_batches, self.options.steps or sys.maxsize), position.step
         with Interruption() as interruption, self.progress.stage("training", total, done) as advance:
-            while not position.finished:
+            while not self.is_finished():
                 self.run_epoch(interruption, advance)
-                if interruption.requested and position.batch < num_batches:
+                if position.batch == num_batches:
+                    self.end_epoch()
+                elif interruption.requested:
                     self.save()
                     return False
-                self.end_epoch()
+        if position.batch:
+            # The budget ended within an epoch: saved first, so that a larger budget goes on exactly, and then judged.
+            self.save()
+            self.judge()
+            self.run.write(HISTORY, position.history)
         return True
 
     def run_epoch(self, interruption: Interruption, advance: Advance) -> None:
@@ -156,23 +156,31 @@ class Training:
         kept = f"the weights of epoch {best} are kept in {self.run}" if best else "no epoch was completed before it"
         raise DivergedError(
             f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1}): the {name} is "
-            f"{value}; {kept}. Lower training.learning_rate, or set training.clip_norm"
+            f"{value}; {kept}. Start a new run with a lower learning_rate or clip_norm"
         )
 
     def end_epoch(self) -> None:
-        """Validate, keep the weights if they are the best so far, decide how to go on, save."""
+        """Judge the epoch, decide how to go on, save."""
+        position = self.position
+        improved = self.judge()
+        position.epoch += 1
+        position.learning_rate = next_learning_rate(self.options, position.learning_rate, position.epoch, improved)
+        position.batch, position.sums, self.state = 0, Sums(), None
+        self.save()
+
+    def judge(self) -> bool:
+        """Validate, add to the history, keep the weights if they are the best so far; returns whether they are."""
         position, sums = self.position, self.position.sums
         started = time.monotonic()
         metrics = self.task.validate(self.progress)
         position.seconds += time.monotonic() - started
-        position.epoch += 1
         criterion = metrics[self.task.criterion]
         improved = math.isfinite(criterion) and (position.best is None or criterion < position.best)
         if improved:
-            position.best, position.best_epoch = criterion, position.epoch
+            position.best, position.best_epoch = criterion, position.epoch + 1
             self.save_weights()
         row = {
-            "epoch": position.epoch,
+            "epoch": position.epoch + 1,
             "step": position.step,
             "learning_rate": position.learning_rate,
             "train_loss": sums.loss / max(sums.num_items, 1),
@@ -183,10 +191,7 @@ class Training:
         }
         position.history.append(row)
         self.progress.note(self.describe_epoch(row, improved))
-        position.learning_rate = next_learning_rate(self.options, position.learning_rate, position.epoch, improved)
-        position.batch, position.sums, self.state = 0, Sums(), None
-        position.finished = self.is_finished()
-        self.save()
+        return improved
 
     def is_finished(self) -> bool:
         """Whether the recipe asks for no further epoch."""
@@ -201,15 +206,17 @@ class Training:
 
     def save_weights(self) -> None:
         """Make the weights those of the run."""
-        values = {"epoch": self.position.epoch, "step": self.position.step}
+        values = {"epoch": self.position.epoch + 1, "step": self.position.step}
         self.run.write_tensors(WEIGHTS, Checkpoint(self.task.model.state_dict(), values))
 
     def save(self) -> None:
         """Write the checkpoint that `restore` reads, and the history."""
-        if not self.run.path(WEIGHTS).exists():
+        if self.position.best is None or not self.run.path(WEIGHTS).exists():
             self.save_weights()
-        self.run.write_tensors(CHECKPOINT, pack(self.task.model, self.optimiser, self.state, asdict(self.position)))
-        self.run.write("history.jsonl", self.position.history)
+        tensors, values = pack(self.task.model, self.optimiser, self.state, asdict(self.position))
+        identity = {"recipe": dump(self.task.recipe), "data": self.task.fingerprint()}
+        self.run.write_tensors(CHECKPOINT, Checkpoint(tensors, {**values, **identity}))
+        self.run.write(HISTORY, self.position.history)
         self.saved_at = time.monotonic()
 
     def describe_step(self, gradient_norm: float) -> str:

@@ -1,6 +1,7 @@
 """From a recipe to a finished run folder, and from an interrupted run on."""
 
 import itertools
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,26 @@ import torch
 
 from recurra.config import Recipe, differences, dump, find_option, read_recipe, resolve
 from recurra.devices import device_of
-from recurra.errors import RunError, UsageError
+from recurra.errors import DataError, RunError, SaveError, UsageError
 from recurra.progress import ConsoleProgress, Progress
-from recurra.runs import CHECKPOINT, RECIPE, Run
+from recurra.runs import CARD, CHECKPOINT, METRICS, RECIPE, SAMPLES, Run
 from recurra.tasks import Task, task_of, task_type
 from recurra.training.card import model_card
 from recurra.training.loop import Training
 
-MAY_CHANGE = {"training.epochs", "training.time", "training.steps", "training.patience", "training.checkpoint_every"}
+MAY_CHANGE = {
+    "device",
+    "training.epochs",
+    "training.time",
+    "training.steps",
+    "training.patience",
+    "training.checkpoint_every",
+}
 
 
 def train(
     recipe: str | Path,
-    data: str | Path | None = None,
+    data: str | Path | Mapping[str, Any] | None = None,
     *,
     run: str | Path | None = None,
     progress: Progress | None = None,
@@ -33,7 +41,7 @@ def train(
 
     Args:
         recipe: name of a task, or a recipe file (.toml).
-        data: what to train on; sets `data.path` of the recipe.
+        data: what to train on; sets `data.path` of the recipe. Or a mapping of several keys of `[data]`.
         run: folder to write; by default a new one under `runs/`. After Ctrl-C, `resume` goes on with it.
         progress: who is told how far it is; by default standard error.
         options: recipe keys by their last part (`batch_size=20`); a mapping names a section
@@ -52,19 +60,24 @@ def train(
     progress = progress or ConsoleProgress()
     resolved = resolve_recipe(recipe, data, options)
     device_of(resolved.device)
-    folder = Path(run) if run is not None else free_folder(Path(recipe).stem)
-    if Run(folder).exists():
-        raise UsageError(f"{folder}: already holds a run; go on with it by --resume {folder}, or choose another folder")
+    if run is not None:
+        Run(run).refuse_taken()
     torch.manual_seed(resolved.seed)
     task = task_type(resolved.task).start(resolved, progress)
-    target = Run(folder)
-    target.write(RECIPE, dump(resolved))
-    target.write_model(task.name, *task.describe())
-    training = Training(task, target, progress)
+    target = Run(run) if run is not None else free_run(Path(recipe).stem)
+    target.claim()
+    try:
+        target.write(RECIPE, dump(resolved))
+        target.write_model(task.name, *task.describe())
+        training = Training(task, target, progress)
+        training.save()
+    except BaseException:
+        target.abandon()
+        raise
     size = f"{num_parameters(task):,} parameters, {len(task.batches(0)):,} steps an epoch"
-    progress.note(f"training {task.name} in {folder}: {size}")
+    progress.note(f"training {task.name} in {target}: {size}")
     finish(training)
-    return folder
+    return target.folder
 
 
 def resume(run: str | Path, *, progress: Progress | None = None, **options: Any) -> Path:
@@ -73,35 +86,39 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
     Args:
         run: its folder.
         progress: who is told how far it is; by default standard error.
-        options: may change when to stop (epochs, steps, time, patience), nothing else.
+        options: may change the device and when to stop (epochs, steps, time, patience), nothing else.
 
     Returns:
         The run folder.
 
     Raises:
         RunError: no run there, or damaged.
-        UsageError: an option that would make it another run.
+        UsageError: an option, or a change of its recipe.toml, that would make it another run.
+        DataError: its data changed or is gone.
     """
     progress = progress or ConsoleProgress()
     target = Run(run)
     kind = task_of(target)
     task = kind.restore(target)
-    values = target.read_recipe()
-    wanted = resolve(kind.recipe_type, values, dotted(kind.recipe_type, options), f"{run}/{RECIPE}")
-    changed = differences(task.recipe, wanted)
+    checkpoint = target.read_tensors(CHECKPOINT)
+    wanted = resolve(kind.recipe_type, target.read_recipe(), dotted(kind.recipe_type, options), f"{run}/{RECIPE}")
+    changed = differences(kind.recipe_type.parse(tomllib.loads(checkpoint.values["recipe"]), str(run)), wanted)
     refused = {key: pair for key, pair in changed.items() if key not in MAY_CHANGE}
     if refused:
         pairs = "; ".join(f"{key}: {there!r} in the run, {here!r} now" for key, (there, here) in refused.items())
         raise UsageError(f"cannot resume {run} with another recipe ({pairs}); train a new run instead")
     device_of(wanted.device)
-    if not target.path(CHECKPOINT).exists():
-        raise RunError(f"run {run}: has no checkpoint to go on from; train it anew in another folder")
     task.recipe = wanted
+    task.load_data(progress)
+    if task.fingerprint() != checkpoint.values["data"]:
+        raise DataError(f"run {run}: its data has changed since it was begun; restore the data, or train a new run")
     if changed:
         target.write(RECIPE, dump(wanted))
-    task.load_data(progress)
     training = Training(task, target, progress)
-    training.restore()
+    try:
+        training.restore(checkpoint)
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise RunError(f"run {run}: {CHECKPOINT} is not of this run ({error}); restore a copy") from None
     finish(training)
     return target.folder
 
@@ -109,6 +126,7 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
 def finish(training: Training) -> None:
     """Train to the end, then write what is to be known about the result."""
     run, task, progress = training.run, training.task, training.progress
+    run.remove(METRICS, SAMPLES, CARD)  # they speak of the weights before
     if not training.fit():
         progress.note(
             f"stopped and saved after step {training.position.step}; go on with: recurra train --resume {run}"
@@ -126,12 +144,14 @@ def finish(training: Training) -> None:
             "seconds": position.seconds,
         },
     }
-    run.write("metrics.json", metrics)
-    run.write("samples.jsonl", task.samples())
-    run.write("README.md", model_card(run, task, metrics))
+    run.write(METRICS, metrics)
+    run.write(SAMPLES, task.samples())
+    run.write(CARD, model_card(run, task, metrics))
 
 
-def resolve_recipe(recipe: str | Path, data: str | Path | None, options: Mapping[str, Any]) -> Recipe:
+def resolve_recipe(
+    recipe: str | Path, data: str | Path | Mapping[str, Any] | None, options: Mapping[str, Any]
+) -> Recipe:
     """A checked recipe from a task name or a file, the data and further options."""
     if str(recipe).endswith(".toml"):
         values = read_recipe(Path(recipe))
@@ -141,7 +161,9 @@ def resolve_recipe(recipe: str | Path, data: str | Path | None, options: Mapping
         origin = str(recipe)
     schema = task_type(values.get("task")).recipe_type
     overrides = dotted(schema, options)
-    if data is not None:
+    if isinstance(data, Mapping):
+        overrides |= dotted(schema, {"data": data})
+    elif data is not None:
         overrides["data.path"] = str(data)
     return resolve(schema, values, overrides, origin)
 
@@ -157,10 +179,18 @@ def dotted(schema: type[Recipe], options: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def free_folder(name: str) -> Path:
-    """A folder under `runs/` that does not exist yet."""
+def free_run(name: str) -> Run:
+    """A run under `runs/` whose folder was made just now."""
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    return next(folder for folder in (Path("runs") / name for name in names) if not folder.exists())
+    for folder in (Path("runs") / name for name in names):
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise SaveError(f"{folder}: cannot be made ({error.strerror}); name another folder with --run") from error
+        return Run(folder)
+    raise AssertionError("the numbers have come to an end")
 
 
 def num_parameters(task: Task) -> int:
