@@ -17,11 +17,11 @@ def build_optimiser(parameters: Iterable[nn.Parameter], options: TrainingOptions
             options.learning_rate,
             momentum=options.momentum,
             weight_decay=options.weight_decay,
-            foreach=True,
+            fused=True,
         )
     rule = Adam if options.optimiser == "adam" else AdamW
     betas = (options.beta1, options.beta2)
-    return rule(parameters, options.learning_rate, betas, weight_decay=options.weight_decay, foreach=True)
+    return rule(parameters, options.learning_rate, betas, weight_decay=options.weight_decay, fused=True)
 
 
 def set_learning_rate(optimiser: Optimizer, learning_rate: float) -> None:
