@@ -16,7 +16,7 @@ RECIPE = {
     "locked_dropout": True,
     "batch_size": 20,
     "window": 35,
-    "epochs": 12,
+    "epochs": 10,
     "learning_rate": 3e-3,
     "schedule": "epoch",
     "decay": 0.7,
