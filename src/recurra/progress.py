@@ -52,20 +52,29 @@ class ConsoleProgress(Progress):
 
     @contextmanager
     def _bar(self, title: str, total: float, done: float) -> Iterator[Advance]:
+        from rich.console import Group
+        from rich.live import Live
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
+        from rich.text import Text
 
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
+            BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[detail]}", markup=False),
+            TimeRemainingColumn(),
         )
-        with RichProgress(*columns, console=self.console, transient=True, refresh_per_second=4) as bar:
-            task = bar.add_task(title, total=total, detail="")
-            bar.update(task, completed=done)
-            yield lambda amount, detail="": bar.update(task, advance=amount, detail=detail)
+        bar = RichProgress(*columns, console=self.console)
+        task = bar.add_task(title, total=total)
+        bar.update(task, completed=done)
+        below = Text()  # a line of its own: beside the bar it would not fit into 80 columns
+
+        def advance(amount: float, detail: str = "") -> None:
+            bar.update(task, advance=amount)
+            below.plain = detail
+
+        with Live(Group(bar, below), console=self.console, transient=True, refresh_per_second=4):
+            yield advance
 
     @contextmanager
     def _log(self, title: str, total: float, done: float) -> Iterator[Advance]:

@@ -227,10 +227,12 @@ class Training:
         return f"{epoch}  {self.task.describe_loss(sums.shown)}  {speed}  gradient {gradient_norm:.3g}"
 
     def describe_epoch(self, row: Json, improved: bool) -> str:
-        """The line an epoch leaves behind."""
-        valid = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name.startswith("valid_"))
+        """The line an epoch leaves behind; a star marks the best so far."""
+        valid = {name.removeprefix("valid_"): value for name, value in row.items() if name.startswith("valid_")}
+        criterion = valid.pop(self.task.criterion)
+        others = "".join(f"  {name} {value:.4g}" for name, value in valid.items())
         return (
-            f"epoch {row['epoch']:>3}/{self.options.epochs}  train {self.task.describe_loss(row['train_loss'])}  "
-            f"{valid.replace('valid_', 'valid ')}  rate {row['learning_rate']:.3g}  {in_words(row['seconds'])}"
+            f"epoch {row['epoch']:>2}/{self.options.epochs}  train {row['train_loss']:.3f}  "
+            f"valid {criterion:.3f}{others}  rate {row['learning_rate']:.3g}  {in_words(row['seconds'])}"
             f"{'  *' if improved else ''}"
         )
