@@ -64,7 +64,7 @@ class TextOptions(VocabularyOptions):
         for name, text in splits.items():
             if not text.size:
                 raise DataError(f"{text.name}: too short to split; its {name} part would be empty")
-        return splits
+        return {name: splits[name] for name in ("train", "valid", "test") if name in splits}
 
 
 class WindowOptions(TrainingOptions):
