@@ -319,3 +319,16 @@ def test_control_c_ends_as_a_shell_expects(recurra_command: Any, story: Path, mo
     monkeypatch.setattr("recurra.training.train", stop)
     outcome = recurra_command("train", "language-modelling", story, "--quiet")
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
+
+
+def test_samples_that_no_longer_come_out_are_a_failure(tiny_run: Path, tmp_path: Path, recurra_command: Any) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(tiny_run, moved)
+    rows = [json.loads(line) for line in (moved / "samples.jsonl").read_text().splitlines()]
+    rows[0]["log_probabilities"][3] -= 0.01
+    (moved / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcome = recurra_command("info", moved, "--check")
+    assert outcome.code == 3
+    assert "come out different by 0.01 nats" in outcome.err
+    (moved / "samples.jsonl").write_text("")
+    assert "holds no sample" in recurra_command("info", moved, "--check").err

@@ -6,6 +6,8 @@ import typer
 
 from recurra.cli.output import Json, RunFolder, print_json, print_metrics, print_table
 
+TOLERANCE = 1e-3  # nats; other machines round otherwise
+
 
 def info(
     run: RunFolder,
@@ -18,6 +20,7 @@ def info(
 
     Example: recurra info runs/ptb-256-128
     """
+    from recurra.errors import RunError
     from recurra.inference import load
     from recurra.runs import Run
 
@@ -28,6 +31,11 @@ def info(
     total = sum(tensor.numel() for tensor in model.task.model.parameters())
     metrics = folder.read_json("metrics.json") if folder.path("metrics.json").exists() else {}
     deviation = model.check_samples() if check else None
+    if deviation is not None and not deviation < TOLERANCE:
+        raise RunError(
+            f"run {folder}: its stored samples come out different by {deviation:.2g} nats, more than rounding; "
+            "its files do not belong together, or this machine computes wrongly"
+        )
     if as_json:
         print_json(
             {**description, "parameters": parameters, "total": total, "metrics": metrics, "deviation": deviation}
@@ -42,4 +50,4 @@ def info(
     else:
         print(f"Not finished; go on with: recurra train --resume {folder}")
     if deviation is not None:
-        print(f"Samples computed again: largest deviation {deviation:.2g} nats.")
+        print(f"Samples computed again: they agree, largest deviation {deviation:.2g} nats.")

@@ -11,7 +11,7 @@ from torch import Tensor
 from recurra.data.corpus import encode_text
 from recurra.data.text import whole_of
 from recurra.devices import device_of
-from recurra.errors import DataError, UsageError
+from recurra.errors import DataError, RunError, UsageError
 from recurra.inference.sampling import adjusted
 from recurra.progress import Progress
 from recurra.runs import Json, Run
@@ -175,6 +175,8 @@ class TrainedLanguageModel:
         for row in rows:
             again = self.task.log_probabilities(row["ids"])
             deviations += [abs(stored - now) for stored, now in zip(row["log_probabilities"], again, strict=True)]
+        if not deviations:
+            raise RunError(f"run {self.run}: samples.jsonl is damaged, it holds no sample; restore a copy")
         return max(deviations)
 
     def read(self, ids: list[int]) -> tuple[Tensor, Any]:
