@@ -22,14 +22,15 @@ def info(
     """
     from recurra.errors import RunError
     from recurra.inference import load
-    from recurra.runs import Run
+    from recurra.runs import METRICS, Run
+    from recurra.tasks import num_parameters
 
     folder = Run(run)
     model = load(run)
     description = folder.read_model()
     parameters = {name: list(tensor.shape) for name, tensor in model.task.model.named_parameters()}
-    total = sum(tensor.numel() for tensor in model.task.model.parameters())
-    metrics = folder.read_json("metrics.json") if folder.path("metrics.json").exists() else {}
+    total = num_parameters(model.task)
+    metrics = folder.read_json(METRICS) if folder.path(METRICS).exists() else {}
     deviation = model.check_samples() if check else None
     if deviation is not None and not deviation < TOLERANCE:
         raise RunError(

@@ -42,7 +42,7 @@ def train(
     from recurra.config import parse_assignment
     from recurra.errors import UsageError
     from recurra.inspection import learning_curve
-    from recurra.runs import Run
+    from recurra.runs import METRICS, Run
 
     what, rest = (words or [""])[0], (words or [])[1:]
     if resume:
@@ -64,7 +64,7 @@ def train(
     else:
         folder = training.train(what, *plain, run=run, progress=listener, **options)
     finished = Run(folder)
-    metrics = finished.read_json("metrics.json")
+    metrics = finished.read_json(METRICS)
     picture = learning_curve(finished)
     if as_json:
         print_json({"run": str(folder), **metrics})

@@ -1,6 +1,5 @@
 """A trained language model in use: the next word, the probability of a sentence, more text."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +13,9 @@ from recurra.devices import device_of
 from recurra.errors import DataError, RunError, UsageError
 from recurra.inference.sampling import adjusted
 from recurra.progress import Progress
-from recurra.runs import Json, Run
+from recurra.runs import SAMPLES, Json, Run
 from recurra.tasks import LanguageModelling
+from recurra.tasks.language_modelling import perplexity
 
 
 class NextToken(NamedTuple):
@@ -85,7 +85,7 @@ class TrainedLanguageModel:
         if not ids:
             raise DataError(f"text {text!r}: has no tokens to score")
         total = sum(self.task.log_probabilities(ids))
-        return Score(text, total, math.exp(min(-total / len(ids), 700)), len(ids), self.vocabulary.unknown_in(text))
+        return Score(text, total, perplexity(-total / len(ids)), len(ids), self.vocabulary.unknown_in(text))
 
     def generate(
         self,
@@ -170,7 +170,7 @@ class TrainedLanguageModel:
 
     def check_samples(self) -> float:
         """Largest difference, in nats, between the stored sample outputs of the run and the same computed now."""
-        rows = self.run.read_rows("samples.jsonl")
+        rows = self.run.read_rows(SAMPLES)
         deviations: list[float] = []
         for row in rows:
             again = self.task.log_probabilities(row["ids"])

@@ -1,10 +1,10 @@
 """The learning curve of a run as one HTML file that needs nothing else."""
 
-import math
 from pathlib import Path
 
 from recurra.errors import RunError
-from recurra.runs import Run, write_atomically
+from recurra.runs import HISTORY, METRICS, Run, write_atomically
+from recurra.tasks.language_modelling import perplexity
 
 
 def learning_curve(run: Run | str | Path) -> Path:
@@ -24,7 +24,7 @@ def learning_curve(run: Run | str | Path) -> Path:
 
     run = run if isinstance(run, Run) else Run(run)
     run.read_model()
-    rows = run.read_rows("history.jsonl")
+    rows = run.read_rows(HISTORY)
     if not rows:
         raise RunError(
             f"run {run}: no epoch was completed, so there is no curve; go on with recurra train --resume {run}"
@@ -34,17 +34,15 @@ def learning_curve(run: Run | str | Path) -> Path:
     for key, name in (("train_loss", "training (with dropout)"), ("valid_loss", "validation")):
         losses = [row[key] for row in rows]
         hints = [
-            f"{name}<br>epoch {e}: loss {x:.4f}, perplexity {math.exp(min(x, 700)):,.4g}"
+            f"{name}<br>epoch {e}: loss {x:.4f}, perplexity {perplexity(x):,.4g}"
             for e, x in zip(epochs, losses, strict=True)
         ]
         figure.add_scatter(x=epochs, y=losses, name=name, mode="lines+markers", hovertext=hints, hoverinfo="text")
-    if run.path("metrics.json").exists():
-        for name, splits in run.read_json("metrics.json").items():
+    if run.path(METRICS).exists():
+        for name, splits in run.read_json(METRICS).items():
             if name not in ("model", "training") and "loss" in splits.get("valid", {}):
                 loss = splits["valid"]["loss"]
-                figure.add_hline(
-                    loss, line_dash="dot", annotation_text=f"{name} baseline, {math.exp(min(loss, 700)):,.4g}"
-                )
+                figure.add_hline(loss, line_dash="dot", annotation_text=f"{name} baseline, {perplexity(loss):,.4g}")
     figure.update_layout(
         title=f"{run.folder.name}: loss by epoch",
         xaxis_title="epoch",

@@ -31,4 +31,9 @@ def task_of(run: Run) -> type[Task]:
     return TASKS[name]
 
 
-__all__ = ["TASKS", "LanguageModelling", "StepLoss", "Task", "task_of", "task_type"]
+def num_parameters(task: Task) -> int:
+    """Trainable numbers of the model."""
+    return sum(parameter.numel() for parameter in task.model.parameters())
+
+
+__all__ = ["TASKS", "LanguageModelling", "StepLoss", "Task", "num_parameters", "task_of", "task_type"]

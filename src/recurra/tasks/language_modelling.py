@@ -1,12 +1,14 @@
 """Language modelling: predict each next word, character or byte pair of a text."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from pydantic import Field, model_validator
+from torch import nn
 
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.corpus import TokenIds, encode_text
@@ -132,9 +134,15 @@ class LanguageModelling:
         except UsageError as error:
             raise RunError(f"{error}; the recipe of a run is not for editing, restore a copy") from None
         vocabulary = Vocabulary.parse(run.read("tokenizer.json"), recipe.data.unit)
-        if description["architecture"] != {"num_types": len(vocabulary), **recipe.model.model_dump(mode="json")}:
+        task = cls(recipe, vocabulary)
+        if description["architecture"] != task.architecture:
             raise RunError(f"run {run}: recipe.toml and model.json describe different models; restore a copy")
-        return cls(recipe, vocabulary)
+        return task
+
+    @property
+    def architecture(self) -> Json:
+        """What the model is built from."""
+        return {"num_types": len(self.vocabulary), **self.recipe.model.model_dump(mode="json")}
 
     def load_data(self, progress: Progress) -> None:
         """Encode the text the recipe names.
@@ -154,8 +162,7 @@ class LanguageModelling:
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""
-        architecture = {"num_types": len(self.vocabulary), **self.recipe.model.model_dump(mode="json")}
-        return {"architecture": architecture}, {"tokenizer.json": self.vocabulary.dump()}
+        return {"architecture": self.architecture}, {"tokenizer.json": self.vocabulary.dump()}
 
     def fingerprint(self) -> str:
         """Which text the model is trained and judged on."""
@@ -177,7 +184,7 @@ class LanguageModelling:
 
     def describe_loss(self, loss: float) -> str:
         """Nats per token, and the perplexity they mean."""
-        return f"loss {loss:.3f}  perplexity {math.exp(min(loss, 700)):.4g}"
+        return f"loss {loss:.3f}  perplexity {perplexity(loss):.4g}"
 
     def evaluate(self, tokens: TokenIds, progress: Progress, title: str = "evaluating") -> Metrics:
         """Perplexity of the model on a text.
@@ -190,15 +197,12 @@ class LanguageModelling:
         """
         num_lanes = min(max(len(tokens.ids) // EVALUATION_LANE, 1), EVALUATION_LANES)
         lanes = Lanes(tokens.ids, num_lanes, EVALUATION_STEPS, self.vocabulary.start_id)
-        was_training = self.model.training
-        self.model.eval()
         total, state = 0.0, None
-        with torch.inference_mode(), progress.stage(title, len(lanes)) as advance:
+        with inference(self.model), progress.stage(title, len(lanes)) as advance:
             for window in lanes:
                 step = self.loss(window, state)
                 total, state = total + step.mean.item() * step.num_items, step.state
                 advance(1)
-        self.model.train(was_training)
         return metrics_of(total, tokens)
 
     def validate(self, progress: Progress) -> Metrics:
@@ -238,14 +242,26 @@ class LanguageModelling:
         """Log-probability of each token of a text that begins a line, in nats."""
         device = self.model.output.weight.device
         inputs = torch.tensor([self.vocabulary.start_id, *ids[:-1]], device=device).unsqueeze(1)  # (time, 1)
-        was_training = self.model.training
-        self.model.eval()
-        with torch.inference_mode():
+        with inference(self.model):
             logits, _ = self.model(inputs)
-        self.model.train(was_training)
         targets = torch.tensor(ids, device=device).unsqueeze(1)
         picked: list[float] = logits[:, 0].log_softmax(-1).gather(1, targets).squeeze(1).tolist()
         return picked
+
+
+@contextmanager
+def inference(model: nn.Module) -> Iterator[None]:
+    """No gradient and no dropout inside; the mode of the model afterwards is the one before."""
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        yield
+    model.train(was_training)
+
+
+def perplexity(loss: float) -> float:
+    """Perplexity of a loss in nats per token, up to where floating point ends."""
+    return math.exp(min(loss, 700))
 
 
 def metrics_of(nats: float, tokens: TokenIds) -> Metrics:
@@ -253,7 +269,7 @@ def metrics_of(nats: float, tokens: TokenIds) -> Metrics:
     loss = nats / len(tokens.ids)
     return {
         "loss": loss,
-        "perplexity": math.exp(min(loss, 700)),
+        "perplexity": perplexity(loss),
         "bits_per_character": nats / math.log(2) / tokens.num_characters,
         "tokens": len(tokens.ids),
         "unknown": tokens.num_unknown,

@@ -13,7 +13,7 @@ from recurra.devices import device_of
 from recurra.errors import DataError, RunError, SaveError, UsageError
 from recurra.progress import ConsoleProgress, Progress
 from recurra.runs import CARD, CHECKPOINT, METRICS, RECIPE, SAMPLES, Run
-from recurra.tasks import Task, task_of, task_type
+from recurra.tasks import num_parameters, task_of, task_type
 from recurra.training.card import model_card
 from recurra.training.loop import Training
 
@@ -191,8 +191,3 @@ def free_run(name: str) -> Run:
             raise SaveError(f"{folder}: cannot be made ({error.strerror}); name another folder with --run") from error
         return Run(folder)
     raise AssertionError("the numbers have come to an end")
-
-
-def num_parameters(task: Task) -> int:
-    """Trainable numbers of the model."""
-    return sum(parameter.numel() for parameter in task.model.parameters())
