@@ -16,7 +16,7 @@ def test_every_option_is_documented_with_its_default(name: str) -> None:
     _, _, section = (ROOT / "docs" / "recipes.md").read_text().partition(f"## {name}\n")
     rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| `")]
     options = leaf_options(TASKS[name].recipe_type)
-    assert rows == [f"| `{option.key}` | {option.default} | {option.field.description} |" for option in options]
+    assert rows == [f"| `{option.key}` | {option.default} | {option.about} |" for option in options]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -30,3 +30,7 @@ def __getattr__(name: str) -> Any:
     if name in PACKAGES:
         return import_module(f"recurra.{name}")
     raise AttributeError(f"module 'recurra' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *HOMES, *PACKAGES})

@@ -14,9 +14,12 @@ def device_of(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"device {name!r}: not to be had ({reason}); recurra doctor lists those of this machine"
-        ) from None
+    except (RuntimeError, AssertionError):
+        raise UsageError(f"device {name!r}: not to be had; this machine has {', '.join(devices())}") from None
     return device
+
+
+def devices() -> list[str]:
+    """Names of the devices of this machine."""
+    accelerators = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return ["cpu", *accelerators, *(["mps"] if torch.backends.mps.is_available() else [])]

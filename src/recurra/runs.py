@@ -30,6 +30,7 @@ METRICS = "metrics.json"
 SAMPLES = "samples.jsonl"
 CARD = "README.md"
 CHECKPOINT = "last/checkpoint.safetensors"
+BEST = "last/best.safetensors"
 
 Json = dict[str, Any]
 
@@ -136,6 +137,14 @@ class Run:
     def abandon(self) -> None:
         """Take a claim back: remove the folder, with what was written to it since."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def copy(self, name: str, to: str) -> None:
+        """Copy a file of the run within it.
+
+        Raises:
+            SaveError: it cannot be written; what stood there before still stands.
+        """
+        write_atomically(self.path(to), self.path(name).read_bytes())
 
     def remove(self, *names: str) -> None:
         """Remove files of the run that are there."""

@@ -108,7 +108,10 @@ def test_a_server_that_is_down(server: http.server.ThreadingHTTPServer) -> None:
 def test_a_name_the_catalogue_lacks() -> None:
     with pytest.raises(DataError, match="prb: not in the catalogue; it has python-docs, ptb, tinyshakespeare"):
         fetch("prb")
-    with pytest.raises(DataError, match=r"prb: no such file, folder or data set; looked at prb, .*cache/data/prb$"):
+    with pytest.raises(
+        DataError,
+        match=r"prb: no such file, folder or data set; looked at prb, .*cache/data/prb; if it .* RECURRA_DATA$",
+    ):
         locate("prb")
 
 

@@ -80,4 +80,15 @@ def test_update_rules(given: dict[str, Any], kind: type, expected: dict[str, Any
     assert type(optimiser) is kind
     assert {**expected, "lr": 0.25}.items() <= optimiser.param_groups[0].items()
     set_learning_rate(optimiser, 0.125)
-    assert optimiser.param_groups[0]["lr"] == 0.125
+    assert [group["lr"] for group in optimiser.param_groups] == [0.125, 0.125]
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adamw"])
+def test_weight_decay_pulls_matrices_and_no_biases(rule: str) -> None:
+    parameters = parameters_with_gradients()
+    before = [parameter.detach().clone() for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    build_optimiser(parameters, options(optimiser=rule, learning_rate=0.5, weight_decay=0.1)).step()
+    torch.testing.assert_close(parameters[0].detach(), before[0] * 0.95)
+    assert torch.equal(parameters[1], before[1])

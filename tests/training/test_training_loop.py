@@ -96,12 +96,12 @@ def test_interrupted_and_resumed_is_uninterrupted_bit_for_bit(
 ) -> None:
     options = {**rule, "epochs": 2, "dropout": 0.3, "dropout_words": 0.2, "locked_dropout": True}
     whole = fit(text, tmp_path / "whole", **options)
-    progress = InterruptAt(steps)
-    with pytest.raises(KeyboardInterrupt):
-        fit(text, tmp_path / "parts", progress, **options)
-    assert f"step {steps}; go on with: recurra train --resume" in progress.notes[-1]
+    with pytest.raises(KeyboardInterrupt, match=f"step {steps}; go on with: recurra train --resume"):
+        fit(text, tmp_path / "parts", InterruptAt(steps), **options)
     torch.manual_seed(999)  # whatever happened in between
-    resumed = Run(resume(tmp_path / "parts", progress=Progress()))
+    progress = InterruptAt(10**6)
+    resumed = Run(resume(tmp_path / "parts", progress=progress))
+    assert f"after step {steps}, in epoch {1 + steps // 27}" in progress.notes[0]
     assert_same_tensors(whole, resumed, WEIGHTS)
     assert_same_tensors(whole, resumed, CHECKPOINT)
     assert without_times(whole) == without_times(resumed)
@@ -183,6 +183,33 @@ def test_larger_budget_goes_on_exactly(steps: int, text: Path, tmp_path: Path) -
     one, other = (run.read_tensors(CHECKPOINT).tensors for run in (whole, longer))
     assert all(torch.equal(one[key], other[key]) for key in one)
     assert without_times(whole) == without_times(longer)
+
+
+def test_going_on_after_a_budget_forgets_the_weights_judged_at_its_end(text: Path, tmp_path: Path) -> None:
+    """Else the best weights of a run would depend on where it was stopped."""
+    epoch = fit(text, tmp_path / "epoch", **ADAM, epochs=1)
+    part = fit(text, tmp_path / "part", **ADAM, epochs=2, steps=31)
+    assert part.read_tensors(WEIGHTS).values["step"] == 31, "the better weights of the budget's end are the run's"
+    with pytest.raises(KeyboardInterrupt):
+        resume(part.folder, progress=InterruptAt(1), steps=40)
+    assert_same_tensors(epoch, part, WEIGHTS)
+
+
+def test_a_finished_run_says_so(text: Path, tmp_path: Path) -> None:
+    run = fit(text, tmp_path / "run", **SGD, epochs=1)
+    progress = InterruptAt(10**6)
+    resume(run.folder, progress=progress)
+    assert "is finished after epoch 1; to train on, raise --epochs" in progress.notes[0]
+
+
+def test_data_may_move(text: Path, tmp_path: Path) -> None:
+    whole = fit(text, tmp_path / "whole", **ADAM, epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        fit(text, tmp_path / "run", InterruptAt(3), **ADAM, epochs=1)
+    moved = text.rename(tmp_path / "moved.txt")
+    with pytest.raises(DataError, match="no such file"):
+        resume(tmp_path / "run", progress=Progress())
+    assert_same_tensors(whole, Run(resume(tmp_path / "run", progress=Progress(), path=str(moved))), WEIGHTS)
 
 
 def test_weights_of_a_first_epoch_are_those_of_its_last_checkpoint(text: Path, tmp_path: Path) -> None:
@@ -270,6 +297,12 @@ def test_divergence_names_the_step_and_keeps_the_best_weights(
     with pytest.raises(DivergedError, match=rf"step {steps + 5} \(epoch 2, batch 5\): .*weights of epoch 1 are kept"):
         fit(text, tmp_path / "bad", **SGD, epochs=3)
     assert_same_tensors(good, Run(tmp_path / "bad"), WEIGHTS)
+
+
+def test_a_loss_beyond_all_bounds_is_divergence(text: Path, tmp_path: Path) -> None:
+    """Without clipping by the number format itself: each of these losses is finite."""
+    with pytest.raises(DivergedError, match=r"step \d+ .*: the loss is [\d.e+]+, where the first was 2\.\d+"):
+        fit(text, tmp_path / "run", **{**SGD, "learning_rate": 1e5, "momentum": 0.0})
 
 
 def test_full_disk_keeps_the_checkpoint_before(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from recurra.cli.interrupts import dying_at_once
 from recurra.cli.output import print_metrics, progress
 
 PROMPTS = ("The following", "A class", "if the")
@@ -40,10 +41,11 @@ def demo(
     """
     import time
 
-    import recurra
-    from recurra.inspection import learning_curve
-    from recurra.runs import Run
-    from recurra.training.session import free_run
+    with dying_at_once():
+        import recurra
+        from recurra.inspection import learning_curve
+        from recurra.runs import Run
+        from recurra.training.session import free_run
 
     started = time.monotonic()
     print(

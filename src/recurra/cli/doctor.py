@@ -30,9 +30,11 @@ def doctor(as_json: Json = False) -> None:
     if "torch" not in missing:
         import torch
 
+        from recurra.devices import devices
+
         facts["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} processors"
         facts["instructions"] = torch.backends.cpu.get_cpu_capability()
-        facts["devices"] = ", ".join(["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))])
+        facts["devices"] = ", ".join(devices())
     from recurra.data.cache import cache_folder
 
     cache = cache_folder()
@@ -41,7 +43,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print_json({**facts, "missing": missing})
     else:
-        print_table(("", ""), list(facts.items()))
+        print_table(("what", "found"), list(facts.items()))
         print(f"Missing: {', '.join(missing)}; run pip install recurra again" if missing else "Nothing is missing.")
     if missing:
         print(f"install with: {sys.executable} -m pip install {' '.join(missing)}", file=sys.stderr)

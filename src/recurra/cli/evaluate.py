@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from recurra.cli.output import Device, Json, Quiet, RunFolder, print_json, print_metrics, progress
+from recurra.cli.output import Device, Json, Quiet, RunFolder, open_model, print_json, print_metrics, progress
 
 
 def evaluate(
@@ -18,9 +18,7 @@ def evaluate(
 
     Example: recurra evaluate runs/ptb-256-128
     """
-    from recurra.inference import load
-
-    metrics = load(run, device).evaluate(data, progress(quiet))
+    metrics = open_model(run, device).evaluate(data, progress(quiet))
     if as_json:
         print_json(metrics)
     else:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from recurra.cli.output import Device, Json, RunFolder, print_json
+from recurra.cli.output import Device, Json, RunFolder, open_model, print_json
+from recurra.errors import UsageError
 
 
 def generate(
@@ -17,35 +18,39 @@ def generate(
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens that hold this probability.")] = 1.0,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Same seed, same text.")] = None,
     interactive: Annotated[
-        bool, typer.Option("--interactive", "-i", help="Ask for prompts until an empty line.")
+        bool, typer.Option("--interactive", "-i", help="Ask for further prompts until an empty line.")
     ] = False,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Write text.
+    """Write text, word by word as it is drawn; Ctrl-C ends it.
 
     Example: recurra generate runs/shakespeare-char "ROMEO:" --length 300 --temperature 0.7
     """
-    from recurra.inference import load
-
-    model = load(run, device)
+    if interactive and as_json:
+        raise UsageError("--interactive is for people, --json for programs; leave one of them out")
+    model = open_model(run, device)
 
     def write(prompt: str) -> None:
-        text = model.generate(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        pieces = model.stream(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
         if as_json:
-            print_json({"prompt": prompt, "text": text})
-        else:
-            print(model.join(prompt, text), flush=True)
+            print_json({"prompt": prompt, "text": "".join(pieces)})
+            return
+        try:
+            print(model.join(prompt, next(pieces)), end="", flush=True)
+            for piece in pieces:
+                print(piece, end="", flush=True)
+        finally:
+            print(flush=True)
 
-    if not interactive:
+    if prompt or not interactive:
         write(prompt)
-        return
-    while prompt := ask():
+    while interactive and (prompt := ask()):
         write(prompt)
 
 
 def ask() -> str:
     """A prompt typed by the user, "" at the end of input."""
     if sys.stdin.isatty():
-        print("prompt> ", end="", file=sys.stderr, flush=True)
+        print("prompt (an empty line ends)> ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().rstrip("\n")

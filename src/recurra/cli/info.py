@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from recurra.cli.output import Json, RunFolder, print_json, print_metrics, print_table
+from recurra.cli.output import Json, RunFolder, open_model, print_json, print_metrics, print_table, print_text
 
 TOLERANCE = 1e-3  # nats; other machines round otherwise
 
@@ -16,17 +16,18 @@ def info(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """What a run is: its shape, its parameters, what it reaches.
+    """What a run is: its shape, its parameters, how it was trained, what it reaches.
 
     Example: recurra info runs/ptb-256-128
     """
+    model = open_model(run)
+    from recurra.config import as_typed, leaf_options
     from recurra.errors import RunError
-    from recurra.inference import load
+    from recurra.progress import in_words
     from recurra.runs import METRICS, Run
     from recurra.tasks import num_parameters
 
     folder = Run(run)
-    model = load(run)
     description = folder.read_model()
     parameters = {name: list(tensor.shape) for name, tensor in model.task.model.named_parameters()}
     total = num_parameters(model.task)
@@ -42,13 +43,24 @@ def info(
             {**description, "parameters": parameters, "total": total, "metrics": metrics, "deviation": deviation}
         )
         return
-    print(f"{folder}: {description['task']}, trained on {model.task.recipe.data.path}")
-    print_table(("", ""), [(key.replace("_", " "), str(value)) for key, value in description["architecture"].items()])
+    recipe = model.task.recipe
+    print(f"{folder}: {description['task']}, trained on {recipe.data.path}")
+    shape = {key: as_typed(value) for key, value in description["architecture"].items()}
+    other = {
+        option.key: as_typed(option.value_in(recipe))
+        for option in leaf_options(type(recipe))
+        if not option.key.startswith("model.") and option.value_in(recipe) != option.field.default
+    }
+    print_table(("architecture", "value"), list(shape.items()))
+    print_table(("recipe, where not the default", "value"), list(other.items()))
     rows = [(name, " x ".join(map(str, shape))) for name, shape in parameters.items()]
     print_table(("parameter", "shape"), [*rows, ("all", f"{total:,} numbers")])
     if metrics:
+        training = metrics["training"]
+        length = f"{training['epochs']} epochs ({training['steps']:,} steps) in {in_words(training['seconds'])}"
+        print_text(f"Trained for {length}; the weights are those of epoch {training['best_epoch']}, the best.")
         print_metrics(metrics)
     else:
-        print(f"Not finished; go on with: recurra train --resume {folder}")
+        print(f"Go on training with: recurra train --resume {folder}")
     if deviation is not None:
         print(f"Samples computed again: they agree, largest deviation {deviation:.2g} nats.")

@@ -1,18 +1,38 @@
 """What commands print: tables for people, JSON for programs, progress for whoever waits."""
 
 import json
+import shutil
+import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from recurra.cli.interrupts import dying_at_once
+
 if TYPE_CHECKING:
+    from recurra.inference import TrainedLanguageModel
     from recurra.progress import Progress
 
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder that `recurra train` made.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Device = Annotated[str, typer.Option("--device", help="Torch device, such as cpu or cuda.")]
+WIDEST = 100  # columns of running text
+
+
+def open_model(run: str, device: str = "cpu") -> "TrainedLanguageModel":
+    """The model of a run; says so where its training has not come to its end."""
+    with dying_at_once():
+        from recurra.inference import load
+        from recurra.runs import METRICS, WEIGHTS, Run
+    model = load(run, device)
+    folder = Run(run)
+    if not folder.path(METRICS).exists():
+        epoch = folder.read_tensors(WEIGHTS).values["epoch"]
+        print(f"{run} is not finished: these are its weights of epoch {epoch}", file=sys.stderr)
+    return model
 
 
 def progress(quiet: bool) -> "Progress":
@@ -27,6 +47,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def print_text(text: str) -> None:
+    """A paragraph on standard output, in lines that fit."""
+    print(textwrap.fill(text, min(shutil.get_terminal_size().columns, WIDEST), break_on_hyphens=False))
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
     """A table on standard output; columns of numbers stand to the right."""
     from rich.box import SIMPLE
@@ -39,7 +64,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(soft_wrap=False).print(table, markup=False)
+    console = Console(soft_wrap=False)
+    with console.capture() as captured:  # printed by us: rich ends the process with 1 where a reader has seen enough
+        console.print(table, markup=False)
+    print(captured.get(), end="")
 
 
 def print_metrics(metrics: Mapping[str, Any]) -> None:
@@ -52,7 +80,7 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
         ["", "on", *(name.replace("_", " ") for name in columns)],
         [[who, split, *(figure(values.get(name)) for name in columns)] for who, split, values in rows],
     )
-    print(verdict(metrics))
+    print_text(verdict(metrics))
 
 
 def verdict(metrics: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from recurra.cli.output import Device, Json, RunFolder, print_json, print_table
+from recurra.cli.output import Device, Json, RunFolder, open_model, print_json, print_table
 
 
 def predict(
@@ -19,9 +19,7 @@ def predict(
 
     Examples: recurra predict runs/ptb-256-128 "this is an"; recurra predict runs/ptb-256-128 --score "he is" "is he"
     """
-    from recurra.inference import load
-
-    model = load(run, device)
+    model = open_model(run, device)
     if score:
         scores = [model.score(text) for text in texts]
         if as_json:
@@ -38,4 +36,9 @@ def predict(
         print_json([{"text": text, "next": [next_._asdict() for next_ in found]} for text, found in predictions])
         return
     for text, found in predictions:
-        print_table((f"{text} ...", "probability"), [(repr(token)[1:-1], f"{p:.4f}") for token, p in found])
+        print_table((f"{text} ...", "probability"), [(visible(token), f"{p:.4f}") for token, p in found])
+
+
+def visible(token: str) -> str:
+    """A token as it is or, where one would not see it whole, in quotes."""
+    return token if token.isprintable() and token == token.strip() else repr(token)

@@ -26,18 +26,20 @@ def read_words(schema: "type[Recipe]", words: Sequence[str]) -> tuple[list[str],
     rest = iter(words)
     for word in rest:
         if not word.startswith("--"):
+            if word.startswith("-"):
+                raise UsageError(f"{word}: unknown option; recurra train --help lists them all")
             plain.append(word)
             continue
         name, equals, text = word[2:].partition("=")
         off = name.startswith("no-") and not equals
-        option = find_option(schema, name.removeprefix("no-") if off else name)
+        option = find_option(schema, f"--{name.removeprefix('no-') if off else name}")
         if option.is_switch and not equals:
             options[option.key] = not off
             continue
         if not equals:
             text = next(rest, "")
             if not text:
-                raise UsageError(f"--{name}: expected a value after it ({option.field.description})")
+                raise UsageError(f"--{name}: expected a value after it ({option.about})")
         options[option.key] = option.parse(text)
     return plain, options
 
@@ -47,7 +49,7 @@ def option_rows(schema: "type[Recipe]") -> list[tuple[str, str, str]]:
     from recurra.config import leaf_options
 
     return [
-        (f"--{option.key.rpartition('.')[2].replace('_', '-')}", option.default, option.field.description or "")
+        (f"--{option.key.rpartition('.')[2].replace('_', '-')}", option.default, option.about)
         for option in leaf_options(schema)
         if option.key != "task"
     ]

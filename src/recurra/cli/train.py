@@ -1,12 +1,13 @@
 """`recurra train`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from recurra.cli.interrupts import dying_at_once
 from recurra.cli.output import Json, Quiet, print_json, print_metrics, print_table, progress
 from recurra.cli.recipe_options import option_rows, read_words
+from recurra.errors import UsageError
 
 EPILOG = """Examples:
 
@@ -38,11 +39,11 @@ def train(
     if help_ or not (words or resume):
         show_help(context, words[0] if words else "language-modelling")
         return
-    from recurra import training
-    from recurra.config import parse_assignment
-    from recurra.errors import UsageError
-    from recurra.inspection import learning_curve
-    from recurra.runs import METRICS, Run
+    with dying_at_once():
+        from recurra import training
+        from recurra.config import parse_assignment
+        from recurra.inspection import learning_curve
+        from recurra.runs import METRICS, Run
 
     what, rest = (words or [""])[0], (words or [])[1:]
     if resume:
@@ -53,7 +54,7 @@ def train(
         if plain:
             raise UsageError(f"--resume {resume}: takes no further task or data, got {' '.join(plain)}")
     else:
-        schema = schema_of(what)
+        schema = training.schema_of(what)
         plain, options = read_words(schema, rest)
         if len(plain) > 1:
             raise UsageError(f"expected one DATA, got {' '.join(plain)}; put more files into a folder")
@@ -68,17 +69,11 @@ def train(
     picture = learning_curve(finished)
     if as_json:
         print_json({"run": str(folder), **metrics})
-    elif not quiet:
+    elif quiet:
+        print(folder)
+    else:
         print_metrics(metrics)
         print(f"\nrun {folder}; learning curve {picture}")
-
-
-def schema_of(what: str):  # type: ignore[no-untyped-def]
-    """Recipe type of a task name or a recipe file."""
-    from recurra.config import read_recipe
-    from recurra.tasks import task_type
-
-    return task_type(read_recipe(Path(what)).get("task") if what.endswith(".toml") else what).recipe_type
 
 
 def schema_of_run(run: str):  # type: ignore[no-untyped-def]
@@ -93,4 +88,6 @@ def show_help(context: typer.Context, what: str) -> None:
     """The command's own options, then every key of the recipe."""
     print(context.get_help())
     print(EPILOG)
+    from recurra.training import schema_of
+
     print_table(("option", "default", "meaning"), option_rows(schema_of(what)), f"Recipe keys of {what}:")

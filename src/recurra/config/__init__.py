@@ -1,6 +1,6 @@
 """Recipes: one schema for TOML files, the command line and the Python API."""
 
-from recurra.config.options import Option, find_option, leaf_options, parse_assignment, parse_value
+from recurra.config.options import Option, as_typed, find_option, leaf_options, parse_assignment, parse_value
 from recurra.config.recipe import Recipe, differences, dump, read_recipe, resolve
 from recurra.config.schema import Duration, Section
 from recurra.config.training import TrainingOptions
@@ -11,6 +11,7 @@ __all__ = [
     "Recipe",
     "Section",
     "TrainingOptions",
+    "as_typed",
     "differences",
     "dump",
     "find_option",

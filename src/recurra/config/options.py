@@ -2,7 +2,8 @@
 
 import tomllib
 from collections.abc import Iterator
-from typing import Any, NamedTuple, get_origin
+from functools import reduce
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -27,6 +28,15 @@ class Option(NamedTuple):
         """Whether its value is taken as typed: a path named 1984 is no number."""
         return self.field.annotation is str or self.field.annotation == str | None
 
+    @property
+    def about(self) -> str:
+        """What it means, and where it is a choice, between what."""
+        meaning = self.field.description or ""
+        if get_origin(self.field.annotation) is not Literal:
+            return meaning
+        *others, last = map(str, get_args(self.field.annotation))
+        return f"{meaning}: {', '.join(others)} or {last}" if others else meaning
+
     def parse(self, text: str) -> Any:
         """Its value as typed on a command line: `on` and `off` for a switch, a list even of one where it is a list."""
         value = parse_value(text)
@@ -40,14 +50,22 @@ class Option(NamedTuple):
     @property
     def default(self) -> str:
         """Its default as one would type it."""
-        value = self.field.get_default(call_default_factory=True, validated_data={})
         if self.field.is_required():
             return "required"
-        if value is None or isinstance(value, bool):
-            return {None: "none", True: "on", False: "off"}[value]
-        if isinstance(value, list | tuple):
-            return ",".join(map(str, value))
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return as_typed(self.field.get_default(call_default_factory=True, validated_data={}))
+
+    def value_in(self, recipe: BaseModel) -> Any:
+        """Its value in a recipe."""
+        return reduce(getattr, self.key.split("."), recipe)
+
+
+def as_typed(value: Any) -> str:
+    """A value as one would type it."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "on", False: "off"}[value]
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def leaf_options(schema: type[BaseModel], prefix: str = "") -> Iterator[Option]:
@@ -61,12 +79,12 @@ def leaf_options(schema: type[BaseModel], prefix: str = "") -> Iterator[Option]:
 
 
 def find_option(schema: type[BaseModel], name: str) -> Option:
-    """The option called `name`: a dotted key or, where it is unique, its last part; dashes count as underscores.
+    """The option called `name`: a dotted key or, where it is unique, its last part; `--hidden-size` is `hidden_size`.
 
     Raises:
         UsageError: no such option, or more than one.
     """
-    wanted = name.replace("-", "_")
+    wanted = name.removeprefix("--").replace("-", "_")
     options = list(leaf_options(schema))
     found = [option for option in options if wanted in (option.key, option.key.rpartition(".")[2])]
     if not found:

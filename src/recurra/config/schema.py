@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, Va
 
 from recurra.errors import UsageError
 
+MOST_KEYS = 12  # that an error lists
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -51,28 +52,55 @@ def explain(section: type[BaseModel], problem: Mapping[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
         return unknown_key(name, sorted(known_keys(section, keys[:-1])))
     if problem["type"] == "missing":
-        return f"{name}: is required"
+        required = required_keys(section, keys)
+        return "; ".join(f"{key}: is required{f' ({about})' if about else ''}" for key, about in required)
+    if problem["type"] in ("model_type", "model_attributes_type"):
+        return f"{name}: expected a section of keys, got {problem['input']!r}"
     expected = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if isinstance(problem["input"], Mapping):  # a rule about several keys; the message names them
+        return f"{name}: expected {expected}"
     return f"{name}: expected {expected}, got {problem['input']!r}"
+
+
+def section_at(section: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
+    """The section that `path` leads to; None where that is a value."""
+    for part in path:
+        annotation = section.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return None
+        section = annotation
+    return section
 
 
 def known_keys(section: type[BaseModel], path: list[str]) -> set[str]:
     """Keys of the section that `path` leads to."""
-    for part in path:
-        annotation = section.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return set()
-        section = annotation
-    return set(section.model_fields)
+    found = section_at(section, path)
+    return set(found.model_fields) if found else set()
+
+
+def required_keys(section: type[BaseModel], path: list[str]) -> list[tuple[str, str]]:
+    """The values without a default at or below a path, with what they mean."""
+    below = section_at(section, path)
+    if below is not None:
+        names = [name for name, field in below.model_fields.items() if field.is_required()]
+        return [pair for name in names for pair in required_keys(section, [*path, name])]
+    holder = section_at(section, path[:-1])
+    about = holder.model_fields[path[-1]].description if holder else None  # None: an element of a list
+    return [(".".join(path), about or "")]
 
 
 def unknown_key(name: str, known: list[str]) -> str:
-    """The message for a key that no schema has, with the nearest that it has."""
-    near = difflib.get_close_matches(
-        name.rpartition(".")[2], [key.rpartition(".")[2] for key in known], n=1, cutoff=0.5
-    )
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-    return f"{name}: unknown key; {hint}"
+    """The message for a key, or an option --so, that no schema has, with the nearest that it has."""
+    is_option = name.startswith("--")
+    wanted = name.removeprefix("--").rpartition(".")[2].replace("-", "_")
+    near = difflib.get_close_matches(wanted, [key.rpartition(".")[2] for key in known], n=1, cutoff=0.5)
+    if near:
+        hint = f"did you mean {'--' + near[0].replace('_', '-') if is_option else repr(near[0])}?"
+    elif len(known) <= MOST_KEYS:
+        hint = f"known: {', '.join(known)}"
+    else:
+        hint = "recurra train --help lists them all"
+    return f"{name}: unknown {'option' if is_option else 'key'}; {hint}"
 
 
 def parse_duration(value: object) -> object:

@@ -23,7 +23,7 @@ class TrainingOptions(Section):
     momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment in adam and adamw")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment in adam and adamw")
-    weight_decay: float = Field(0.0, ge=0, description="pull of the weights towards zero")
+    weight_decay: float = Field(0.0, ge=0, description="pull of the weights towards zero; biases are left alone")
     schedule: Literal["constant", "epoch", "plateau"] = Field(
         "plateau",
         description="learning rate: constant; times `decay` each epoch after `decay_after`; "

@@ -109,7 +109,12 @@ def locate(name: str) -> Path:
     if found is not None:
         return found
     looked = ", ".join(str(place) for place in places(name))
-    hint = f"; fetch it with: recurra data fetch {name}" if name in CATALOGUE else ""
+    if name in CATALOGUE:
+        hint = f"; fetch it with: recurra data fetch {name}"
+    elif Path(name).is_absolute():
+        hint = ""
+    else:
+        hint = "; if it lies in another folder, name that folder in RECURRA_DATA"
     raise DataError(f"{name}: no such file, folder or data set; looked at {looked}{hint}")
 
 

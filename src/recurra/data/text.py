@@ -133,21 +133,22 @@ def decode(piece: bytes, path: Path, offset: int) -> str:
     """Text of some bytes; line ends become newlines, a byte-order mark goes.
 
     Raises:
-        DataError: not UTF-8, or a NUL byte; the message names the byte.
+        DataError: not UTF-8, or a NUL byte; the message names the byte. Or UTF-16.
     """
     if offset == 0 and piece.startswith(codecs.BOM_UTF8):
         offset = len(codecs.BOM_UTF8)
         piece = piece[offset:]
+    if offset == 0 and piece.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{path}: UTF-16 text; convert it first: iconv -f UTF-16 -t UTF-8 {path}")
+    if 0 in piece:
+        raise DataError(f"{path}: a binary file: byte {offset + piece.index(0)} is 0; expected plain text")
     try:
         text = piece.decode("utf-8")
     except UnicodeDecodeError as error:
-        at = offset + error.start
         raise DataError(
-            f"{path}: not UTF-8 text: byte {at} (0x{piece[error.start]:02x}) is not part of a character; "
-            "convert it first, for example with iconv -f LATIN1 -t UTF-8"
+            f"{path}: not UTF-8 text: byte {offset + error.start} (0x{piece[error.start]:02x}) is not part of a "
+            f"character; convert text of an older encoding first, such as Latin 1: iconv -f LATIN1 -t UTF-8 {path}"
         ) from None
-    if "\0" in text:
-        raise DataError(f"{path}: a binary file: byte {offset + piece.index(0)} is 0; expected plain text")
     return text.replace("\r\n", "\n") if "\r" in text else text
 
 

@@ -1,7 +1,7 @@
 """Text to token ids and back: words, characters or byte pairs, in one file format."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -19,6 +19,8 @@ WORDS = {
     "punctuation": r"<unk>|\n|\w+(?:['’]\w+)*|([^\w\s])\1*",
 }
 NUM_BYTES = 256
+CONTEXT = 8  # tokens that decide how the next joins on
+HALF_CHARACTER = "\ufffd"  # what bytes decode to that are part of a character
 DEFAULT_SIZE = {"word": 10_000, "character": 100_000, "bpe": 5_000}
 
 
@@ -128,6 +130,18 @@ class Vocabulary:
             return str(self.tokenizer.decode(list(ids)))
         tokens = [self.token(id) for id in ids]
         return join_words(tokens) if self.unit == "word" else "".join(tokens)
+
+    def stream(self, ids: Iterable[int]) -> Iterator[str]:
+        """The text of `decode` in pieces, each as soon as its tokens are there."""
+        context: list[int] = []  # the last tokens already told: how the next joins on depends on them
+        pending: list[int] = []
+        for id in ids:
+            pending.append(id)
+            text = self.decode(context + pending)
+            if not text.endswith(HALF_CHARACTER):
+                yield text[len(self.decode(context)) :]
+                context, pending = (context + pending)[-CONTEXT:], []
+        yield self.decode(context + pending)[len(self.decode(context)) :]
 
     @property
     def start_id(self) -> int:

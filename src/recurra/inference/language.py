@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from recurra.data.corpus import encode_text
-from recurra.data.text import whole_of
+from recurra.data.text import find_text
 from recurra.devices import device_of
 from recurra.errors import DataError, RunError, UsageError
 from recurra.inference.sampling import adjusted
 from recurra.progress import Progress
 from recurra.runs import SAMPLES, Json, Run
-from recurra.tasks import LanguageModelling
+from recurra.tasks import LanguageModelling, has_same_data
 from recurra.tasks.language_modelling import perplexity
 
 
@@ -110,8 +110,11 @@ class TrainedLanguageModel:
         Raises:
             UsageError: a value outside its range.
         """
-        ids = list(self.sample(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed))
-        return self.vocabulary.decode(ids)
+        return "".join(self.stream(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed))
+
+    def stream(self, prompt: str = "", length: int = 100, **options: Any) -> Iterator[str]:
+        """The text of `generate`, with the same arguments, in pieces as they are drawn."""
+        return self.vocabulary.stream(self.sample(prompt, length, **options))
 
     def sample(
         self,
@@ -140,12 +143,13 @@ class TrainedLanguageModel:
         """Perplexity of the model and, beside it, of unigrams and trigrams counted on its training text.
 
         Args:
-            data: a text file, a folder or the name of a data set; by default the held-out text of the run.
+            data: a text file, a folder or the name of a data set, whose validation and test text count where it is
+                split; by default the held-out text of the run.
             progress: told how far it is.
 
         Returns:
-            Metrics by model ("model", "unigram", "trigram") and by text ("valid", "test", or "text" for `data`). The
-            baselines are missing where the training text is no longer there.
+            Metrics by model ("model", "unigram", "trigram") and by text ("valid", "test", or "text" where `data` is not
+            split). The baselines are missing where the training text is no longer there.
 
         Raises:
             DataError: the text cannot be used.
@@ -153,15 +157,23 @@ class TrainedLanguageModel:
         progress = progress or Progress()
         if data is None:
             self.task.load_data(progress)
+            if not has_same_data(self.task, self.run):
+                progress.note(
+                    f"the data of {self.run} has changed since it was begun; these figures are of the new data"
+                )
             return self.task.report(progress)
-        tokens = encode_text(whole_of(str(data)), self.vocabulary, progress, "encoding")
-        result: Json = {"model": {"text": self.task.evaluate(tokens, progress)}}
+        found = find_text(str(data))
+        if "all" in found:
+            found = {"text": found["all"]}
+        held_out = {name: text for name, text in found.items() if name != "train"} or found
+        texts = {name: encode_text(text, self.vocabulary, progress, "encoding") for name, text in held_out.items()}
+        result: Json = {"model": {name: self.task.evaluate(tokens, progress) for name, tokens in texts.items()}}
         try:
             self.task.load_data(progress)
         except DataError as error:
             progress.note(f"no baselines: the training text is not there ({error})")
             return result
-        return {**result, **self.task.baselines({"text": tokens}, progress)}
+        return {**result, **self.task.baselines(texts, progress)}
 
     def join(self, prompt: str, text: str) -> str:
         """A prompt with what was generated after it, spaced as the unit of the vocabulary needs it."""

@@ -31,9 +31,14 @@ def task_of(run: Run) -> type[Task]:
     return TASKS[name]
 
 
+def has_same_data(task: Task, run: Run) -> bool:
+    """Whether the data a task has loaded is what its run was begun with."""
+    return bool(task.fingerprint() == run.read_model().get("data"))
+
+
 def num_parameters(task: Task) -> int:
     """Trainable numbers of the model."""
     return sum(parameter.numel() for parameter in task.model.parameters())
 
 
-__all__ = ["TASKS", "LanguageModelling", "StepLoss", "Task", "num_parameters", "task_of", "task_type"]
+__all__ = ["TASKS", "LanguageModelling", "StepLoss", "Task", "has_same_data", "num_parameters", "task_of", "task_type"]

@@ -164,9 +164,9 @@ class LanguageModelling:
         """What model.json says, and the files that belong to the model."""
         return {"architecture": self.architecture}, {"tokenizer.json": self.vocabulary.dump()}
 
-    def fingerprint(self) -> str:
-        """Which text the model is trained and judged on."""
-        return " ".join(f"{name}:{tokens.digest}" for name, tokens in sorted(self.splits.items()))
+    def fingerprint(self) -> dict[str, str]:
+        """Digest of the encoded text of each split."""
+        return {name: tokens.digest for name, tokens in self.splits.items()}
 
     def batches(self, epoch: int) -> Lanes:  # noqa: ARG002
         """Windows of the training text; every epoch reads it in the same order."""

@@ -61,8 +61,8 @@ class Task(Protocol):
         """What model.json says, and the files that belong to the model."""
         ...
 
-    def fingerprint(self) -> str:
-        """Which data the model is trained and judged on; a run is resumed on the same only."""
+    def fingerprint(self) -> dict[str, str]:
+        """Digest of the data of each split, as the model reads it; a run is resumed on the same only."""
         ...
 
     def batches(self, epoch: int) -> Batches:

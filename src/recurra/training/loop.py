@@ -11,13 +11,14 @@ import torch
 from recurra.config import dump
 from recurra.errors import DivergedError
 from recurra.progress import Advance, Progress, in_words
-from recurra.runs import CHECKPOINT, HISTORY, WEIGHTS, Checkpoint, Json, Run
+from recurra.runs import BEST, CHECKPOINT, HISTORY, WEIGHTS, Checkpoint, Json, Run
 from recurra.tasks import Task
 from recurra.training.checkpoint import pack, unpack
 from recurra.training.interruption import Interruption
 from recurra.training.optimisers import build_optimiser, clip_gradients, next_learning_rate, set_learning_rate
 
 SMOOTHING = 0.98  # of the loss shown while an epoch runs
+ABSURD = 100  # times the first loss, from where no training comes back
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Position:
     seconds: float = 0.0  # spent on steps and validation, over all sessions
     best: float | None = None  # criterion of the best epoch
     best_epoch: int = 0
+    first_loss: float | None = None  # of the first step
     sums: Sums = field(default_factory=Sums)
     history: list[Json] = field(default_factory=list)
 
@@ -85,12 +87,14 @@ class Training:
         """Go back to where a checkpoint of this run stands."""
         self.state, position = unpack(checkpoint, self.task.model, self.optimiser, self.device)
         self.position = Position.parse(position)
+        if self.run.path(BEST).exists():
+            self.run.path(BEST).replace(self.run.path(WEIGHTS))
 
     def fit(self) -> bool:
         """Train to the end of the recipe or to Ctrl-C; returns whether it came to the end.
 
         Raises:
-            DivergedError: a loss or a gradient is not finite.
+            DivergedError: a loss or a gradient is not finite, or absurd.
             SaveError: a checkpoint cannot be written.
         """
         position, num_batches = self.position, len(self.task.batches(self.position.epoch))
@@ -108,7 +112,10 @@ class Training:
                     return False
         if position.batch:
             # The budget ended within an epoch: saved first, so that a larger budget goes on exactly, and then judged.
+            self.progress.note(f"the budget is spent after step {position.step:,}, within epoch {position.epoch + 1}")
             self.save()
+            if position.best is not None:
+                self.run.copy(WEIGHTS, BEST)  # to go on with, as if nobody had judged in between
             self.judge()
             self.run.write(HISTORY, position.history)
         return True
@@ -134,29 +141,39 @@ class Training:
         """One update; returns the loss, the predictions it is over, and the norm of the gradient.
 
         Raises:
-            DivergedError: the loss or the gradient is not finite; the weights are those before the step.
+            DivergedError: the loss or the gradient is not finite, or the loss absurd; the weights are those before the
+                step.
         """
         self.optimiser.zero_grad()
         mean, num_items, state = self.task.loss(batch, self.state)
         loss = float(mean.detach())
-        self.check_finite("loss", loss)
+        self.check_loss(loss)
         mean.backward()
         norm = clip_gradients(self.parameters, self.options)
-        self.check_finite("norm of the gradient", norm)
+        if not math.isfinite(norm):
+            raise self.diverged(f"the norm of the gradient is {norm}")
         self.optimiser.step()
         self.state = state
         return loss, num_items, norm
 
-    def check_finite(self, name: str, value: float) -> None:
-        """Stop before a value that is not finite can reach the weights."""
-        if math.isfinite(value):
-            return
+    def check_loss(self, loss: float) -> None:
+        """Stop before a loss that is not finite reaches the weights, or where it has left all bounds."""
+        if not math.isfinite(loss):
+            raise self.diverged(f"the loss is {loss}")
+        if self.position.first_loss is None:
+            self.position.first_loss = loss
+        first = self.position.first_loss
+        if loss - first > ABSURD * max(abs(first), 1):
+            raise self.diverged(f"the loss is {loss:.3g}, where the first was {first:.3g}")
+
+    def diverged(self, what: str) -> DivergedError:
+        """The error that says where, what is kept and what to do."""
         position = self.position
         best = position.best_epoch
         kept = f"the weights of epoch {best} are kept in {self.run}" if best else "no epoch was completed before it"
-        raise DivergedError(
-            f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1}): the {name} is "
-            f"{value}; {kept}. Start a new run with a lower learning_rate or clip_norm"
+        return DivergedError(
+            f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1}): {what}; {kept}. "
+            "Start a new run with a lower learning_rate or clip_norm"
         )
 
     def end_epoch(self) -> None:
@@ -214,8 +231,8 @@ class Training:
         if self.position.best is None or not self.run.path(WEIGHTS).exists():
             self.save_weights()
         tensors, values = pack(self.task.model, self.optimiser, self.state, asdict(self.position))
-        identity = {"recipe": dump(self.task.recipe), "data": self.task.fingerprint()}
-        self.run.write_tensors(CHECKPOINT, Checkpoint(tensors, {**values, **identity}))
+        values["recipe"] = dump(self.task.recipe)
+        self.run.write_tensors(CHECKPOINT, Checkpoint(tensors, values))
         self.run.write(HISTORY, self.position.history)
         self.saved_at = time.monotonic()
 

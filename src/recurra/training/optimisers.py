@@ -10,18 +10,17 @@ from recurra.config import TrainingOptions
 
 
 def build_optimiser(parameters: Iterable[nn.Parameter], options: TrainingOptions) -> Optimizer:
-    """The update rule of a recipe."""
+    """The update rule of a recipe; weight decay leaves biases alone."""
+    parameters = list(parameters)
+    groups = [
+        {"params": [weight for weight in parameters if weight.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [bias for bias in parameters if bias.ndim <= 1], "weight_decay": 0.0},
+    ]
     if options.optimiser == "sgd":
-        return SGD(
-            parameters,
-            options.learning_rate,
-            momentum=options.momentum,
-            weight_decay=options.weight_decay,
-            fused=True,
-        )
+        return SGD(groups, options.learning_rate, momentum=options.momentum, fused=True)
     rule = Adam if options.optimiser == "adam" else AdamW
     betas = (options.beta1, options.beta2)
-    return rule(parameters, options.learning_rate, betas, weight_decay=options.weight_decay, fused=True)
+    return rule(groups, options.learning_rate, betas, fused=True)
 
 
 def set_learning_rate(optimiser: Optimizer, learning_rate: float) -> None:

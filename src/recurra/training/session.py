@@ -13,7 +13,7 @@ from recurra.devices import device_of
 from recurra.errors import DataError, RunError, SaveError, UsageError
 from recurra.progress import ConsoleProgress, Progress
 from recurra.runs import CARD, CHECKPOINT, METRICS, RECIPE, SAMPLES, Run
-from recurra.tasks import num_parameters, task_of, task_type
+from recurra.tasks import TASKS, has_same_data, num_parameters, task_of, task_type
 from recurra.training.card import model_card
 from recurra.training.loop import Training
 
@@ -24,6 +24,9 @@ MAY_CHANGE = {
     "training.steps",
     "training.patience",
     "training.checkpoint_every",
+    "data.path",  # text of the same bytes may lie elsewhere now; the digests tell
+    "data.valid",
+    "data.test",
 }
 
 
@@ -68,7 +71,8 @@ def train(
     target.claim()
     try:
         target.write(RECIPE, dump(resolved))
-        target.write_model(task.name, *task.describe())
+        description, files = task.describe()
+        target.write_model(task.name, {**description, "data": task.fingerprint()}, files)
         training = Training(task, target, progress)
         training.save()
     except BaseException:
@@ -86,7 +90,8 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
     Args:
         run: its folder.
         progress: who is told how far it is; by default standard error.
-        options: may change the device and when to stop (epochs, steps, time, patience), nothing else.
+        options: may change the device, when to stop (epochs, steps, time, patience) and where the data lies, nothing
+            else.
 
     Returns:
         The run folder.
@@ -110,7 +115,7 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
     device_of(wanted.device)
     task.recipe = wanted
     task.load_data(progress)
-    if task.fingerprint() != checkpoint.values["data"]:
+    if not has_same_data(task, target):
         raise DataError(f"run {run}: its data has changed since it was begun; restore the data, or train a new run")
     if changed:
         target.write(RECIPE, dump(wanted))
@@ -119,6 +124,11 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
         training.restore(checkpoint)
     except (KeyError, RuntimeError, TypeError) as error:
         raise RunError(f"run {run}: {CHECKPOINT} is not of this run ({error}); restore a copy") from None
+    position = training.position
+    if training.is_finished():
+        progress.note(f"{run} is finished after epoch {position.epoch}; to train on, raise --epochs, --steps or --time")
+    else:
+        progress.note(f"going on with {run} after step {position.step:,}, in epoch {position.epoch + 1}")
     finish(training)
     return target.folder
 
@@ -128,10 +138,8 @@ def finish(training: Training) -> None:
     run, task, progress = training.run, training.task, training.progress
     run.remove(METRICS, SAMPLES, CARD)  # they speak of the weights before
     if not training.fit():
-        progress.note(
-            f"stopped and saved after step {training.position.step}; go on with: recurra train --resume {run}"
-        )
-        raise KeyboardInterrupt
+        step = training.position.step
+        raise KeyboardInterrupt(f"stopped and saved after step {step:,}; go on with: recurra train --resume {run}")
     run.load_weights(task.model)
     position = training.position
     metrics = {
@@ -153,19 +161,34 @@ def resolve_recipe(
     recipe: str | Path, data: str | Path | Mapping[str, Any] | None, options: Mapping[str, Any]
 ) -> Recipe:
     """A checked recipe from a task name or a file, the data and further options."""
-    if str(recipe).endswith(".toml"):
-        values = read_recipe(Path(recipe))
-        origin = f"recipe {recipe}"
-    else:
-        values = {"task": str(recipe)}
-        origin = str(recipe)
-    schema = task_type(values.get("task")).recipe_type
+    values = read_recipe(Path(recipe)) if is_file(recipe) else {"task": str(recipe)}
+    schema = schema_of(recipe)
     overrides = dotted(schema, options)
     if isinstance(data, Mapping):
         overrides |= dotted(schema, {"data": data})
     elif data is not None:
         overrides["data.path"] = str(data)
-    return resolve(schema, values, overrides, origin)
+    return resolve(schema, values, overrides, f"recipe {recipe}" if is_file(recipe) else str(recipe))
+
+
+def schema_of(recipe: str | Path) -> type[Recipe]:
+    """The recipe type that the name of a task or a recipe file asks for.
+
+    Raises:
+        UsageError: no such task, or the file does not say which.
+        DataError: the file cannot be read.
+    """
+    if not is_file(recipe):
+        return task_type(str(recipe)).recipe_type
+    values = read_recipe(Path(recipe))
+    if "task" not in values:
+        raise UsageError(f"recipe {recipe}: task: is required; known: {', '.join(TASKS)}")
+    return task_type(values["task"]).recipe_type
+
+
+def is_file(recipe: str | Path) -> bool:
+    """Whether a recipe is a file, and not the name of a task."""
+    return str(recipe).endswith(".toml")
 
 
 def dotted(schema: type[Recipe], options: Mapping[str, Any]) -> dict[str, Any]:
