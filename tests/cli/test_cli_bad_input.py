@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, story: Path) -> Path:
     contents: dict[str, str | bytes] = {
         "empty.txt": "",
         "binary.txt": b"text and then\0\1\2",
+        "zip.txt": b"PK\x03\x04\xff\xfe\0\0" * 50,
+        "utf16.txt": ("text\n" * 50).encode("utf-16"),
         "latin.txt": b"good line\n" * 3 + b"caf\xe9\n" + b"good line\n" * 90,
         "short.txt": "a few words only .\n" * 30,
         "tiny.txt": "word\n",
@@ -49,11 +52,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, story: Path) -> Path:
         ("hollow", BAD_DATA, "hollow: an empty folder; expected text files"),
         ("empty.txt", BAD_DATA, "empty.txt: empty; expected plain UTF-8 text"),
         ("binary.txt", BAD_DATA, "binary.txt: a binary file: byte 13 is 0; expected plain text"),
+        ("zip.txt", BAD_DATA, "zip.txt: a binary file: byte 6 is 0; expected plain text"),
+        ("utf16.txt", BAD_DATA, "utf16.txt: UTF-16 text; convert it first: iconv -f UTF-16 -t UTF-8 utf16.txt"),
         ("latin.txt", BAD_DATA, "latin.txt: not UTF-8 text: byte 33 (0xe9)"),
         ("short.txt --batch-size 40", BAD_DATA, "fewer than one window of 5 steps in each of 40 lanes (200)"),
         ("tiny.txt", BAD_DATA, "tiny.txt: too short to split; its"),
         ("one.txt --unit character", BAD_DATA, "the text has 1 distinct character; expected at least 2"),
-        ("good.txt --batch-sise 3", USAGE, "batch-sise: unknown key; did you mean 'batch_size'?"),
+        ("good.txt --batch-sise 3", USAGE, "recurra: --batch-sise: unknown option; did you mean --batch-size?"),
+        ("good.txt --qqqq 3", USAGE, "--qqqq: unknown option; recurra train --help lists them all"),
+        ("good.txt -x", USAGE, "-x: unknown option; recurra train --help lists them all"),
+        ("good.txt --hidden-size 0", USAGE, "model: expected every hidden_size of at least 1\n"),
         ("good.txt --batch-size 0", USAGE, "training.batch_size: expected greater than or equal to 1, got 0"),
         ("good.txt --batch-size many", USAGE, "training.batch_size: expected a valid integer"),
         ("good.txt --clip-norm -1", USAGE, "training.clip_norm: expected greater than or equal to 0, got -1"),
@@ -62,11 +70,11 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, story: Path) -> Path:
         ("good.txt --epochs", USAGE, "--epochs: expected a value after it"),
         ("good.txt --set epochs", USAGE, "--set epochs: expected KEY=VALUE"),
         ("good.txt --set training.epoch=3", USAGE, "training.epoch: unknown key; did you mean 'epochs'?"),
-        ("good.txt --device warp", USAGE, "device 'warp': not to be had"),
+        ("good.txt --device warp", USAGE, "device 'warp': not to be had; this machine has cpu"),
         ("good.txt --device cuda:99", USAGE, "device 'cuda:99': not to be had"),
         ("good.txt --unit bpe --vocabulary-size 9", USAGE, "a vocabulary_size of at least 256 where the unit is bpe"),
         ("good.txt tiny.txt", USAGE, "expected one DATA, got good.txt tiny.txt; put more files into a folder"),
-        ("", USAGE, "data: is required"),
+        ("", USAGE, "data.path: is required (a text file, a folder, or the name of a data set"),
     ],
 )
 def test_training_on_what_cannot_be(recurra_command: Any, files: Path, arguments: str, code: int, message: str) -> None:
@@ -86,8 +94,8 @@ def test_training_on_what_cannot_be(recurra_command: Any, files: Path, arguments
         ("broken.toml", BAD_DATA, "recipe broken.toml: not a TOML file"),
         ("unknown.toml", USAGE, "recipe unknown.toml: training.epoch: unknown key; did you mean 'epochs'?"),
         ("type.toml", USAGE, "recipe type.toml: training.epochs: expected a valid integer"),
-        ("section.toml", USAGE, "recipe section.toml: training: expected"),
-        ("taskless.toml", USAGE, "task None: unknown; known: language-modelling"),
+        ("section.toml", USAGE, "recipe section.toml: training: expected a section of keys, got 3"),
+        ("taskless.toml", USAGE, "recipe taskless.toml: task: is required; known: language-modelling"),
         ("cooking", USAGE, "task 'cooking': unknown; known: language-modelling"),
     ],
 )
@@ -199,7 +207,7 @@ def test_damaged_records_are_named(
         ("--seed 5", "(seed: 1 in the run, 5 now)"),
         ("--set training.learning_rate=1", "training.learning_rate: 0.01 in the run, 1.0 now"),
         ("language-modelling other.txt", "takes no further task or data, got language-modelling other.txt"),
-        ("--epoch 5", "epoch: unknown key; did you mean 'epochs'?"),
+        ("--epoch 5", "--epoch: unknown option; did you mean --epochs?"),
     ],
 )
 def test_resuming_with_another_recipe(
@@ -262,6 +270,7 @@ def test_a_disk_that_fills_up_while_saving(recurra_command: Any, tiny_run: Path,
         ("generate RUN --temperature -1", "temperature: expected a number of 0 or more, got -1.0"),
         ("generate RUN --temperature nan", "temperature: expected a number of 0 or more, got nan"),
         ("generate RUN --temperature inf", "temperature: expected a number of 0 or more, got inf"),
+        ("generate RUN --interactive --json", "--interactive is for people, --json for programs"),
         ("generate RUN --top-k 0", "top_k: expected at least 1, got 0"),
         ("generate RUN --top-p 0", "top_p: expected more than 0 and at most 1, got 0.0"),
         ("generate RUN --seed -1", "--seed"),
@@ -306,7 +315,7 @@ def test_training_that_diverges(recurra_command: Any, files: Path) -> None:
         *("train", "language-modelling", "good.txt", *TINY, "--run", "run", "--quiet"),
         *("--optimiser", "sgd", "--learning-rate", "1e38"),
     )
-    assert "is nan" in outcome.err or "is inf" in outcome.err
+    assert "the loss is " in outcome.err
     assert "Start a new run with a lower learning_rate" in outcome.err
     assert (outcome.code, outcome.out) == (FAILURE, "")
     assert (files / "run" / "model.json").exists()
@@ -318,7 +327,43 @@ def test_control_c_ends_as_a_shell_expects(recurra_command: Any, story: Path, mo
 
     monkeypatch.setattr("recurra.training.train", stop)
     outcome = recurra_command("train", "language-modelling", story, "--quiet")
-    assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "recurra: stopped\n")
+
+
+def test_control_c_while_training_is_told_what_to_do(
+    recurra_command: Any, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recurra.training.loop import Training
+
+    take_step = Training.take_step
+
+    def stop(self: Training, batch: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return take_step(self, batch)
+
+    monkeypatch.setattr(Training, "take_step", stop)
+    outcome = recurra_command("train", "language-modelling", "good.txt", *TINY, "--run", "run", "--quiet")
+    assert outcome.err == "recurra: stopped and saved after step 1; go on with: recurra train --resume run\n"
+    assert (outcome.code, outcome.out) == (130, "")
+    outcome = recurra_command("predict", files / "run", "the cat", "--json")
+    assert "run is not finished: these are its best weights so far, of step 1\n" in outcome.err
+    assert outcome.code == 0
+
+
+def test_control_c_while_python_imports_ends_at_once() -> None:
+    """Raised inside a half-imported library, the exception would come out as another, or not at all."""
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv = ['recurra', 'predict', 'run', 'the']\n"
+        "from recurra.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_samples_that_no_longer_come_out_are_a_failure(tiny_run: Path, tmp_path: Path, recurra_command: Any) -> None:

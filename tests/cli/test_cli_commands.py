@@ -97,7 +97,7 @@ def test_train_by_recipe_with_settings_as_json_quietly(recurra_command: Any, sho
     recipe = tomllib.loads((tmp_path / "runs/mine/recipe.toml").read_text())
     assert (recipe["model"]["hidden_size"], recipe["training"]["clip_value"]) == ([5], 0.5)
     again = recurra_command("train", "mine.toml", short, "--set", "training.epochs=1", "--quiet")
-    assert (again.code, again.out, again.err) == (0, "", "")
+    assert (again.code, again.out, again.err) == (0, "runs/mine-2\n", "")
     assert (tmp_path / "runs/mine-2/metrics.json").exists()
 
 
@@ -135,9 +135,23 @@ def test_evaluate_another_text(recurra_command: Any, tiny_run: Path, tmp_path: P
     }
     assert outcome.json["model"]["text"]["tokens"] == 15
     assert outcome.json["model"]["text"]["unknown"] == 1
+    (tmp_path / "folder").mkdir()
+    for name in ("train", "valid", "test"):
+        (tmp_path / "folder" / f"{name}.txt").write_text(f"the cat sees a {name} often .\n")
+    split = recurra_command("evaluate", tiny_run, tmp_path / "folder", "--json", "--quiet").json
+    assert {who: list(splits) for who, splits in split.items()} == {
+        who: ["valid", "test"] for who in ("model", "unigram", "trigram")
+    }
     assert "does NOT beat" in recurra_command("evaluate", tiny_run, tmp_path / "other.txt", "--quiet").out or (
         outcome.json["model"]["text"]["perplexity"] < outcome.json["trigram"]["text"]["perplexity"]
     )
+
+
+def test_evaluate_says_that_the_data_has_changed(recurra_command: Any, short: Path, tmp_path: Path) -> None:
+    assert recurra_command("train", "language-modelling", short, *TINY, "--run", tmp_path / "r", "--quiet").code == 0
+    assert "has changed" not in recurra_command("evaluate", tmp_path / "r").err
+    short.write_text(short.read_text().replace("bird", "dog"))
+    assert f"the data of {tmp_path / 'r'} has changed" in recurra_command("evaluate", tmp_path / "r").err
 
 
 def test_generate(recurra_command: Any, tiny_run: Path) -> None:
@@ -161,6 +175,23 @@ def test_generate_interactively_until_an_empty_line(
     outcome = recurra_command("generate", tiny_run, "--interactive", "--length", "1", "--temperature", "0")
     assert (outcome.code, outcome.err) == (0, "")
     assert [line.rsplit(" ", 1)[0] for line in outcome.out.splitlines()] == ["the cat", "a bird"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a bird\n"))
+    outcome = recurra_command("generate", tiny_run, "nobody", "-i", "--length", "1", "--temperature", "0")
+    assert [line.rsplit(" ", 1)[0] for line in outcome.out.splitlines()] == ["nobody", "a bird"]
+
+
+def test_generate_keeps_what_it_wrote_when_stopped(
+    recurra_command: Any, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recurra.inference import TrainedLanguageModel
+
+    def stream(*_: Any, **__: Any) -> Any:
+        yield from ("sees", " a stone")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainedLanguageModel, "stream", stream)
+    outcome = recurra_command("generate", tiny_run, "the cat", "--length", "99")
+    assert (outcome.code, outcome.out, outcome.err) == (130, "the cat sees a stone\n", "recurra: stopped\n")
 
 
 def test_predict(recurra_command: Any, tiny_run: Path) -> None:
@@ -179,7 +210,13 @@ def test_predict(recurra_command: Any, tiny_run: Path) -> None:
 
 def test_predict_the_end_of_a_line_in_one_line(recurra_command: Any, tiny_run: Path) -> None:
     said = recurra_command("predict", tiny_run, "the cat sees a stone often .", "--top", "1")
-    assert "\\n" in said.out
+    assert r"'\n'" in said.out
+
+
+def test_a_token_that_cannot_be_seen_stands_in_quotes() -> None:
+    from recurra.cli.predict import visible
+
+    assert [visible(token) for token in (" ", "the", "\n", " the", "é")] == ["' '", "the", r"'\n'", "' the'", "é"]
 
 
 def test_predict_score(recurra_command: Any, tiny_run: Path) -> None:
@@ -206,7 +243,15 @@ def test_info(recurra_command: Any, tiny_run: Path) -> None:
     assert 0 <= found["deviation"] < 1e-5
     said = recurra_command("info", tiny_run)
     assert (said.code, said.err) == (0, "")
-    for part in ("language-modelling", f"{found['total']:,} numbers", "hidden size", "perplexity"):
+    for part in (
+        "language-modelling",
+        f"{found['total']:,} numbers",
+        "hidden_size",
+        "perplexity",
+        "24,16",
+        "for 3 epochs",
+        "training.window",
+    ):
         assert part in said.out
 
 
@@ -224,9 +269,7 @@ def test_doctor(recurra_command: Any, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_doctor_names_what_is_missing(recurra_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recurra.cli import doctor
-
-    monkeypatch.setitem(doctor.__globals__, "LIBRARIES", ("numpy", "no-such-library"))
+    monkeypatch.setattr("recurra.cli.doctor.LIBRARIES", ("numpy", "no-such-library"))
     outcome = recurra_command("doctor", "--json")
     assert outcome.code == 1
     assert outcome.json["missing"] == ["no-such-library"]
@@ -246,11 +289,11 @@ def test_data_list(recurra_command: Any, tmp_path: Path, monkeypatch: pytest.Mon
     assert str(tmp_path / "ptb") in said.out
 
 
-@pytest.mark.parametrize("command", ["--help > /dev/null", "data list | true"])
-def test_the_program_itself_and_a_reader_that_has_seen_enough(command: str) -> None:
+@pytest.mark.parametrize("command", ["--help > /dev/null", "data list | true", "info RUN | true"])
+def test_the_program_itself_and_a_reader_that_has_seen_enough(command: str, tiny_run: Path) -> None:
     """As in `recurra data list | head`: a pipe that closes early is no reason for a traceback."""
     program = Path(sys.executable).with_name("recurra")
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    line = f"set -o pipefail; '{program}' {command}"
+    line = f"set -o pipefail; '{program}' {command.replace('RUN', str(tiny_run))}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, env=buffered)
     assert (done.returncode, done.stderr) == (0, "")

@@ -146,6 +146,23 @@ def test_byte_pairs_give_back_the_very_text_whatever_it_is(text: str) -> None:
     assert BYTE_PAIRS.unknown_in(text) == []
 
 
+WORDS = vocabulary('the cat ( saw ) the "dog" , . ... ! [ ] { } : ; \n\n and\n')
+
+
+@pytest.mark.parametrize("made", [WORDS, vocabulary("ab c\n", unit="character"), BYTE_PAIRS], ids=lambda v: v.unit)
+@given(data=st.data())
+def test_text_comes_in_pieces_that_join_to_the_whole(made: Vocabulary, data: st.DataObject) -> None:
+    ids = data.draw(st.lists(st.integers(0, len(made) - 1), max_size=30))
+    if made.unit == "bpe":  # tokens of a text: half a character that stays half has no one reading
+        ids = made.encode(data.draw(ANY_TEXT))
+    assert "".join(made.stream(ids)) == made.decode(ids)
+
+
+def test_a_piece_never_ends_within_a_character() -> None:
+    pieces = list(BYTE_PAIRS.stream(BYTE_PAIRS.encode("a🙂é")))
+    assert [piece for piece in pieces if piece] == ["a", "🙂", "é"]
+
+
 def test_byte_pairs_learn_what_is_frequent() -> None:
     assert BYTE_PAIRS.unknown_id is None
     assert 256 < len(BYTE_PAIRS) <= 300

@@ -36,8 +36,9 @@ def generate(
         if as_json:
             print_json({"prompt": prompt, "text": "".join(pieces)})
             return
+        first = next(pieces)
         try:
-            print(model.join(prompt, next(pieces)), end="", flush=True)
+            print(model.join(prompt, first), end="", flush=True)
             for piece in pieces:
                 print(piece, end="", flush=True)
         finally:

@@ -1,5 +1,6 @@
 """What commands print: tables for people, JSON for programs, progress for whoever waits."""
 
+import io
 import json
 import shutil
 import sys
@@ -30,8 +31,8 @@ def open_model(run: str, device: str = "cpu") -> "TrainedLanguageModel":
     model = load(run, device)
     folder = Run(run)
     if not folder.path(METRICS).exists():
-        epoch = folder.read_tensors(WEIGHTS).values["epoch"]
-        print(f"{run} is not finished: these are its weights of epoch {epoch}", file=sys.stderr)
+        step = folder.read_tensors(WEIGHTS).values["step"]
+        print(f"{run} is not finished: these are its best weights so far, of step {step:,}", file=sys.stderr)
     return model
 
 
@@ -64,10 +65,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console(soft_wrap=False)
-    with console.capture() as captured:  # printed by us: rich ends the process with 1 where a reader has seen enough
-        console.print(table, markup=False)
-    print(captured.get(), end="")
+    drawn = io.StringIO()  # printed by us: where a reader has seen enough, rich would end the process with 1
+    width = shutil.get_terminal_size().columns
+    Console(file=drawn, width=width, force_terminal=sys.stdout.isatty()).print(table, markup=False)
+    print(drawn.getvalue(), end="")
 
 
 def print_metrics(metrics: Mapping[str, Any]) -> None:
