@@ -14,8 +14,10 @@ def device_of(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise UsageError(f"device {name!r}: not to be had; this machine has {', '.join(devices())}") from None
+    except (RuntimeError, AssertionError) as error:
+        known = devices()
+        reason = str(error).splitlines()[0] if name in known else f"this machine has {', '.join(known)}"
+        raise UsageError(f"device {name!r}: not to be had; {reason}") from None
     return device
 
 

@@ -38,6 +38,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, story: Path) -> Path:
         "section.toml": 'task = "language-modelling"\ndata.path = "good.txt"\ntraining = 3\n',
         "taskless.toml": 'data.path = "good.txt"\n',
         "broken.toml": "task = \n",
+        "listed.toml": 'task = ["language-modelling"]\n',
     }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -96,6 +97,7 @@ def test_training_on_what_cannot_be(recurra_command: Any, files: Path, arguments
         ("type.toml", USAGE, "recipe type.toml: training.epochs: expected a valid integer"),
         ("section.toml", USAGE, "recipe section.toml: training: expected a section of keys, got 3"),
         ("taskless.toml", USAGE, "recipe taskless.toml: task: is required; known: language-modelling"),
+        ("listed.toml", USAGE, "task ['language-modelling']: unknown; known: language-modelling"),
         ("cooking", USAGE, "task 'cooking': unknown; known: language-modelling"),
     ],
 )
@@ -364,6 +366,9 @@ def test_control_c_while_python_imports_ends_at_once() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+    ignored = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{code}"
+    done = subprocess.run([sys.executable, "-c", ignored], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("no such folder")) == (BAD_DATA, 1), "what was ignored is no longer"
 
 
 def test_samples_that_no_longer_come_out_are_a_failure(tiny_run: Path, tmp_path: Path, recurra_command: Any) -> None:

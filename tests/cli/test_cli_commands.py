@@ -147,11 +147,16 @@ def test_evaluate_another_text(recurra_command: Any, tiny_run: Path, tmp_path: P
     )
 
 
-def test_evaluate_says_that_the_data_has_changed(recurra_command: Any, short: Path, tmp_path: Path) -> None:
+def test_evaluate_refuses_data_that_has_changed(recurra_command: Any, short: Path, story: Path, tmp_path: Path) -> None:
     assert recurra_command("train", "language-modelling", short, *TINY, "--run", tmp_path / "r", "--quiet").code == 0
-    assert "has changed" not in recurra_command("evaluate", tmp_path / "r").err
+    assert recurra_command("evaluate", tmp_path / "r", "--quiet").code == 0
     short.write_text(short.read_text().replace("bird", "dog"))
-    assert f"the data of {tmp_path / 'r'} has changed" in recurra_command("evaluate", tmp_path / "r").err
+    outcome = recurra_command("evaluate", tmp_path / "r", "--quiet")
+    assert f"run {tmp_path / 'r'}: its data has changed since it was begun" in outcome.err
+    assert (outcome.code, outcome.out) == (3, "")
+    other = recurra_command("evaluate", tmp_path / "r", story, "--json")
+    assert set(other.json) == {"model"}
+    assert "no baselines, they need the training text: run" in other.err
 
 
 def test_generate(recurra_command: Any, tiny_run: Path) -> None:
@@ -249,7 +254,7 @@ def test_info(recurra_command: Any, tiny_run: Path) -> None:
         "hidden_size",
         "perplexity",
         "24,16",
-        "for 3 epochs",
+        "3 whole epochs",
         "training.window",
     ):
         assert part in said.out
@@ -287,6 +292,15 @@ def test_data_list(recurra_command: Any, tmp_path: Path, monkeypatch: pytest.Mon
     said = recurra_command("data", "list")
     assert "licence" in said.out
     assert str(tmp_path / "ptb") in said.out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_tables_where_output_is_not_unicode(encoding: str) -> None:
+    program = Path(sys.executable).with_name("recurra")
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([program, "doctor"], capture_output=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert ("─" in done.stdout.decode(encoding)) == (encoding == "utf-8")
 
 
 @pytest.mark.parametrize("command", ["--help > /dev/null", "data list | true", "info RUN | true"])

@@ -16,7 +16,7 @@ import torch
 import recurra
 from recurra.errors import DataError, DivergedError, RunError, SaveError, UsageError
 from recurra.progress import Advance, Progress
-from recurra.runs import CHECKPOINT, WEIGHTS, Run
+from recurra.runs import BEST, CHECKPOINT, WEIGHTS, Run
 from recurra.training import resume, train
 from recurra.training.loop import Training
 
@@ -82,6 +82,16 @@ def without_times(run: Run) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k not in ("seconds", "items_per_second")} for row in rows]
 
 
+def assert_same_position(one: Run, other: Run) -> None:
+    """All that a checkpoint says but how long it took."""
+    first, second = (run.read_tensors(CHECKPOINT).values["position"] for run in (one, other))
+    for position in (first, second):
+        for part in (position, position["sums"]):
+            part.pop("seconds")
+        position.pop("history")  # compared by its file
+    assert first == second
+
+
 def assert_same_tensors(one: Run, other: Run, name: str) -> None:
     first, second = one.read_tensors(name).tensors, other.read_tensors(name).tensors
     assert first.keys() == second.keys()
@@ -104,6 +114,7 @@ def test_interrupted_and_resumed_is_uninterrupted_bit_for_bit(
     assert f"after step {steps}, in epoch {1 + steps // 27}" in progress.notes[0]
     assert_same_tensors(whole, resumed, WEIGHTS)
     assert_same_tensors(whole, resumed, CHECKPOINT)
+    assert_same_position(whole, resumed)
     assert without_times(whole) == without_times(resumed)
     assert whole.read_json("metrics.json")["model"] == resumed.read_json("metrics.json")["model"]
 
@@ -176,12 +187,10 @@ def test_larger_budget_goes_on_exactly(steps: int, text: Path, tmp_path: Path) -
     part = fit(text, tmp_path / "part", **ADAM, epochs=2, steps=steps)
     assert without_times(part)[-1]["step"] == steps
     assert part.read_json("metrics.json")["training"]["steps"] == steps
-    same = Run(resume(part.folder, progress=Progress()))  # nothing left to do
-    assert same.read_json("metrics.json")["training"]["steps"] == steps
     longer = Run(resume(part.folder, progress=Progress(), steps=10**6))
     assert_same_tensors(whole, longer, WEIGHTS)
-    one, other = (run.read_tensors(CHECKPOINT).tensors for run in (whole, longer))
-    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert_same_tensors(whole, longer, CHECKPOINT)
+    assert_same_position(whole, longer)
     assert without_times(whole) == without_times(longer)
 
 
@@ -195,11 +204,34 @@ def test_going_on_after_a_budget_forgets_the_weights_judged_at_its_end(text: Pat
     assert_same_tensors(epoch, part, WEIGHTS)
 
 
-def test_a_finished_run_says_so(text: Path, tmp_path: Path) -> None:
-    run = fit(text, tmp_path / "run", **SGD, epochs=1)
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"epochs": 1}, "come to its epochs at step 27; raise --epochs"),
+        ({"epochs": 3, "steps": 5}, "come to its steps at step 5; raise --steps"),
+        ({"epochs": 3, "time": 1e-9}, "come to its time at step 1; raise --time"),
+        ({"epochs": 9, "patience": 1, "learning_rate": 1e-12}, "come to its patience at step 54; raise --patience"),
+    ],
+)
+def test_a_finished_run_says_so_and_stays_as_it_is(
+    limits: dict[str, Any], said: str, text: Path, tmp_path: Path
+) -> None:
+    run = fit(text, tmp_path / "run", **{**SGD, **limits})
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     progress = InterruptAt(10**6)
     resume(run.folder, progress=progress)
-    assert "is finished after epoch 1; to train on, raise --epochs" in progress.notes[0]
+    assert said in progress.notes[0]
+    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
+
+
+def test_damaged_best_weights_never_replace_whole_ones(text: Path, tmp_path: Path) -> None:
+    run = fit(text, tmp_path / "run", **ADAM, epochs=2, steps=31)
+    whole, damaged = run.path(WEIGHTS).read_bytes(), bytearray(run.path(BEST).read_bytes())
+    damaged[-1] ^= 1
+    run.path(BEST).write_bytes(damaged)
+    with pytest.raises(RunError, match=r"best\.safetensors: damaged"):
+        resume(run.folder, progress=Progress(), steps=40)
+    assert run.path(WEIGHTS).read_bytes() == whole
 
 
 def test_data_may_move(text: Path, tmp_path: Path) -> None:
@@ -300,7 +332,7 @@ def test_divergence_names_the_step_and_keeps_the_best_weights(
 
 
 def test_a_loss_beyond_all_bounds_is_divergence(text: Path, tmp_path: Path) -> None:
-    """Without clipping by the number format itself: each of these losses is finite."""
+    """Each of these losses is a finite number, and yet no training comes back from them."""
     with pytest.raises(DivergedError, match=r"step \d+ .*: the loss is [\d.e+]+, where the first was 2\.\d+"):
         fit(text, tmp_path / "run", **{**SGD, "learning_rate": 1e5, "momentum": 0.0})
 

@@ -1,5 +1,6 @@
 """`recurra doctor`."""
 
+from recurra.cli.interrupts import dying_at_once
 from recurra.cli.output import Json, print_json, print_table
 
 LIBRARIES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "plotly", "rich", "typer", "pooch", "tomli-w")
@@ -28,9 +29,10 @@ def doctor(as_json: Json = False) -> None:
             facts[library] = "MISSING"
             missing.append(library)
     if "torch" not in missing:
-        import torch
+        with dying_at_once():
+            import torch
 
-        from recurra.devices import devices
+            from recurra.devices import devices
 
         facts["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} processors"
         facts["instructions"] = torch.backends.cpu.get_cpu_capability()

@@ -9,7 +9,9 @@ from recurra.cli.output import Device, Json, Quiet, RunFolder, open_model, print
 
 def evaluate(
     run: RunFolder,
-    data: Annotated[str | None, typer.Argument(help="Text to judge by; by default the held-out text.")] = None,
+    data: Annotated[
+        str | None, typer.Argument(help="Text to judge by, all its splits but train; by default that of the run.")
+    ] = None,
     device: Device = "cpu",
     quiet: Quiet = False,
     as_json: Json = False,

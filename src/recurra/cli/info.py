@@ -23,11 +23,11 @@ def info(
     model = open_model(run)
     from recurra.config import as_typed, leaf_options
     from recurra.errors import RunError
-    from recurra.progress import in_words
     from recurra.runs import METRICS, Run
     from recurra.tasks import num_parameters
+    from recurra.training.card import training_in_words
 
-    folder = Run(run)
+    folder, recipe = Run(run), model.task.recipe
     description = folder.read_model()
     parameters = {name: list(tensor.shape) for name, tensor in model.task.model.named_parameters()}
     total = num_parameters(model.task)
@@ -40,10 +40,16 @@ def info(
         )
     if as_json:
         print_json(
-            {**description, "parameters": parameters, "total": total, "metrics": metrics, "deviation": deviation}
+            {
+                **description,
+                "recipe": recipe.model_dump(mode="json"),
+                "parameters": parameters,
+                "total": total,
+                "metrics": metrics,
+                "deviation": deviation,
+            }
         )
         return
-    recipe = model.task.recipe
     print(f"{folder}: {description['task']}, trained on {recipe.data.path}")
     shape = {key: as_typed(value) for key, value in description["architecture"].items()}
     other = {
@@ -56,9 +62,7 @@ def info(
     rows = [(name, " x ".join(map(str, shape))) for name, shape in parameters.items()]
     print_table(("parameter", "shape"), [*rows, ("all", f"{total:,} numbers")])
     if metrics:
-        training = metrics["training"]
-        length = f"{training['epochs']} epochs ({training['steps']:,} steps) in {in_words(training['seconds'])}"
-        print_text(f"Trained for {length}; the weights are those of epoch {training['best_epoch']}, the best.")
+        print_text(training_in_words(metrics["training"]))
         print_metrics(metrics)
     else:
         print(f"Go on training with: recurra train --resume {folder}")

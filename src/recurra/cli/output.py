@@ -27,12 +27,13 @@ def open_model(run: str, device: str = "cpu") -> "TrainedLanguageModel":
     """The model of a run; says so where its training has not come to its end."""
     with dying_at_once():
         from recurra.inference import load
-        from recurra.runs import METRICS, WEIGHTS, Run
+        from recurra.runs import METRICS
     model = load(run, device)
-    folder = Run(run)
-    if not folder.path(METRICS).exists():
-        step = folder.read_tensors(WEIGHTS).values["step"]
-        print(f"{run} is not finished: these are its best weights so far, of step {step:,}", file=sys.stderr)
+    if not model.run.path(METRICS).exists():
+        print(
+            f"{run} is not finished: these are its best weights so far, of step {model.trained_steps:,}",
+            file=sys.stderr,
+        )
     return model
 
 
@@ -65,10 +66,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    drawn = io.StringIO()  # printed by us: where a reader has seen enough, rich would end the process with 1
+    # Printed by us: where a reader has seen enough, rich would end the process with 1.
+    encoding = sys.stdout.encoding or "utf-8"
+    drawn = io.TextIOWrapper(io.BytesIO(), encoding, errors="replace")
     width = shutil.get_terminal_size().columns
     Console(file=drawn, width=width, force_terminal=sys.stdout.isatty()).print(table, markup=False)
-    print(drawn.getvalue(), end="")
+    drawn.seek(0)
+    print(drawn.read(), end="")
 
 
 def print_metrics(metrics: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from recurra.cli.interrupts import dying_at_once
-from recurra.cli.output import Json, Quiet, print_json, print_metrics, print_table, progress
+from recurra.cli.output import Json, print_json, print_metrics, print_table, progress
 from recurra.cli.recipe_options import option_rows, read_words
 from recurra.errors import UsageError
 
@@ -28,7 +28,7 @@ def train(
     run: Annotated[str | None, typer.Option(help="Folder to write; by default a new one in runs/.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with this run instead, exactly.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a recipe key.")] = None,
-    quiet: Quiet = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the run folder.")] = False,
     as_json: Json = False,
     help_: Annotated[bool, typer.Option("--help", "-h", help="Show this, and every recipe key.")] = False,
 ) -> None:
@@ -88,6 +88,7 @@ def show_help(context: typer.Context, what: str) -> None:
     """The command's own options, then every key of the recipe."""
     print(context.get_help())
     print(EPILOG)
-    from recurra.training import schema_of
+    with dying_at_once():
+        from recurra.training import schema_of
 
     print_table(("option", "default", "meaning"), option_rows(schema_of(what)), f"Recipe keys of {what}:")

@@ -35,7 +35,7 @@ class Option(NamedTuple):
         if get_origin(self.field.annotation) is not Literal:
             return meaning
         *others, last = map(str, get_args(self.field.annotation))
-        return f"{meaning}: {', '.join(others)} or {last}" if others else meaning
+        return f"{meaning} ({', '.join(others)} or {last})" if others else meaning
 
     def parse(self, text: str) -> Any:
         """Its value as typed on a command line: `on` and `off` for a switch, a list even of one where it is a list."""

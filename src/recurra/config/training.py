@@ -26,8 +26,8 @@ class TrainingOptions(Section):
     weight_decay: float = Field(0.0, ge=0, description="pull of the weights towards zero; biases are left alone")
     schedule: Literal["constant", "epoch", "plateau"] = Field(
         "plateau",
-        description="learning rate: constant; times `decay` each epoch after `decay_after`; "
-        "times `decay` after each epoch that did not improve",
+        description="learning rate: constant; epoch: times `decay` each epoch after `decay_after`; "
+        "plateau: times `decay` after each epoch that did not improve",
     )
     decay: float = Field(0.5, gt=0, lt=1, description="factor of the learning rate at a decay")
     decay_after: int = Field(1, ge=1, description="epochs at full learning rate where `schedule = epoch`")

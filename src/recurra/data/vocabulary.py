@@ -29,7 +29,8 @@ class VocabularyOptions(Section):
 
     unit: Literal["word", "character", "bpe"] = Field("word", description="what a token is")
     split: Literal["punctuation", "space"] = Field(
-        "punctuation", description="words end at punctuation, or (for text that is tokenised already) at spaces only"
+        "punctuation",
+        description="where words end: at punctuation too or, for text that is tokenised already, at spaces only",
     )
     end_of_line: bool = Field(True, description="whether the end of a line is a token where the unit is a word")
     lowercase: bool = Field(False, description="fold the text to lower case")

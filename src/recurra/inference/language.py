@@ -14,7 +14,7 @@ from recurra.errors import DataError, RunError, UsageError
 from recurra.inference.sampling import adjusted
 from recurra.progress import Progress
 from recurra.runs import SAMPLES, Json, Run
-from recurra.tasks import LanguageModelling, has_same_data
+from recurra.tasks import LanguageModelling, load_data
 from recurra.tasks.language_modelling import perplexity
 
 
@@ -50,7 +50,7 @@ class TrainedLanguageModel:
     def __init__(self, run: Run, device: str = "cpu") -> None:
         self.run = run
         self.task = LanguageModelling.restore(run)
-        run.load_weights(self.task.model)
+        self.trained_steps: int = run.load_weights(self.task.model)["step"]
         self.device = device_of(device)
         self.task.model.to(self.device).eval()
         self.vocabulary = self.task.vocabulary
@@ -152,15 +152,11 @@ class TrainedLanguageModel:
             split). The baselines are missing where the training text is no longer there.
 
         Raises:
-            DataError: the text cannot be used.
+            DataError: the text cannot be used, or the held-out text of the run is no longer what it was.
         """
         progress = progress or Progress()
         if data is None:
-            self.task.load_data(progress)
-            if not has_same_data(self.task, self.run):
-                progress.note(
-                    f"the data of {self.run} has changed since it was begun; these figures are of the new data"
-                )
+            load_data(self.task, self.run, progress)
             return self.task.report(progress)
         found = find_text(str(data))
         if "all" in found:
@@ -169,9 +165,9 @@ class TrainedLanguageModel:
         texts = {name: encode_text(text, self.vocabulary, progress, "encoding") for name, text in held_out.items()}
         result: Json = {"model": {name: self.task.evaluate(tokens, progress) for name, tokens in texts.items()}}
         try:
-            self.task.load_data(progress)
+            load_data(self.task, self.run, progress)
         except DataError as error:
-            progress.note(f"no baselines: the training text is not there ({error})")
+            progress.note(f"no baselines, they need the training text: {error}")
             return result
         return {**result, **self.task.baselines(texts, progress)}
 

@@ -1,6 +1,7 @@
 """The jobs Recurra does: one file a task."""
 
-from recurra.errors import RunError, UsageError
+from recurra.errors import DataError, RunError, UsageError
+from recurra.progress import Progress
 from recurra.runs import Run
 from recurra.tasks.language_modelling import LanguageModelling
 from recurra.tasks.task import StepLoss, Task
@@ -14,9 +15,9 @@ def task_type(name: object) -> type[Task]:
     Raises:
         UsageError: there is none.
     """
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise UsageError(f"task {name!r}: unknown; known: {', '.join(TASKS)}")
-    return TASKS[str(name)]
+    return TASKS[name]
 
 
 def task_of(run: Run) -> type[Task]:
@@ -31,9 +32,15 @@ def task_of(run: Run) -> type[Task]:
     return TASKS[name]
 
 
-def has_same_data(task: Task, run: Run) -> bool:
-    """Whether the data a task has loaded is what its run was begun with."""
-    return bool(task.fingerprint() == run.read_model().get("data"))
+def load_data(task: Task, run: Run, progress: Progress) -> None:
+    """Load the data that a run was begun with into its task.
+
+    Raises:
+        DataError: it cannot be used, or is no longer the same.
+    """
+    task.load_data(progress)
+    if task.fingerprint() != run.read_model()["data"]:
+        raise DataError(f"run {run}: its data has changed since it was begun; restore the data")
 
 
 def num_parameters(task: Task) -> int:
@@ -41,4 +48,4 @@ def num_parameters(task: Task) -> int:
     return sum(parameter.numel() for parameter in task.model.parameters())
 
 
-__all__ = ["TASKS", "LanguageModelling", "StepLoss", "Task", "has_same_data", "num_parameters", "task_of", "task_type"]
+__all__ = ["TASKS", "LanguageModelling", "StepLoss", "Task", "load_data", "num_parameters", "task_of", "task_type"]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import recurra
+from recurra.progress import in_words
 from recurra.runs import RECIPE, Run
 from recurra.tasks import Task
 
@@ -21,8 +22,7 @@ def model_card(run: Run, task: Task, metrics: Mapping[str, Any]) -> str:
             f"# {run.folder.name}",
             "",
             f"A model for {task.name}, trained by Recurra {recurra.__version__} on `{task.recipe.data.path}`: "
-            f"{training['parameters']:,} parameters, {training['epochs']} epochs ({training['steps']:,} steps) in "
-            f"{training['seconds'] / 60:.1f} minutes, best after epoch {training['best_epoch']}.",
+            f"{training['parameters']:,} parameters. {training_in_words(training)}",
             "",
             *table,
             "",
@@ -36,6 +36,15 @@ def model_card(run: Run, task: Task, metrics: Mapping[str, Any]) -> str:
             f"    recurra train {run}/{RECIPE}",
             "",
         ]
+    )
+
+
+def training_in_words(training: Mapping[str, Any]) -> str:
+    """How long a model was trained, and which of its weights were kept."""
+    return (
+        f"Trained for {training['steps']:,} steps ({training['epochs']} whole epochs) in "
+        f"{in_words(training['seconds'])}; the weights are those after step {training['best_step']:,}, the best on the "
+        "validation data."
     )
 
 

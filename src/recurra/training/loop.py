@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from recurra.config import dump
+from recurra.config import TrainingOptions, dump
 from recurra.errors import DivergedError
 from recurra.progress import Advance, Progress, in_words
 from recurra.runs import BEST, CHECKPOINT, HISTORY, WEIGHTS, Checkpoint, Json, Run
@@ -58,6 +58,17 @@ class Position:
     sums: Sums = field(default_factory=Sums)
     history: list[Json] = field(default_factory=list)
 
+    def limit(self, options: TrainingOptions) -> str | None:
+        """Which option says that it goes no further: epochs, steps, time or patience; None if none does."""
+        out_of_patience = options.patience is not None and self.epoch - self.best_epoch >= options.patience
+        limits = {
+            "epochs": self.epoch >= options.epochs,
+            "steps": options.steps is not None and self.step >= options.steps,
+            "time": options.time is not None and self.seconds >= options.time,
+            "patience": out_of_patience,
+        }
+        return next((name for name, reached in limits.items() if reached), None)
+
     @classmethod
     def parse(cls, values: Json) -> "Position":
         """The position that `asdict` made plain."""
@@ -88,6 +99,7 @@ class Training:
         self.state, position = unpack(checkpoint, self.task.model, self.optimiser, self.device)
         self.position = Position.parse(position)
         if self.run.path(BEST).exists():
+            self.run.read_tensors(BEST)  # damaged it must not take the place of what is whole
             self.run.path(BEST).replace(self.run.path(WEIGHTS))
 
     def fit(self) -> bool:
@@ -103,7 +115,7 @@ class Training:
         else:
             total, done = min(self.options.epochs * num_batches, self.options.steps or sys.maxsize), position.step
         with Interruption() as interruption, self.progress.stage("training", total, done) as advance:
-            while not self.is_finished():
+            while position.limit(self.options) is None:
                 self.run_epoch(interruption, advance)
                 if position.batch == num_batches:
                     self.end_epoch()
@@ -210,16 +222,9 @@ class Training:
         self.progress.note(self.describe_epoch(row, improved))
         return improved
 
-    def is_finished(self) -> bool:
-        """Whether the recipe asks for no further epoch."""
-        position, patience = self.position, self.options.patience
-        out_of_patience = patience is not None and position.epoch - position.best_epoch >= patience
-        return position.epoch >= self.options.epochs or self.is_spent() or out_of_patience
-
     def is_spent(self) -> bool:
         """Whether the budget of time or of steps is spent."""
-        out_of_time = self.options.time is not None and self.position.seconds >= self.options.time
-        return out_of_time or (self.options.steps is not None and self.position.step >= self.options.steps)
+        return self.position.limit(self.options) in ("steps", "time")
 
     def save_weights(self) -> None:
         """Make the weights those of the run."""

@@ -10,12 +10,12 @@ import torch
 
 from recurra.config import Recipe, differences, dump, find_option, read_recipe, resolve
 from recurra.devices import device_of
-from recurra.errors import DataError, RunError, SaveError, UsageError
+from recurra.errors import RunError, SaveError, UsageError
 from recurra.progress import ConsoleProgress, Progress
-from recurra.runs import CARD, CHECKPOINT, METRICS, RECIPE, SAMPLES, Run
-from recurra.tasks import TASKS, has_same_data, num_parameters, task_of, task_type
+from recurra.runs import CARD, CHECKPOINT, METRICS, RECIPE, SAMPLES, WEIGHTS, Run
+from recurra.tasks import TASKS, load_data, num_parameters, task_of, task_type
 from recurra.training.card import model_card
-from recurra.training.loop import Training
+from recurra.training.loop import Position, Training
 
 MAY_CHANGE = {
     "device",
@@ -114,21 +114,23 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
         raise UsageError(f"cannot resume {run} with another recipe ({pairs}); train a new run instead")
     device_of(wanted.device)
     task.recipe = wanted
-    task.load_data(progress)
-    if not has_same_data(task, target):
-        raise DataError(f"run {run}: its data has changed since it was begun; restore the data, or train a new run")
+    position = Position.parse(checkpoint.values["position"])
+    limit = position.limit(wanted.training)
+    if target.path(WEIGHTS).exists():
+        target.read_tensors(WEIGHTS)  # better known to be damaged now than after hours of training
+    if limit and target.path(METRICS).exists():
+        progress.note(f"{run} is finished: it has come to its {limit} at step {position.step:,}; raise --{limit}")
+        return target.folder
+    load_data(task, target, progress)
     if changed:
         target.write(RECIPE, dump(wanted))
     training = Training(task, target, progress)
+    target.remove(METRICS, SAMPLES, CARD)  # they speak of the weights before
     try:
         training.restore(checkpoint)
     except (KeyError, RuntimeError, TypeError) as error:
         raise RunError(f"run {run}: {CHECKPOINT} is not of this run ({error}); restore a copy") from None
-    position = training.position
-    if training.is_finished():
-        progress.note(f"{run} is finished after epoch {position.epoch}; to train on, raise --epochs, --steps or --time")
-    else:
-        progress.note(f"going on with {run} after step {position.step:,}, in epoch {position.epoch + 1}")
+    progress.note(f"going on with {run} after step {position.step:,}, in epoch {position.epoch + 1}")
     finish(training)
     return target.folder
 
@@ -136,11 +138,10 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
 def finish(training: Training) -> None:
     """Train to the end, then write what is to be known about the result."""
     run, task, progress = training.run, training.task, training.progress
-    run.remove(METRICS, SAMPLES, CARD)  # they speak of the weights before
     if not training.fit():
         step = training.position.step
         raise KeyboardInterrupt(f"stopped and saved after step {step:,}; go on with: recurra train --resume {run}")
-    run.load_weights(task.model)
+    weights = run.load_weights(task.model)
     position = training.position
     metrics = {
         **task.report(progress),
@@ -148,6 +149,7 @@ def finish(training: Training) -> None:
             "parameters": num_parameters(task),
             "epochs": position.epoch,
             "best_epoch": position.best_epoch,
+            "best_step": weights["step"],
             "steps": position.step,
             "seconds": position.seconds,
         },
@@ -161,14 +163,14 @@ def resolve_recipe(
     recipe: str | Path, data: str | Path | Mapping[str, Any] | None, options: Mapping[str, Any]
 ) -> Recipe:
     """A checked recipe from a task name or a file, the data and further options."""
-    values = read_recipe(Path(recipe)) if is_file(recipe) else {"task": str(recipe)}
-    schema = schema_of(recipe)
+    values, origin = recipe_values(recipe)
+    schema = task_type(values["task"]).recipe_type
     overrides = dotted(schema, options)
     if isinstance(data, Mapping):
         overrides |= dotted(schema, {"data": data})
     elif data is not None:
         overrides["data.path"] = str(data)
-    return resolve(schema, values, overrides, f"recipe {recipe}" if is_file(recipe) else str(recipe))
+    return resolve(schema, values, overrides, origin)
 
 
 def schema_of(recipe: str | Path) -> type[Recipe]:
@@ -178,17 +180,18 @@ def schema_of(recipe: str | Path) -> type[Recipe]:
         UsageError: no such task, or the file does not say which.
         DataError: the file cannot be read.
     """
-    if not is_file(recipe):
-        return task_type(str(recipe)).recipe_type
-    values = read_recipe(Path(recipe))
-    if "task" not in values:
-        raise UsageError(f"recipe {recipe}: task: is required; known: {', '.join(TASKS)}")
+    values, _ = recipe_values(recipe)
     return task_type(values["task"]).recipe_type
 
 
-def is_file(recipe: str | Path) -> bool:
-    """Whether a recipe is a file, and not the name of a task."""
-    return str(recipe).endswith(".toml")
+def recipe_values(recipe: str | Path) -> tuple[dict[str, Any], str]:
+    """What the name of a task, or a recipe file, says; and what messages call it."""
+    if not str(recipe).endswith(".toml"):
+        return {"task": str(recipe)}, str(recipe)
+    values = read_recipe(Path(recipe))
+    if "task" not in values:
+        raise UsageError(f"recipe {recipe}: task: is required; known: {', '.join(TASKS)}")
+    return values, f"recipe {recipe}"
 
 
 def dotted(schema: type[Recipe], options: Mapping[str, Any]) -> dict[str, Any]:
