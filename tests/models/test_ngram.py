@@ -1,8 +1,11 @@
 """The baselines against the published formula, written out with dictionaries."""
 
 import math
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,3 +120,19 @@ def test_the_unigram_counts_with_one_more_of_each(monkeypatch: pytest.MonkeyPatc
     assert math.isclose(model.probabilities.sum(), 1, rel_tol=1e-12)
     heard = np.array([2, 0, 3], np.uint16)
     assert math.isclose(model.nats(heard, 1), -np.log(expected[[2, 0, 3]]).sum(), rel_tol=1e-12)
+
+
+def test_counting_a_mapped_file_holds_none_of_it(tmp_path: Path) -> None:
+    """A corpus larger than memory is counted too; in a process of its own, whose peak is its own."""
+    path = tmp_path / "ids"
+    path.write_bytes(bytes(80_000_000))
+    code = (
+        "import resource, sys, numpy\n"
+        "from recurra.models.ngram import frequencies\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "ids, before = numpy.memmap(sys.argv[1], '<u2', 'r'), peak()\n"
+        "frequencies(ids, 3)\n"
+        "print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 40_000, "kilobytes"
