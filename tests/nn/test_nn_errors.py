@@ -8,7 +8,7 @@ import torch
 from torch.nn.utils.rnn import pack_sequence
 
 from recurra.errors import ShapeError, UsageError
-from recurra.nn import GRU, LSTM, RNN, both_ends, last_valid_step
+from recurra.nn import GRU, LSTM, RNN, both_ends, explain, last_valid_step, use_path
 
 X = torch.zeros(20, 32, 63)
 H, C = torch.zeros(2, 32, 8), torch.zeros(2, 32, 8)
@@ -126,3 +126,13 @@ def test_readouts() -> None:
         last_valid_step(X[:, :, 0], torch.full((32,), 3))
     with pytest.raises(ShapeError, match=r"one shape \(time, batch, features\), got \(20, 32, 63\) and \(20, 32, 62\)"):
         both_ends(X, X[:, :, 1:])
+
+
+def test_explain_names_the_path_of_each_layer_and_direction() -> None:
+    model = torch.nn.ModuleList([LSTM(3, [4, 5], bidirectional=True), LSTM(3, 6, proj_size=2)])
+    told = explain(model, torch.randn(2, 1, 3))
+    assert told.count("fused, kernels for ") == 4
+    assert "l1_reverse: fused" in told
+    assert "l0: composed, the kernels have no projection" in told
+    with use_path("composed"):
+        assert explain(model[0], torch.randn(2, 1, 3)).count("composed, asked for") == 4

@@ -72,4 +72,5 @@ def loss(output: Tensor, state: State, seed: int = 3) -> Tensor:
     """A loss in which every element of every result has its own weight."""
     generator = torch.Generator().manual_seed(seed)
     parts = [output, *state]
-    return sum((part * torch.randn(part.shape, generator=generator, dtype=part.dtype)).sum() for part in parts)
+    draws = (torch.randn(part.shape, generator=generator, dtype=torch.float64) for part in parts)
+    return sum((part * draw.to(part.dtype)).sum() for part, draw in zip(parts, draws, strict=True))

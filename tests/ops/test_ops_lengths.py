@@ -5,6 +5,8 @@ import torch
 from op_table import CASES, Case, loss, sequence
 from torch import Tensor
 
+pytestmark = pytest.mark.usefixtures("each_path")
+
 LENGTHS = torch.tensor([3, 6, 0, 1, 6, 2])
 TIME, BATCH = 6, len(LENGTHS)
 

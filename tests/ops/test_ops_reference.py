@@ -12,6 +12,8 @@ from recurra import reference
 from recurra.errors import ShapeError, UsageError
 from recurra.ops import Weights, rnn
 
+pytestmark = pytest.mark.usefixtures("each_path")
+
 RNN = (reference.rnn_forward, reference.rnn_backward)
 GRU = (reference.gru_forward, reference.gru_backward)
 EQUATIONS: dict[str, tuple[Callable, Callable, dict[str, object]]] = {

@@ -1,8 +1,41 @@
 """Torch modules: recurrent layers that take the place of torch.nn's, and what models put around them."""
 
+from torch import nn
+
 from recurra.nn.cells import GRU, LSTM, RNN
 from recurra.nn.dropout import LockedDropout, drop_words
 from recurra.nn.losses import linear_cross_entropy
+from recurra.nn.recurrent import Batch, Recurrent
 from recurra.nn.sequences import both_ends, last_valid_step
+from recurra.ops import use_path
 
-__all__ = ["GRU", "LSTM", "RNN", "LockedDropout", "both_ends", "drop_words", "last_valid_step", "linear_cross_entropy"]
+
+def explain(module: nn.Module, input: Batch) -> str:
+    """Which code the recurrent layers of a module run on, fused kernels or composed torch operators, and why.
+
+    Args:
+        module: a recurrent layer, or a module with such layers inside.
+        input: for a layer what its forward takes; for a module anything on the device and of the type of its layers'
+            inputs.
+
+    Returns:
+        A few lines to read, one for each layer and direction.
+    """
+    if isinstance(module, Recurrent):
+        return module.explain(input)
+    layers = [layer for layer in module.modules() if isinstance(layer, Recurrent)]
+    return "\n".join(layer.explain(input.data.new_empty(1, 1, layer.input_size)) for layer in layers)
+
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "LockedDropout",
+    "both_ends",
+    "drop_words",
+    "explain",
+    "last_valid_step",
+    "linear_cross_entropy",
+    "use_path",
+]

@@ -14,7 +14,7 @@ from recurra.lengths import check_lengths
 from recurra.nn.dropout import lock_dropout
 from recurra.nn.sequences import pack_like
 from recurra.nn.state import Part, Slot, StateLayout
-from recurra.ops import Weights
+from recurra.ops import Weights, choose
 
 Merge: TypeAlias = Literal["concat", "sum", "average", "multiply", "none"]
 InitialState: TypeAlias = Literal["zero", "random", "learned"]
@@ -92,6 +92,15 @@ class Recurrent(nn.Module):
             if self.initial_state == "learned":
                 for part in self._learned_state(suffix):
                     nn.init.zeros_(part)
+
+    def explain(self, input: Batch) -> str:
+        """Which code each layer and direction runs on for such an input, and why; see `recurra.ops`."""
+        x, _ = self._enter(input, None)
+        lines = [f"{type(self).__name__}({self.extra_repr()})"]
+        for suffix in self._suffixes():
+            path, reason = choose(x, self._weights(suffix))
+            lines.append(f"  {suffix.removeprefix('_')}: {path}, {reason}")
+        return "\n".join(lines)
 
     def flatten_parameters(self) -> None:
         """Do nothing; here so that code written for torch.nn runs."""

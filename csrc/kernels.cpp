@@ -1,0 +1,120 @@
+// The kernels for one instruction set. Compiled once for each, into a namespace of its own.
+#include "kernels.h"
+
+#include <omp.h>
+
+#include <memory>
+
+#include "gru.h"
+#include "lstm.h"
+#include "rnn.h"
+
+namespace recurra::ISA {
+namespace {
+
+// Calls `body` with the cell's type as a null pointer.
+template <class T, class Body>
+auto with_cell(Cell cell, Body body) {
+  switch (cell) {
+    case Cell::rnn_tanh: return body(static_cast<Rnn<T, Tanh>*>(nullptr));
+    case Cell::rnn_relu: return body(static_cast<Rnn<T, Relu>*>(nullptr));
+    case Cell::rnn_sigmoid: return body(static_cast<Rnn<T, Sigmoid>*>(nullptr));
+    case Cell::gru: return body(static_cast<Gru<T>*>(nullptr));
+    case Cell::gru_reset_before: return body(static_cast<GruResetBefore<T>*>(nullptr));
+    case Cell::lstm: break;
+  }
+  return body(static_cast<Lstm<T>*>(nullptr));
+}
+
+template <class Body>
+auto with_cell(Cell cell, bool is_double, Body body) {
+  return is_double ? with_cell<double>(cell, body) : with_cell<float>(cell, body);
+}
+
+// How the threads of a team share the work of a scan.
+struct Plan {
+  int row_shares, panel_shares;
+
+  Plan(const Scan& scan, int threads) : row_shares(1), panel_shares(1) {
+    const double products = double(scan.batch) * scan.hidden * scan.hidden;  // of one gate at one step
+    if (scan.batch >= kRowsWorthAThread * threads) {
+      row_shares = threads;
+    } else if (products >= kProductsWorthMeeting) {
+      panel_shares = threads;
+    }
+  }
+
+  static constexpr std::int64_t kRowsWorthAThread = 4;
+  static constexpr double kProductsWorthMeeting = 16384;
+};
+
+template <class Type>
+void run_scan(const Scan& scan, const Plan& plan, int rank, Barrier& barrier) {
+  const Type cell(scan);
+  Worker<typename Type::Number> worker(scan.batch, scan.backward ? Type::kBackwardRows : Type::kForwardRows,
+                                       rank % plan.row_shares, plan.row_shares, rank % plan.panel_shares,
+                                       plan.panel_shares, barrier);
+  for (std::int64_t s = 0; s < scan.steps; ++s) {
+    const Step step = step_of(scan, scan.reverse != scan.backward ? scan.steps - 1 - s : s);
+    if (!scan.backward) {
+      cell.forward(step, worker);
+      worker.meet();
+      continue;
+    }
+    cell.backward(step, worker);
+    worker.meet();
+    if (step.linked < step.count) cell.backward_beginnings(step, worker);
+  }
+}
+
+void run(const Scan* scans, int count, int threads) {
+  const int groups = std::min(count, threads);  // each takes its scans one after the other
+  std::vector<std::unique_ptr<Barrier>> barriers;
+#pragma omp parallel num_threads(threads)
+  {
+    const FlushDenormals flush;
+    const int size = omp_get_num_threads();
+    const int teams = std::min(groups, size);
+#pragma omp single
+    for (int team = 0; team < teams; ++team) {
+      barriers.push_back(std::make_unique<Barrier>((size - team + teams - 1) / teams));
+    }
+    const int team = omp_get_thread_num() % teams, rank = omp_get_thread_num() / teams;
+    const int members = (size - team + teams - 1) / teams;
+    for (int i = team; i < count; i += teams) {
+      const Plan plan(scans[i], members);
+      if (rank < plan.row_shares * plan.panel_shares) {
+        Barrier alone(1);
+        Barrier& barrier = plan.panel_shares == 1 ? alone : *barriers[team];
+        with_cell(scans[i].cell, scans[i].is_double, [&](auto* type) {
+          run_scan<std::remove_pointer_t<decltype(type)>>(scans[i], plan, rank, barrier);
+        });
+      }
+      barriers[team]->wait();
+    }
+  }
+}
+
+std::int64_t packed_size(Cell cell, bool is_double, std::int64_t hidden, bool backward) {
+  return with_cell(cell, is_double, [&](auto* type) {
+    std::int64_t size = 0;
+    for (const auto& panels : type->panels(hidden, backward, nullptr)) size += panels.size();
+    return size;
+  });
+}
+
+void pack(Cell cell, bool is_double, std::int64_t hidden, const void* weights, void* to, bool backward, int threads) {
+  with_cell(cell, is_double, [&](auto* type) {
+    using T = typename std::remove_pointer_t<decltype(type)>::Number;
+#pragma omp parallel num_threads(threads)
+    for (const auto& panels : type->panels(hidden, backward, to)) {
+      panels.pack(static_cast<const T*>(weights), backward, omp_get_thread_num(), omp_get_num_threads());
+    }
+  });
+}
+
+}  // namespace
+
+Kernels kernels() { return {ISA_NAME, VECTOR_BYTES, packed_size, pack, run}; }
+
+}  // namespace recurra::ISA

@@ -1,0 +1,23 @@
+// What a build for one instruction set offers, and which of them this processor can run.
+#pragma once
+
+#include <vector>
+
+#include "scan.h"
+
+namespace recurra {
+
+struct Kernels {
+  const char* name;
+  int vector_bytes;
+  // Elements of the packed weights of a cell.
+  std::int64_t (*packed_size)(Cell cell, bool is_double, std::int64_t hidden, bool backward);
+  void (*pack)(Cell cell, bool is_double, std::int64_t hidden, const void* weights, void* to, bool backward, int threads);
+  // Scans are independent of each other, such as the two directions of a layer, and run side by side.
+  void (*run)(const Scan* scans, int count, int threads);
+};
+
+// Best first; the last runs everywhere.
+std::vector<Kernels> supported_kernels();
+
+}  // namespace recurra

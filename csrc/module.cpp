@@ -1,0 +1,108 @@
+// The door to Python: sizes and addresses in, nothing out.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "kernels.h"
+
+namespace nb = nanobind;
+using recurra::Cell;
+using recurra::Kernels;
+using recurra::Scan;
+
+namespace recurra {
+
+namespace avx512 {
+Kernels kernels();
+}
+namespace avx2 {
+Kernels kernels();
+}
+namespace portable {
+Kernels kernels();
+}
+
+std::vector<Kernels> supported_kernels() {
+  std::vector<Kernels> found;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("x86-64-v4")) found.push_back(avx512::kernels());
+  if (__builtin_cpu_supports("x86-64-v3")) found.push_back(avx2::kernels());
+#endif
+  found.push_back(portable::kernels());
+  return found;
+}
+
+}  // namespace recurra
+
+namespace {
+
+template <class P>
+void address(nb::class_<Scan>& scan, const char* name, P Scan::* pointer) {
+  scan.def_prop_rw(
+      name, [pointer](const Scan& s) { return reinterpret_cast<std::uintptr_t>(s.*pointer); },
+      [pointer](Scan& s, std::uintptr_t value) { s.*pointer = reinterpret_cast<P>(value); });
+}
+
+}  // namespace
+
+NB_MODULE(kernels, m) {
+  nb::set_leak_warnings(false);  // tables of kernels live as long as the process
+  m.doc() = "Recurrent layers on the CPU. Addresses are those of contiguous memory that outlives the call.";
+
+  nb::enum_<Cell>(m, "Cell")
+      .value("rnn_tanh", Cell::rnn_tanh)
+      .value("rnn_relu", Cell::rnn_relu)
+      .value("rnn_sigmoid", Cell::rnn_sigmoid)
+      .value("lstm", Cell::lstm)
+      .value("gru", Cell::gru)
+      .value("gru_reset_before", Cell::gru_reset_before);
+
+  nb::class_<Scan> scan(m, "Scan");
+  scan.def(nb::init<>())
+      .def_rw("cell", &Scan::cell)
+      .def_rw("is_double", &Scan::is_double)
+      .def_rw("reverse", &Scan::reverse)
+      .def_rw("backward", &Scan::backward)
+      .def_rw("save", &Scan::save)
+      .def_rw("hidden", &Scan::hidden)
+      .def_rw("steps", &Scan::steps)
+      .def_rw("batch", &Scan::batch);
+  address(scan, "counts", &Scan::counts);
+  address(scan, "offsets", &Scan::offsets);
+  address(scan, "weights", &Scan::weights);
+  address(scan, "bias", &Scan::bias);
+  address(scan, "inner_bias", &Scan::inner_bias);
+  address(scan, "gates", &Scan::gates);
+  address(scan, "inner", &Scan::inner);
+  address(scan, "h0", &Scan::h0);
+  address(scan, "c0", &Scan::c0);
+  address(scan, "h", &Scan::h);
+  address(scan, "c", &Scan::c);
+  address(scan, "h_n", &Scan::h_n);
+  address(scan, "c_n", &Scan::c_n);
+  address(scan, "d_h", &Scan::d_h);
+  address(scan, "d_h_n", &Scan::d_h_n);
+  address(scan, "d_gates", &Scan::d_gates);
+  address(scan, "d_h0", &Scan::d_h0);
+  address(scan, "d_c", &Scan::d_c);
+
+  nb::class_<Kernels>(m, "Kernels")
+      .def_ro("name", &Kernels::name)
+      .def_ro("vector_bytes", &Kernels::vector_bytes)
+      .def("packed_size", [](const Kernels& k, Cell cell, bool is_double, std::int64_t hidden,
+                             bool backward) { return k.packed_size(cell, is_double, hidden, backward); })
+      .def("pack",
+           [](const Kernels& k, Cell cell, bool is_double, std::int64_t hidden, std::uintptr_t weights,
+              std::uintptr_t to, bool backward, int threads) {
+             nb::gil_scoped_release released;
+             k.pack(cell, is_double, hidden, reinterpret_cast<const void*>(weights), reinterpret_cast<void*>(to),
+                    backward, threads);
+           })
+      .def("run", [](const Kernels& k, const std::vector<Scan>& scans, int threads) {
+        nb::gil_scoped_release released;
+        k.run(scans.data(), int(scans.size()), threads);
+      });
+
+  m.def("supported", &recurra::supported_kernels, "What this processor can run, the best first.");
+}

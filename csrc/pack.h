@@ -1,0 +1,69 @@
+// Weights in the order the product reads them.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "vector.h"
+
+namespace recurra::ISA {
+
+// A matrix of weights cut into panels. A panel has `groups` vectors side by side for each of `depth` terms: the gates of
+// the same few units where `gated`, else consecutive units.
+template <class T>
+struct Panels {
+  std::int64_t units;
+  std::int64_t depth;
+  int groups;
+  bool gated;
+  std::int64_t first_row;  // of the matrix
+  T* data;
+
+  static constexpr std::int64_t kLane = kLanes<T>;
+
+  std::int64_t units_per_panel() const { return gated ? kLane : groups * kLane; }
+  std::int64_t count() const { return (units + units_per_panel() - 1) / units_per_panel(); }
+  std::int64_t panel_size() const { return depth * groups * kLane; }
+  std::int64_t size() const { return count() * panel_size(); }
+  const T* panel(std::int64_t p) const { return data + p * panel_size(); }
+
+  // Packs one share of the panels out of a matrix (rows, units), as it is or, for the way back, transposed. Lanes beyond
+  // the last unit become 0.
+  void pack(const T* matrix, bool transposed, int share, int shares) const {
+    const std::int64_t row_stride = transposed ? 1 : units, term_stride = transposed ? units : 1;
+    matrix += first_row * units;
+    for (std::int64_t p = count() * share / shares; p < count() * (share + 1) / shares; ++p) {
+      T* to = data + p * panel_size();
+      for (std::int64_t k = 0; k < depth; k += kTile) {
+        for (int g = 0; g < groups; ++g) {
+          const std::int64_t first = p * units_per_panel() + (gated ? 0 : g * kLane);
+          const std::int64_t valid = std::clamp<std::int64_t>(units - first, 0, kLane);
+          const T* from = matrix + (first + (gated ? g * units : 0)) * row_stride + k * term_stride;
+          pack_tile(from, row_stride, term_stride, valid, std::min(kTile, depth - k), to + (k * groups + g) * kLane);
+        }
+      }
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kTile = 16;  // terms; reads and writes of a tile stay in the first cache
+
+  void pack_tile(const T* from, std::int64_t row_stride, std::int64_t term_stride, std::int64_t valid,
+                 std::int64_t terms, T* to) const {
+    const std::int64_t next = groups * kLane;
+    if (row_stride == 1) {
+      for (std::int64_t k = 0; k < terms; ++k) {
+        const V<T> v = load(from + k * term_stride, int(valid));
+        store(to + k * next, v, int(kLane));
+      }
+      return;
+    }
+    for (std::int64_t lane = 0; lane < kLane; ++lane) {
+      for (std::int64_t k = 0; k < terms; ++k) {
+        to[k * next + lane] = lane < valid ? from[lane * row_stride + k * term_stride] : T(0);
+      }
+    }
+  }
+};
+
+}  // namespace recurra::ISA

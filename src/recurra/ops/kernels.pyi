@@ -1,0 +1,51 @@
+from enum import Enum
+
+class Cell(Enum):
+    rnn_tanh = ...
+    rnn_relu = ...
+    rnn_sigmoid = ...
+    lstm = ...
+    gru = ...
+    gru_reset_before = ...
+
+class Scan:
+    cell: Cell
+    is_double: bool
+    reverse: bool
+    backward: bool
+    save: bool
+    hidden: int
+    steps: int
+    batch: int
+    counts: int
+    offsets: int
+    weights: int
+    bias: int
+    inner_bias: int
+    gates: int
+    inner: int
+    h0: int
+    c0: int
+    h: int
+    c: int
+    h_n: int
+    c_n: int
+    d_h: int
+    d_h_n: int
+    d_gates: int
+    d_h0: int
+    d_c: int
+
+    def __init__(self) -> None: ...
+
+class Kernels:
+    name: str
+    vector_bytes: int
+
+    def packed_size(self, cell: Cell, is_double: bool, hidden: int, backward: bool, /) -> int: ...
+    def pack(
+        self, cell: Cell, is_double: bool, hidden: int, weights: int, to: int, backward: bool, threads: int, /
+    ) -> None: ...
+    def run(self, scans: list[Scan], threads: int, /) -> None: ...
+
+def supported() -> list[Kernels]: ...

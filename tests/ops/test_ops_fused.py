@@ -1,0 +1,189 @@
+"""The fused kernels against the composed operators: any size, every instruction set, any number of threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from op_table import CASES, loss
+from torch import Tensor
+
+from recurra import ops
+from recurra.errors import UsageError
+from recurra.ops import Weights, fused, kernels
+
+KINDS = [name for name in CASES if name != "lstm_projected"]
+INSTRUCTIONS = [found.name for found in kernels.supported()]
+
+
+@contextmanager
+def num_threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    yield
+    torch.set_num_threads(before)
+
+
+Leaves = tuple[Tensor, tuple[Tensor, ...], Weights]
+
+
+def draw(name: str, sizes: tuple[int, int, int, int], dtype: torch.dtype, bias: bool = True, seed: int = 5) -> Leaves:
+    """Random x, state and weights, as leaves."""
+    time, batch, inputs, hidden = sizes
+    case, generator = CASES[name], torch.Generator().manual_seed(seed)
+
+    def leaf(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
+
+    rows = case.gates * hidden
+    matrices = (leaf(rows, inputs), leaf(rows, hidden))
+    with torch.no_grad():
+        matrices[1].mul_(0.8 / hidden**0.5)
+    biases = (leaf(rows), leaf(rows)) if bias else (None, None)
+    return leaf(time, batch, inputs), tuple(leaf(batch, hidden) for _ in range(case.parts)), Weights(*matrices, *biases)
+
+
+def results(name: str, leaves: Leaves, lengths: Tensor | None, reverse: bool, path: ops.Path) -> list[Tensor]:
+    """Output, final state, and the gradient of everything."""
+    x, state, weights = leaves
+    with ops.use_path(path):
+        output, final = CASES[name].call(x, state, weights, lengths=lengths, reverse=reverse)
+    wanted = [x, *state, *(weight for weight in weights if weight is not None)]
+    return [output, *final, *torch.autograd.grad(loss(output, final), wanted, materialize_grads=True)]
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """Largest difference in parts of the largest value, or of 1, the size of what was added up."""
+    return ((one - other).abs().max() / other.abs().max().clamp_min(1)).item() if one.numel() else 0.0
+
+
+SIZES = st.tuples(st.integers(1, 6), st.integers(1, 30), st.integers(1, 5), st.integers(1, 70))
+
+
+@pytest.mark.parametrize("instructions", INSTRUCTIONS)
+@pytest.mark.parametrize("name", KINDS)
+@settings(max_examples=15)
+@given(
+    sizes=SIZES, data=st.data(), reverse=st.booleans(), bias=st.booleans(), threads=st.sampled_from([1, 2])
+)
+def test_equals_composed(
+    name: str,
+    instructions: str,
+    sizes: tuple[int, int, int, int],
+    data: st.DataObject,
+    reverse: bool,
+    bias: bool,
+    threads: int,
+) -> None:
+    time, batch = sizes[:2]
+    listed = data.draw(st.none() | st.lists(st.integers(0, time), min_size=batch, max_size=batch))
+    lengths = None if listed is None else torch.tensor(listed)
+    with pytest.MonkeyPatch.context() as patch, num_threads(threads):
+        patch.setenv(fused.INSTRUCTIONS, instructions)
+        for dtype, forward, backward in ((torch.float64, 1e-10, 1e-10), (torch.float32, 1e-5, 1e-4)):
+            leaves = draw(name, sizes, dtype, bias)
+            ours = results(name, leaves, lengths, reverse, "fused")
+            # Float is judged by the double of the same numbers: else the composed path's own rounding would count.
+            exact = tuple_to(leaves, torch.float64)
+            theirs = results(name, exact, lengths, reverse, "composed")
+            num_results = 1 + CASES[name].parts
+            for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+                assert distance(one.double(), other) < (forward if index < num_results else backward), index
+
+
+def tuple_to(leaves: Leaves, dtype: torch.dtype) -> Leaves:
+    """Leaves of the same values in another precision."""
+
+    def convert(part: Tensor | None) -> Tensor | None:
+        return None if part is None else part.detach().to(dtype).requires_grad_()
+
+    x, state, weights = leaves
+    return convert(x), tuple(convert(part) for part in state), Weights(*map(convert, weights))
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("sizes", [(5, 1, 3, 200), (5, 3, 4, 150), (4, 29, 3, 65), (3, 70, 2, 33)])
+def test_threads_change_no_bit(name: str, sizes: tuple[int, int, int, int]) -> None:
+    """Nor does the way the work is split: over units for a small batch, over rows for a large one.
+
+    The input is 0, since the large products are torch's, whose BLAS does not promise as much.
+    """
+    lengths = torch.arange(sizes[1]) % (sizes[0] + 1)
+    found = []
+    for threads in (1, 2, 3):
+        x, state, weights = draw(name, sizes, torch.float32)
+        with num_threads(threads):
+            output, final = CASES[name].call(torch.zeros_like(x), state, weights, lengths=lengths)
+            found.append([output, *final, *torch.autograd.grad(loss(output, final), state)])
+    for other in found[1:]:
+        assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("with_lengths", [False, True])
+def test_operator_keeps_torchs_rules(name: str, with_lengths: bool) -> None:
+    x, state, weights = draw(name, (4, 3, 2, 5), torch.float64)
+    lengths = torch.tensor([4, 0, 2]) if with_lengths else None
+    c0 = state[1] if len(state) == 2 else None
+    arguments = (x, state[0], c0, *weights[:4], lengths, name, False, True)
+    # A compiler need not know the number of valid steps: it is a size of its own.
+    checks = ["test_schema", "test_autograd_registration", "test_faketensor"]
+    torch.library.opcheck(torch.ops.recurra.scan.default, arguments, test_utils=checks)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_compiles_whole(name: str) -> None:
+    leaves = draw(name, (4, 3, 2, 5), torch.float64)
+    x, state, weights = leaves
+
+    def run(x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        output, final = CASES[name].call(x, state, weights)
+        return output, *final
+
+    compiled = torch.compile(run, fullgraph=True, backend="aot_eager")
+    wanted = [x, *state, *weights[:4]]
+    pairs = []
+    for function in (run, compiled):
+        output, *final = function(x, *state)
+        pairs.append([output, *final, *torch.autograd.grad(loss(output, tuple(final)), wanted)])
+    for one, other in zip(*pairs, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+def test_denormals_are_flushed_inside_and_nowhere_else() -> None:
+    tiny = torch.tensor([1e-41])
+    x, state, weights = draw("rnn_relu", (1, 1, 1, 4), torch.float32)
+    with torch.no_grad():
+        for part in (x, *state, weights.weight_ih, weights.bias_ih, weights.bias_hh):
+            part.zero_()
+        state[0].fill_(1e-41)
+        weights.weight_hh.copy_(torch.eye(4))
+        output, _ = CASES["rnn_relu"].call(x, state, weights)
+    assert float(output.abs().max()) == 0
+    assert float((tiny * 1.0)[0]) > 0, "the caller's setting was changed"
+
+
+def test_the_path_is_chosen_and_never_silently_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, state, weights = draw("lstm", (2, 2, 3, 4), torch.float64)
+    assert ops.choose(x, weights) == ("fused", f"kernels for {INSTRUCTIONS[0]}")
+    with ops.use_path("composed"):
+        assert ops.choose(x, weights) == ("composed", "asked for")
+    assert ops.choose(x.half(), weights)[0] == "composed"
+    assert "float16" in ops.choose(x.half(), weights)[1]
+    projected = weights._replace(weight_hr=torch.randn(2, 4))
+    assert ops.choose(x, projected) == ("composed", "the kernels have no projection")
+    with ops.use_path("fused"), pytest.raises(UsageError, match="fused path: the kernels have no projection"):
+        ops.lstm(x, state, projected)
+    monkeypatch.setenv(ops.PATH, "composed")
+    assert ops.choose(x, weights)[0] == "composed"
+    monkeypatch.setenv(ops.PATH, "fast")
+    with pytest.raises(UsageError, match="RECURRA_PATH: expected fused or composed, got 'fast'"):
+        ops.choose(x, weights)
+    monkeypatch.delenv(ops.PATH)
+    monkeypatch.setenv(fused.INSTRUCTIONS, "mmx")
+    with pytest.raises(UsageError, match="RECURRA_INSTRUCTIONS=mmx: this processor has"):
+        ops.lstm(x, state, weights)
+    with pytest.raises(UsageError, match="path: expected fused or composed, got 'quick'"), ops.use_path("quick"):
+        pass
