@@ -1,14 +1,15 @@
 # make demo   a fresh machine to a trained language model
 # make test   lint, types, architecture, unit tests
 # make check  the fast part of it
+# make build  the kernels anew, after a change in csrc/
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format clean
+.PHONY: demo test check build format clean
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt CMakeLists.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
@@ -24,6 +25,9 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_architecture.py
+
+build: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -24,14 +24,18 @@ struct Tile {
 template <int rows, int groups, class T>
 inline __attribute__((always_inline)) void multiply(const T* terms, std::int64_t stride, const T* panel,
                                                     std::int64_t depth, V<T> (&sums)[rows][groups]) {
+  V<T> held[rows][groups] = {};  // a copy nobody else sees stays in registers
   for (std::int64_t k = 0; k < depth; ++k) {
     const V<T>* weights = reinterpret_cast<const V<T>*>(panel) + k * groups;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; ++i) {
       const V<T> value = splat(terms[i * stride + k]);
 #pragma GCC unroll 8
-      for (int g = 0; g < groups; ++g) sums[i][g] += value * weights[g];
+      for (int g = 0; g < groups; ++g) held[i][g] += value * weights[g];
     }
+  }
+  for (int i = 0; i < rows; ++i) {
+    for (int g = 0; g < groups; ++g) sums[i][g] = held[i][g];
   }
 }
 
