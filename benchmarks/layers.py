@@ -143,9 +143,7 @@ def measure(case: Case, seconds: float, rate: float) -> Result:
         for run, taken in zip((case.theirs, case.ours), times, strict=True):
             taken.append(seconds_of(run))
     theirs, mine = map(statistics.median, times)
-    return Result(
-        case.group, case.name, theirs * 1e3, mine * 1e3, theirs / mine, case.operations / mine / rate
-    )
+    return Result(case.group, case.name, theirs * 1e3, mine * 1e3, theirs / mine, case.operations / mine / rate)
 
 
 def gemm_rate() -> float:
@@ -181,15 +179,16 @@ def main() -> None:
         (options.save / "layers.json").write_text(json.dumps({"gemm_rate": rate, "results": rows}, indent=2))
         text = ["| group | case | torch ms | ours ms | ratio | share of GEMM rate |", "| --- " * 6 + "|"]
         text += [
-            f"| {r.group} | {r.name} | {r.theirs:.3f} | {r.ours:.3f} | {r.ratio:.2f} | {r.share:.2f} |"
-            for r in results
+            f"| {r.group} | {r.name} | {r.theirs:.3f} | {r.ours:.3f} | {r.ratio:.2f} | {r.share:.2f} |" for r in results
         ]
         (options.save / "layers.md").write_text("\n".join(text) + "\n")
 
 
 def line(result: Result) -> str:
     share = f"{result.share:5.2f} of GEMM" if result.share else ""
-    return f"{result.group:26} {result.name:24} {result.theirs:9.3f} {result.ours:9.3f} ms  {result.ratio:6.2f}  {share}"
+    return (
+        f"{result.group:26} {result.name:24} {result.theirs:9.3f} {result.ours:9.3f} ms  {result.ratio:6.2f}  {share}"
+    )
 
 
 def table(results: list[Result]) -> Table:

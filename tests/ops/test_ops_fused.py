@@ -65,9 +65,7 @@ SIZES = st.tuples(st.integers(1, 6), st.integers(1, 30), st.integers(1, 5), st.i
 @pytest.mark.parametrize("instructions", INSTRUCTIONS)
 @pytest.mark.parametrize("name", KINDS)
 @settings(max_examples=15)
-@given(
-    sizes=SIZES, data=st.data(), reverse=st.booleans(), bias=st.booleans(), threads=st.sampled_from([1, 2])
-)
+@given(sizes=SIZES, data=st.data(), reverse=st.booleans(), bias=st.booleans(), threads=st.sampled_from([1, 2]))
 def test_equals_composed(
     name: str,
     instructions: str,
@@ -167,20 +165,20 @@ def test_denormals_are_flushed_inside_and_nowhere_else() -> None:
 
 def test_the_path_is_chosen_and_never_silently_left(monkeypatch: pytest.MonkeyPatch) -> None:
     x, state, weights = draw("lstm", (2, 2, 3, 4), torch.float64)
-    assert ops.choose(x, weights) == ("fused", f"kernels for {INSTRUCTIONS[0]}")
+    assert ops.explain(x, weights) == f"fused, kernels for {INSTRUCTIONS[0]}"
     with ops.use_path("composed"):
-        assert ops.choose(x, weights) == ("composed", "asked for")
-    assert ops.choose(x.half(), weights)[0] == "composed"
-    assert "float16" in ops.choose(x.half(), weights)[1]
+        assert ops.explain(x, weights) == "composed, asked for"
+    assert ops.explain(x.half(), weights).startswith("composed, ")
+    assert "float16" in ops.explain(x.half(), weights)
     projected = weights._replace(weight_hr=torch.randn(2, 4))
-    assert ops.choose(x, projected) == ("composed", "the kernels have no projection")
+    assert ops.explain(x, projected) == "composed, the kernels have no projection"
     with ops.use_path("fused"), pytest.raises(UsageError, match="fused path: the kernels have no projection"):
         ops.lstm(x, state, projected)
     monkeypatch.setenv(ops.PATH, "composed")
-    assert ops.choose(x, weights)[0] == "composed"
+    assert ops.explain(x, weights) == "composed, asked for"
     monkeypatch.setenv(ops.PATH, "fast")
     with pytest.raises(UsageError, match="RECURRA_PATH: expected fused or composed, got 'fast'"):
-        ops.choose(x, weights)
+        ops.lstm(x, state, weights)
     monkeypatch.delenv(ops.PATH)
     monkeypatch.setenv(fused.INSTRUCTIONS, "mmx")
     with pytest.raises(UsageError, match="RECURRA_INSTRUCTIONS=mmx: this processor has"):

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from recurra import ops
 from recurra.errors import ShapeError, UsageError
 from recurra.lengths import check_lengths
 from recurra.nn.dropout import lock_dropout
 from recurra.nn.sequences import pack_like
 from recurra.nn.state import Part, Slot, StateLayout
-from recurra.ops import Weights, choose
+from recurra.ops import Weights
 
 Merge: TypeAlias = Literal["concat", "sum", "average", "multiply", "none"]
 InitialState: TypeAlias = Literal["zero", "random", "learned"]
@@ -98,8 +99,7 @@ class Recurrent(nn.Module):
         x, _ = self._enter(input, None)
         lines = [f"{type(self).__name__}({self.extra_repr()})"]
         for suffix in self._suffixes():
-            path, reason = choose(x, self._weights(suffix))
-            lines.append(f"  {suffix.removeprefix('_')}: {path}, {reason}")
+            lines.append(f"  {suffix.removeprefix('_')}: {ops.explain(x, self._weights(suffix))}")
         return "\n".join(lines)
 
     def flatten_parameters(self) -> None:

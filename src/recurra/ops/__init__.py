@@ -32,8 +32,15 @@ def use_path(path: Path) -> Iterator[None]:
         _chosen.pop()
 
 
-def choose(x: Tensor, weights: Weights) -> tuple[Path, str]:
-    """The path of a call, and why.
+def explain(x: Tensor, weights: Weights) -> str:
+    """The path of a call, and why."""
+    if choose(x, weights) == "fused":
+        return f"fused, kernels for {fused.instructions()}"
+    return f"composed, {fused.why_not(x, weights) or 'asked for'}"
+
+
+def choose(x: Tensor, weights: Weights) -> Path:
+    """The path of a call.
 
     Raises:
         UsageError: the fused path is asked for and cannot be taken.
@@ -42,11 +49,11 @@ def choose(x: Tensor, weights: Weights) -> tuple[Path, str]:
     if asked not in (None, "", "fused", "composed"):
         raise UsageError(f"{PATH}: expected fused or composed, got {asked!r}")
     if asked == "composed":
-        return "composed", "asked for"
+        return "composed"
     reason = fused.why_not(x, weights)
     if reason and asked == "fused":
         raise UsageError(f"fused path: {reason}; leave the choice open, or take the composed path")
-    return ("composed", reason) if reason else ("fused", f"kernels for {fused.instructions()}")
+    return "composed" if reason else "fused"
 
 
 def rnn(
@@ -60,7 +67,7 @@ def rnn(
 ) -> tuple[Tensor, Tensor]:
     """One plain recurrent layer; see `composed.rnn`."""
     kind = f"rnn_{nonlinearity}"
-    if kind not in fused.KINDS or choose(x, weights)[0] == "composed":
+    if kind not in fused.KINDS or choose(x, weights) == "composed":
         return composed.rnn(x, h0, weights, lengths=lengths, reverse=reverse, nonlinearity=nonlinearity)
     output, (h_n,) = fused.run(kind, x, (h0,), weights, lengths, reverse)
     return output, h_n
@@ -75,7 +82,7 @@ def lstm(
     reverse: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """One LSTM layer; see `composed.lstm`."""
-    if choose(x, weights)[0] == "composed":
+    if choose(x, weights) == "composed":
         return composed.lstm(x, state, weights, lengths=lengths, reverse=reverse)
     output, (h_n, c_n) = fused.run("lstm", x, state, weights, lengths, reverse)
     return output, (h_n, c_n)
@@ -91,10 +98,10 @@ def gru(
     reset_after: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """One GRU layer; see `composed.gru`."""
-    if choose(x, weights)[0] == "composed":
+    if choose(x, weights) == "composed":
         return composed.gru(x, h0, weights, lengths=lengths, reverse=reverse, reset_after=reset_after)
     output, (h_n,) = fused.run("gru" if reset_after else "gru_reset_before", x, (h0,), weights, lengths, reverse)
     return output, h_n
 
 
-__all__ = ["Weights", "choose", "gru", "lstm", "rnn", "use_path"]
+__all__ = ["Weights", "explain", "gru", "lstm", "rnn", "use_path"]

@@ -75,7 +75,7 @@ def run(
     return output, tuple(final)
 
 
-# --- the operators -----------------------------------------------------------------------------------------------------
+# --- the operators ------------------------------------------------------------------------------------------------
 
 LIBRARY = torch.library.Library("recurra", "DEF")
 LIBRARY.define(
@@ -106,8 +106,8 @@ def scan(
 
     Returns:
         output (time, batch, hidden), h_n, c_n (batch, hidden); and where `save`, of the valid steps, the activated
-        gates (steps, gates*hidden), what a GRU keeps inside (steps, hidden), and c (steps, hidden). What a cell lacks is
-        empty.
+        gates (steps, gates*hidden), what a GRU keeps inside (steps, hidden), and c (steps, hidden). What a cell lacks
+        is empty.
     """
     cell = KINDS[kind].cell
     time, batch, _ = x.shape
@@ -154,7 +154,7 @@ def scan_backward(
     with_bias: bool,
     with_x: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of x, h0, c0, weight_ih, weight_hh, and of both biases one after the other; what is not asked is empty."""
+    """Gradients of x, h0, c0, both weights, and both biases one after the other; what is not asked for is empty."""
     cell = KINDS[kind].cell
     time, batch, _ = x.shape
     hidden = weight_hh.shape[1]
@@ -162,12 +162,12 @@ def scan_backward(
     rows, h = x.flatten(0, 1), output.view(time * batch, hidden)
     d_h = None if d_output is None else d_output.reshape(time * batch, hidden)
     d_h_n = torch.zeros_like(h0) if d_h_n is None else d_h_n
-    if c0 is not None:
-        d_c_n = torch.zeros_like(c0) if d_c_n is None else d_c_n
+    d_c_n = torch.zeros_like(h0) if d_c_n is None else d_c_n
     if packing:
         rows, h, d_h = packing.pack(rows), packing.pack(h), None if d_h is None else packing.pack(d_h)
-        h0, c0, d_h_n, d_c_n = (None if part is None else packing.sort(part) for part in (h0, c0, d_h_n, d_c_n))
-    d_h0, d_c = copy(d_h_n), x.new_empty(0) if c0 is None else copy(d_c_n)
+        h0, d_h_n, d_c_n = packing.sort(h0), packing.sort(d_h_n), packing.sort(d_c_n)
+        c0 = None if c0 is None else packing.sort(c0)
+    d_h0, d_c = copy(d_h_n), nothing(x) if c0 is None else copy(d_c_n)
     num_gradients = 4 if cell == Cell.gru else KINDS[kind].gates
     d_gates = x.new_empty(len(rows), num_gradients * hidden)
     call = Call(cell, weight_hh, time, batch, packing, reverse, backward=True)
@@ -319,35 +319,23 @@ def kernels_for(name: str | None) -> kernels.Kernels:
     return supported[name]
 
 
-# --- what torch needs to know about the operators ------------------------------------------------------------------------
+# --- what torch needs to know about the operators -----------------------------------------------------------------
 
 
-def fake_scan(
-    x: Tensor,
-    h0: Tensor,
-    c0: Tensor | None,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor | None,
-    bias_hh: Tensor | None,
-    lengths: Tensor | None,
-    kind: str,
-    reverse: bool,
-    save: bool,
-) -> tuple[Tensor, ...]:
+def fake_scan(x: Tensor, h0: Tensor, c0: Tensor | None, *rest: Any) -> tuple[Tensor, ...]:  # noqa: ARG001
     """Shapes of what `scan` returns."""
+    _, weight_hh, _, _, lengths, kind, _, save = rest
+    cell, gates, _ = KINDS[kind]
     time, batch, _ = x.shape
-    hidden, gates = weight_hh.shape[1], KINDS[kind].gates
+    hidden = weight_hh.shape[1]
     steps: Any = time * batch if lengths is None else torch.library.get_ctx().new_dynamic_size()
-    none = x.new_empty(0)
-    cell = KINDS[kind].cell
     return (
         x.new_empty(time, batch, hidden),
         x.new_empty(batch, hidden),
-        none if c0 is None else x.new_empty(batch, hidden),
-        x.new_empty(steps, gates * hidden) if save and gates > 1 else x.new_empty(0),
-        x.new_empty(steps, hidden) if save and cell in (Cell.gru, Cell.gru_reset_before) else x.new_empty(0),
-        x.new_empty(steps, hidden) if save and c0 is not None else x.new_empty(0),
+        nothing(x) if c0 is None else x.new_empty(batch, hidden),
+        x.new_empty(steps, gates * hidden) if save and gates > 1 else nothing(x),
+        x.new_empty(steps, hidden) if save and cell in (Cell.gru, Cell.gru_reset_before) else nothing(x),
+        x.new_empty(steps, hidden) if save and c0 is not None else nothing(x),
     )
 
 
@@ -393,12 +381,15 @@ def differentiable_gradients(
     ctx: Any, inputs: Sequence[Tensor | None], lengths: Tensor | None, d_outputs: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
     """The gradients of the first seven inputs of `scan`, by operators that autograd can differentiate again."""
-    x, h0, c0, *weights = inputs
+    x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh = inputs
     state = h0 if c0 is None else (h0, c0)
-    output, final = KINDS[ctx.kind].composed(x, state, Weights(*weights), lengths=lengths, reverse=ctx.reverse)
+    assert weight_ih is not None
+    assert weight_hh is not None
+    weights = Weights(weight_ih, weight_hh, bias_ih, bias_hh)
+    output, final = KINDS[ctx.kind].composed(x, state, weights, lengths=lengths, reverse=ctx.reverse)
     outputs = [output, final] if c0 is None else [output, *final]
     pairs = [(o, d) for o, d in zip(outputs, d_outputs, strict=False) if d is not None and o.requires_grad]
-    wanted = [part for part, needed in zip(inputs, ctx.needs_input_grad, strict=False) if needed]
+    wanted = [part for part, needed in zip(inputs, ctx.needs_input_grad, strict=False) if needed and part is not None]
     found = torch.autograd.grad(
         [o for o, _ in pairs], wanted, [d for _, d in pairs], create_graph=True, allow_unused=True
     )
