@@ -11,30 +11,33 @@ template <class T>
 struct Gru : Base<T> {
   using B = Base<T>;
   using B::hidden, B::gates, B::d_gates, B::d_h0, B::save, B::states;
-  static constexpr int kForwardRows = kRows<3>, kBackwardRows = kRows<4>;
+  static constexpr int kForwardRows = kRows<4>, kBackwardRows = kRows<4>;
 
   explicit Gru(const Scan& scan)
       : B(scan),
-        weights(panels(scan.hidden, scan.backward, scan.weights)[0]),
+        weights(panels(scan.hidden, scan.hidden, scan.backward, scan.weights)[0]),
         inner_bias(static_cast<const T*>(scan.inner_bias)),
-        inner(static_cast<T*>(scan.inner)) {}
+        inner(static_cast<T*>(scan.inner)) {
+    if (scan.x) B::inputs.panels = panels(scan.hidden, scan.inputs, false, scan.input_weights)[0];
+  }
 
-  // Packed weights, of W_hh or of its transpose.
-  static std::array<Panels<T>, 1> panels(std::int64_t hidden, bool backward, void* data) {
+  // Packed weights: a matrix (3 hidden, depth), or the transpose of W_hh.
+  static std::array<Panels<T>, 1> panels(std::int64_t hidden, std::int64_t depth, bool backward, void* data) {
     T* to = static_cast<T*>(data);
     if (backward) return {Panels<T>{hidden, 3 * hidden, 4, false, 0, to}};
-    return {Panels<T>{hidden, hidden, 3, true, 0, to}};
+    return {Panels<T>{hidden, depth, 3, true, 0, to}};
   }
 
   void forward(const Step& step, Worker<T>& worker) const {
     B::take_states(step, worker);
-    worker.template run<3>(weights, hidden, [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
+    // n's product with the state (sum 2) stays apart from that with the input (sum 3): the reset is between them.
+    const auto finish = [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
       each_unit<1, T>(panel, hidden, [&](int, std::int64_t u, int lanes) {
         T* gate = gates + step.row(row) * 3 * hidden + u;
-        const V<T> r = sigmoid<T>(sums[0] + B::biased(gate, u, lanes));
-        const V<T> z = sigmoid<T>(sums[1] + B::biased(gate + hidden, hidden + u, lanes));
+        const V<T> r = sigmoid<T>(sums[0] + B::drive(step, row, 3 * hidden, u, lanes));
+        const V<T> z = sigmoid<T>(sums[1] + B::drive(step, row, 3 * hidden, hidden + u, lanes));
         const V<T> m = inner_bias ? sums[2] + load(inner_bias + u, lanes) : sums[2];
-        const V<T> n = tanh<T>(B::biased(gate + 2 * hidden, 2 * hidden + u, lanes) + r * m);
+        const V<T> n = tanh<T>(sums[3] + B::drive(step, row, 3 * hidden, 2 * hidden + u, lanes) + r * m);
         const V<T> before = load(states(step, row) + u, lanes);
         B::put_state(step, row, u, lanes, n + z * (before - n));
         if (!save) return;
@@ -43,7 +46,8 @@ struct Gru : Base<T> {
         store(gate + 2 * hidden, n, lanes);
         store(inner + step.row(row) * hidden + u, m, lanes);
       });
-    });
+    };
+    worker.template run<3, 4>(weights, hidden, B::inputs_of(step), finish);
   }
 
   void backward(const Step& step, Worker<T>& worker) const {
@@ -91,12 +95,12 @@ struct GruResetBefore : Base<T> {
 
   explicit GruResetBefore(const Scan& scan)
       : B(scan),
-        reset_update(panels(scan.hidden, scan.backward, scan.weights)[0]),
-        candidate(panels(scan.hidden, scan.backward, scan.weights)[1]),
+        reset_update(panels(scan.hidden, scan.hidden, scan.backward, scan.weights)[0]),
+        candidate(panels(scan.hidden, scan.hidden, scan.backward, scan.weights)[1]),
         inner(static_cast<T*>(scan.inner)) {}
 
   // Packed weights, of W_hh or of its transpose: those of r and z, then those of n.
-  static std::array<Panels<T>, 2> panels(std::int64_t hidden, bool backward, void* data) {
+  static std::array<Panels<T>, 2> panels(std::int64_t hidden, std::int64_t, bool backward, void* data) {
     T* to = static_cast<T*>(data);
     const Panels<T> first = backward ? Panels<T>{hidden, 2 * hidden, 4, false, 0, to}
                                      : Panels<T>{hidden, hidden, 2, true, 0, to};
@@ -108,9 +112,9 @@ struct GruResetBefore : Base<T> {
     worker.template run<2>(reset_update, hidden, [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
       each_unit<1, T>(panel, hidden, [&](int, std::int64_t u, int lanes) {
         T* gate = gates + step.row(row) * 3 * hidden + u;
-        const V<T> r = sigmoid<T>(sums[0] + B::biased(gate, u, lanes));
+        const V<T> r = sigmoid<T>(sums[0] + B::drive(step, row, 3 * hidden, u, lanes));
         store(gate, r, lanes);
-        store(gate + hidden, sigmoid<T>(sums[1] + B::biased(gate + hidden, hidden + u, lanes)), lanes);
+        store(gate + hidden, sigmoid<T>(sums[1] + B::drive(step, row, 3 * hidden, hidden + u, lanes)), lanes);
         store(inner + step.row(row) * hidden + u, r * load(states(step, row) + u, lanes), lanes);
       });
     });
@@ -120,7 +124,7 @@ struct GruResetBefore : Base<T> {
     worker.template run<4>(candidate, hidden, [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
       each_unit<4, T>(panel, hidden, [&](int q, std::int64_t u, int lanes) {
         T* gate = gates + step.row(row) * 3 * hidden + u;
-        const V<T> n = tanh<T>(sums[q] + B::biased(gate + 2 * hidden, 2 * hidden + u, lanes));
+        const V<T> n = tanh<T>(sums[q] + B::drive(step, row, 3 * hidden, 2 * hidden + u, lanes));
         const V<T> z = load(gate + hidden, lanes), before = load(states(step, row) + u, lanes);
         B::put_state(step, row, u, lanes, n + z * (before - n));
         if (save) store(gate + 2 * hidden, n, lanes);

@@ -95,20 +95,21 @@ void run(const Scan* scans, int count, int threads) {
   }
 }
 
-std::int64_t packed_size(Cell cell, bool is_double, std::int64_t hidden, bool backward) {
+std::int64_t packed_size(Cell cell, bool is_double, std::int64_t hidden, std::int64_t columns, bool backward) {
   return with_cell(cell, is_double, [&](auto* type) {
     std::int64_t size = 0;
-    for (const auto& panels : type->panels(hidden, backward, nullptr)) size += panels.size();
+    for (const auto& panels : type->panels(hidden, columns, backward, nullptr)) size += panels.size();
     return size;
   });
 }
 
-void pack(Cell cell, bool is_double, std::int64_t hidden, const void* weights, void* to, bool backward, int threads) {
+void pack(Cell cell, bool is_double, std::int64_t hidden, std::int64_t columns, const void* weights, void* to,
+          bool backward, int threads) {
   with_cell(cell, is_double, [&](auto* type) {
     using T = typename std::remove_pointer_t<decltype(type)>::Number;
 #pragma omp parallel num_threads(threads)
-    for (const auto& panels : type->panels(hidden, backward, to)) {
-      panels.pack(static_cast<const T*>(weights), backward, omp_get_thread_num(), omp_get_num_threads());
+    for (const auto& panels : type->panels(hidden, columns, backward, to)) {
+      panels.pack(static_cast<const T*>(weights), columns, backward, omp_get_thread_num(), omp_get_num_threads());
     }
   });
 }

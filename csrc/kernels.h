@@ -10,9 +10,10 @@ namespace recurra {
 struct Kernels {
   const char* name;
   int vector_bytes;
-  // Elements of the packed weights of a cell.
-  std::int64_t (*packed_size)(Cell cell, bool is_double, std::int64_t hidden, bool backward);
-  void (*pack)(Cell cell, bool is_double, std::int64_t hidden, const void* weights, void* to, bool backward, int threads);
+  // Elements of packed weights: (G hidden, columns), or for the way back the transpose of (G hidden, hidden).
+  std::int64_t (*packed_size)(Cell cell, bool is_double, std::int64_t hidden, std::int64_t columns, bool backward);
+  void (*pack)(Cell cell, bool is_double, std::int64_t hidden, std::int64_t columns, const void* weights, void* to,
+               bool backward, int threads);
   // Scans are independent of each other, such as the two directions of a layer, and run side by side.
   void (*run)(const Scan* scans, int count, int threads);
 };

@@ -14,26 +14,28 @@ struct Lstm : Base<T> {
   explicit Lstm(const Scan& scan)
       : B(scan),
         width(4 * scan.hidden),
-        weights(panels(scan.hidden, scan.backward, scan.weights)[0]),
+        weights(panels(scan.hidden, scan.hidden, scan.backward, scan.weights)[0]),
         c(static_cast<T*>(scan.c)),
         c_n(static_cast<T*>(scan.c_n)),
         d_c(static_cast<T*>(scan.d_c)),
-        cells{c, static_cast<const T*>(scan.c0), hidden} {}
+        cells{c, static_cast<const T*>(scan.c0), hidden} {
+    if (scan.x) B::inputs.panels = panels(scan.hidden, scan.inputs, false, scan.input_weights)[0];
+  }
 
-  // Packed weights, of W_hh or of its transpose.
-  static std::array<Panels<T>, 1> panels(std::int64_t hidden, bool backward, void* data) {
+  // Packed weights: a matrix (4 hidden, depth), or the transpose of W_hh.
+  static std::array<Panels<T>, 1> panels(std::int64_t hidden, std::int64_t depth, bool backward, void* data) {
     T* to = static_cast<T*>(data);
     if (backward) return {Panels<T>{hidden, 4 * hidden, 4, false, 0, to}};
-    return {Panels<T>{hidden, hidden, 4, true, 0, to}};
+    return {Panels<T>{hidden, depth, 4, true, 0, to}};
   }
 
   void forward(const Step& step, Worker<T>& worker) const {
     B::take_states(step, worker);
-    worker.template run<4>(weights, hidden, [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
+    const auto finish = [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
       each_unit<1, T>(panel, hidden, [&](int, std::int64_t u, int lanes) {
         T* gate = gates + step.row(row) * width + u;
 #pragma GCC unroll 4
-        for (int q = 0; q < 4; ++q) sums[q] += B::biased(gate + q * hidden, q * hidden + u, lanes);
+        for (int q = 0; q < 4; ++q) sums[q] += B::drive(step, row, width, q * hidden + u, lanes);
         const V<T> i = sigmoid<T>(sums[0]), f = sigmoid<T>(sums[1]), g = tanh<T>(sums[2]), o = sigmoid<T>(sums[3]);
         T* cell = c_n + row * hidden + u;
         const V<T> c_new = f * load(cell, lanes) + i * g;
@@ -46,7 +48,8 @@ struct Lstm : Base<T> {
         store(gate + 2 * hidden, g, lanes);
         store(gate + 3 * hidden, o, lanes);
       });
-    });
+    };
+    worker.template run<4, 4>(weights, hidden, B::inputs_of(step), finish);
   }
 
   void backward(const Step& step, Worker<T>& worker) const {

@@ -66,10 +66,13 @@ NB_MODULE(kernels, m) {
       .def_rw("backward", &Scan::backward)
       .def_rw("save", &Scan::save)
       .def_rw("hidden", &Scan::hidden)
+      .def_rw("inputs", &Scan::inputs)
       .def_rw("steps", &Scan::steps)
       .def_rw("batch", &Scan::batch);
   address(scan, "counts", &Scan::counts);
   address(scan, "offsets", &Scan::offsets);
+  address(scan, "x", &Scan::x);
+  address(scan, "input_weights", &Scan::input_weights);
   address(scan, "weights", &Scan::weights);
   address(scan, "bias", &Scan::bias);
   address(scan, "inner_bias", &Scan::inner_bias);
@@ -90,14 +93,16 @@ NB_MODULE(kernels, m) {
   nb::class_<Kernels>(m, "Kernels")
       .def_ro("name", &Kernels::name)
       .def_ro("vector_bytes", &Kernels::vector_bytes)
-      .def("packed_size", [](const Kernels& k, Cell cell, bool is_double, std::int64_t hidden,
-                             bool backward) { return k.packed_size(cell, is_double, hidden, backward); })
+      .def("packed_size",
+           [](const Kernels& k, Cell cell, bool is_double, std::int64_t hidden, std::int64_t columns, bool backward) {
+             return k.packed_size(cell, is_double, hidden, columns, backward);
+           })
       .def("pack",
-           [](const Kernels& k, Cell cell, bool is_double, std::int64_t hidden, std::uintptr_t weights,
-              std::uintptr_t to, bool backward, int threads) {
+           [](const Kernels& k, Cell cell, bool is_double, std::int64_t hidden, std::int64_t columns,
+              std::uintptr_t weights, std::uintptr_t to, bool backward, int threads) {
              nb::gil_scoped_release released;
-             k.pack(cell, is_double, hidden, reinterpret_cast<const void*>(weights), reinterpret_cast<void*>(to),
-                    backward, threads);
+             k.pack(cell, is_double, hidden, columns, reinterpret_cast<const void*>(weights),
+                    reinterpret_cast<void*>(to), backward, threads);
            })
       .def("run", [](const Kernels& k, const std::vector<Scan>& scans, int threads) {
         nb::gil_scoped_release released;

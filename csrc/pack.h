@@ -12,12 +12,12 @@ namespace recurra::ISA {
 // the same few units where `gated`, else consecutive units.
 template <class T>
 struct Panels {
-  std::int64_t units;
-  std::int64_t depth;
-  int groups;
-  bool gated;
-  std::int64_t first_row;  // of the matrix
-  T* data;
+  std::int64_t units = 0;
+  std::int64_t depth = 0;
+  int groups = 1;
+  bool gated = false;
+  std::int64_t first_row = 0;  // of the matrix
+  T* data = nullptr;
 
   static constexpr std::int64_t kLane = kLanes<T>;
 
@@ -27,11 +27,11 @@ struct Panels {
   std::int64_t size() const { return count() * panel_size(); }
   const T* panel(std::int64_t p) const { return data + p * panel_size(); }
 
-  // Packs one share of the panels out of a matrix (rows, units), as it is or, for the way back, transposed. Lanes beyond
+  // Packs one share of the panels out of a matrix of `columns`, as it is or, for the way back, transposed. Lanes beyond
   // the last unit become 0.
-  void pack(const T* matrix, bool transposed, int share, int shares) const {
-    const std::int64_t row_stride = transposed ? 1 : units, term_stride = transposed ? units : 1;
-    matrix += first_row * units;
+  void pack(const T* matrix, std::int64_t columns, bool transposed, int share, int shares) const {
+    const std::int64_t row_stride = transposed ? 1 : columns, term_stride = transposed ? columns : 1;
+    matrix += first_row * columns;
     for (std::int64_t p = count() * share / shares; p < count() * (share + 1) / shares; ++p) {
       T* to = data + p * panel_size();
       for (std::int64_t k = 0; k < depth; k += kTile) {

@@ -21,10 +21,14 @@ struct Tile {
   const T* terms;  // of the first row, or null where the sums are 0
 };
 
-template <int rows, int groups, class T>
+// Adds the product to the first sums of each row, that of the panel's last group to the sum `last`.
+template <int groups, int last, int rows, int num_sums, class T>
 inline __attribute__((always_inline)) void multiply(const T* terms, std::int64_t stride, const T* panel,
-                                                    std::int64_t depth, V<T> (&sums)[rows][groups]) {
-  V<T> held[rows][groups] = {};  // a copy nobody else sees stays in registers
+                                                    std::int64_t depth, V<T> (&sums)[rows][num_sums]) {
+  V<T> held[rows][groups];  // a copy nobody else sees stays in registers
+  for (int i = 0; i < rows; ++i) {
+    for (int g = 0; g < groups; ++g) held[i][g] = sums[i][g < groups - 1 ? g : last];
+  }
   for (std::int64_t k = 0; k < depth; ++k) {
     const V<T>* weights = reinterpret_cast<const V<T>*>(panel) + k * groups;
 #pragma GCC unroll 8
@@ -35,9 +39,16 @@ inline __attribute__((always_inline)) void multiply(const T* terms, std::int64_t
     }
   }
   for (int i = 0; i < rows; ++i) {
-    for (int g = 0; g < groups; ++g) sums[i][g] = held[i][g];
+    for (int g = 0; g < groups; ++g) sums[i][g < groups - 1 ? g : last] = held[i][g];
   }
 }
+
+// The input of a step, to be multiplied with weights of its own; without rows there is none.
+template <class T>
+struct Inputs {
+  const T* rows = nullptr;  // (batch, depth)
+  Panels<T> panels{};
+};
 
 // One thread: its rows and panels of every product of a scan.
 template <class T>
@@ -75,30 +86,54 @@ class Worker {
   // terms of a row stand `stride` behind those of the row before. A panel stays in the cache for all rows.
   template <int groups, class Finish>
   void run(const Panels<T>& panels, std::int64_t stride, Finish finish) const {
-    const std::int64_t count = panels.count();
-    const std::int64_t end = count * (panel_share_ + 1) / num_panel_shares_;
-    for (std::int64_t p = count * panel_share_ / num_panel_shares_; p < end; ++p) {
-      for (const Tile<T>& tile : tiles_) {
-        run_tile<groups>(tile, panels, p, stride, finish, std::make_integer_sequence<int, kRows<groups>>{});
-      }
-    }
+    run_all<groups, groups, groups - 1>(panels, stride, Inputs<T>{}, finish);
+  }
+
+  // The same with the product of the input added, in which the last group goes into the last sum: `sums` says whether
+  // that is a sum of its own.
+  template <int groups, int sums, class Finish>
+  void run(const Panels<T>& panels, std::int64_t stride, const Inputs<T>& inputs, Finish finish) const {
+    run_all<groups, sums, groups - 1>(panels, stride, inputs, finish);
   }
 
   // Until the others have come as far: what one thread wrote the others may read.
   void meet() const { barrier_.wait(); }
 
  private:
-  template <int groups, class Finish, int... rows>
-  static void run_tile(const Tile<T>& tile, const Panels<T>& panels, std::int64_t panel, std::int64_t stride,
-                       Finish& finish, std::integer_sequence<int, rows...>) {
-    (void)((tile.count == rows + 1 && (run_rows<rows + 1, groups>(tile, panels, panel, stride, finish), true)) || ...);
+  template <int groups, int sums, int last, class Finish>
+  void run_all(const Panels<T>& panels, std::int64_t stride, const Inputs<T>& inputs, Finish finish) const {
+    const std::int64_t count = panels.count();
+    const std::int64_t end = count * (panel_share_ + 1) / num_panel_shares_;
+    const Factors factors{panels, stride, inputs};
+    for (std::int64_t p = count * panel_share_ / num_panel_shares_; p < end; ++p) {
+      for (const Tile<T>& tile : tiles_) {
+        run_tile<groups, sums, last>(tile, factors, p, finish, std::make_integer_sequence<int, kRows<sums>>{});
+      }
+    }
   }
 
-  template <int rows, int groups, class Finish>
-  static void run_rows(const Tile<T>& tile, const Panels<T>& panels, std::int64_t panel, std::int64_t stride,
-                       Finish& finish) {
-    V<T> sums[rows][groups] = {};
-    if (tile.terms) multiply(tile.terms, stride, panels.panel(panel), panels.depth, sums);
+  struct Factors {
+    const Panels<T>& panels;
+    std::int64_t stride;
+    const Inputs<T>& inputs;
+  };
+
+  template <int groups, int sums, int last, class Finish, int... rows>
+  static void run_tile(const Tile<T>& tile, const Factors& factors, std::int64_t panel, Finish& finish,
+                       std::integer_sequence<int, rows...>) {
+    (void)((tile.count == rows + 1 &&
+            (run_rows<rows + 1, groups, sums, last>(tile, factors, panel, finish), true)) || ...);
+  }
+
+  template <int rows, int groups, int num_sums, int last, class Finish>
+  static void run_rows(const Tile<T>& tile, const Factors& factors, std::int64_t panel, Finish& finish) {
+    V<T> sums[rows][num_sums] = {};
+    const auto& [panels, stride, inputs] = factors;
+    if (inputs.rows) {
+      multiply<groups, num_sums - 1>(inputs.rows + tile.row * inputs.panels.depth, inputs.panels.depth,
+                                     inputs.panels.panel(panel), inputs.panels.depth, sums);
+    }
+    if (tile.terms) multiply<groups, last>(tile.terms, stride, panels.panel(panel), panels.depth, sums);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; ++i) finish(tile.row + i, panel, sums[i]);
   }

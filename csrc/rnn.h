@@ -32,21 +32,24 @@ struct Rnn : Base<T> {
   using B::hidden, B::gates, B::d_gates, B::d_h0;
   static constexpr int kForwardRows = kRows<4>, kBackwardRows = kRows<4>;
 
-  explicit Rnn(const Scan& scan) : B(scan), weights(panels(scan.hidden, true, scan.weights)[0]) {}
+  explicit Rnn(const Scan& scan) : B(scan), weights(panels(scan.hidden, scan.hidden, false, scan.weights)[0]) {
+    if (scan.x) B::inputs.panels = panels(scan.hidden, scan.inputs, false, scan.input_weights)[0];
+  }
 
-  // Packed weights, of W_hh or of its transpose.
-  static std::array<Panels<T>, 1> panels(std::int64_t hidden, bool, void* data) {
-    return {Panels<T>{hidden, hidden, 4, false, 0, static_cast<T*>(data)}};
+  // Packed weights: a matrix (hidden, depth), or the transpose of W_hh.
+  static std::array<Panels<T>, 1> panels(std::int64_t hidden, std::int64_t depth, bool, void* data) {
+    return {Panels<T>{hidden, depth, 4, false, 0, static_cast<T*>(data)}};
   }
 
   void forward(const Step& step, Worker<T>& worker) const {
     B::take_states(step, worker);
-    worker.template run<4>(weights, hidden, [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
+    const auto finish = [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
       each_unit<4, T>(panel, hidden, [&](int q, std::int64_t u, int lanes) {
-        const V<T> x = B::biased(gates + step.row(row) * hidden + u, u, lanes);
+        const V<T> x = B::drive(step, row, hidden, u, lanes);
         B::put_state(step, row, u, lanes, Function::template value<T>(sums[q] + x));
       });
-    });
+    };
+    worker.template run<4, 4>(weights, hidden, B::inputs_of(step), finish);
   }
 
   void backward(const Step& step, Worker<T>& worker) const {

@@ -20,10 +20,13 @@ struct Scan {
   std::int64_t hidden = 0, steps = 0, batch = 0;
   const std::int64_t *counts = nullptr, *offsets = nullptr;  // (steps,)
 
+  std::int64_t inputs = 0;    // features of x, where the kernels multiply it
+  const void* x = nullptr;    // (rows, inputs), or null: then the input product stands in `gates`
+  void* input_weights = nullptr;                  // (G hidden, inputs), packed
   void* weights = nullptr;                        // (G hidden, hidden), packed for this direction of the gradient
   const void* bias = nullptr;                     // (G hidden,): added to the input product
   const void* inner_bias = nullptr;               // (hidden,): of a GRU's n, inside the reset
-  void* gates = nullptr;                          // (rows, G hidden): W_ih x in; activated gates out where `save`
+  void* gates = nullptr;                          // (rows, G hidden): W_ih x in, or null; activated gates out where `save`
   void* inner = nullptr;                          // (rows, hidden): of a GRU, W_hn h + b_hn, or r h
   const void *h0 = nullptr, *c0 = nullptr;        // (batch, hidden)
   void *h = nullptr, *c = nullptr;                // (rows, hidden); c where `save`

@@ -38,6 +38,7 @@ KINDS = {
     "gru": Kind(Cell.gru, 3, composed.gru),
     "gru_reset_before": Kind(Cell.gru_reset_before, 3, partial(composed.gru, reset_after=False)),
 }
+BATCH = 8  # sequences from which the kernels multiply the input as they go
 INSTRUCTIONS = "RECURRA_INSTRUCTIONS"  # environment variable that names a lesser instruction set than the best
 
 
@@ -116,14 +117,18 @@ def scan(
     rows = x.flatten(0, 1)
     if packing:
         rows, h0, c0 = packing.pack(rows), packing.sort(h0), None if c0 is None else packing.sort(c0)
-    gates = rows.mm(weight_ih.t())  # (steps, gates*hidden); the kernels add the bias
     bias, inner_bias = scan_biases(cell, bias_ih, bias_hh)
-    h = gates if KINDS[kind].gates == 1 else x.new_empty(len(rows), hidden)
+    call = Call(cell, weight_hh, time, batch, packing, reverse)
+    gates = nothing(x)
+    if call.multiplies(rows, weight_ih):
+        gates = x.new_empty(len(rows), len(weight_ih)) if save and KINDS[kind].gates > 1 else gates
+    else:
+        gates = rows.mm(weight_ih.t())  # (steps, gates*hidden); the kernels add the bias
+    h = gates if KINDS[kind].gates == 1 and gates.numel() else x.new_empty(len(rows), hidden)
     has_inner = cell == Cell.gru_reset_before or (cell == Cell.gru and save)
     inner = x.new_empty(len(rows), hidden) if has_inner else nothing(x)
     c = x.new_empty(len(rows), hidden) if c0 is not None and save else nothing(x)
     h_n, c_n = copy(h0), nothing(x) if c0 is None else copy(c0)
-    call = Call(cell, weight_hh, time, batch, packing, reverse)
     call.reads(h0=h0, c0=c0, bias=bias, inner_bias=inner_bias)
     call.writes(gates=gates, inner=inner, h=h, c=c, h_n=h_n, c_n=c_n)
     call.scan.save = save
@@ -275,17 +280,30 @@ class Call:
         self.scan.cell, self.scan.reverse, self.scan.backward = cell, reverse, backward
         self.scan.is_double = weight_hh.dtype == torch.float64
         self.scan.steps, self.scan.batch, self.scan.hidden = time, batch, weight_hh.shape[1]
-        self.reads(weights=self.packed(weight_hh.contiguous()))
+        self.reads(weights=self.packed(weight_hh))
         if packing:
             self.reads(counts=packing.counts, offsets=packing.offsets)
 
     def packed(self, weight: Tensor) -> Tensor:
-        """Recurrent weights in the order the kernels read them."""
-        scan = self.scan
-        what = (scan.cell, scan.is_double, scan.hidden)
+        """Weights in the order the kernels read them."""
+        scan, weight = self.scan, weight.contiguous()
+        what = (scan.cell, scan.is_double, scan.hidden, weight.shape[1])
         room = weight.new_empty(self.kernels.packed_size(*what, scan.backward))
         self.kernels.pack(*what, weight.data_ptr(), room.data_ptr(), scan.backward, torch.get_num_threads())
         return room
+
+    def multiplies(self, rows: Tensor, weight_ih: Tensor) -> bool:
+        """Let the kernels multiply the input too, if that pays: in a batch, whose rows share each read of a weight.
+
+        Args:
+            rows: input of all valid steps, (steps, input).
+            weight_ih: (gates*hidden, input).
+        """
+        if self.scan.batch < BATCH or self.scan.cell == Cell.gru_reset_before:
+            return False
+        self.scan.inputs = rows.shape[1]
+        self.reads(x=rows, input_weights=self.packed(weight_ih))
+        return True
 
     def reads(self, **tensors: Tensor | None) -> None:
         """Hand over tensors by name; none, or an empty one, is a null pointer."""

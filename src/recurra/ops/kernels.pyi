@@ -15,10 +15,13 @@ class Scan:
     backward: bool
     save: bool
     hidden: int
+    inputs: int
     steps: int
     batch: int
     counts: int
     offsets: int
+    x: int
+    input_weights: int
     weights: int
     bias: int
     inner_bias: int
@@ -42,9 +45,18 @@ class Kernels:
     name: str
     vector_bytes: int
 
-    def packed_size(self, cell: Cell, is_double: bool, hidden: int, backward: bool, /) -> int: ...
+    def packed_size(self, cell: Cell, is_double: bool, hidden: int, columns: int, backward: bool, /) -> int: ...
     def pack(
-        self, cell: Cell, is_double: bool, hidden: int, weights: int, to: int, backward: bool, threads: int, /
+        self,
+        cell: Cell,
+        is_double: bool,
+        hidden: int,
+        columns: int,
+        weights: int,
+        to: int,
+        backward: bool,
+        threads: int,
+        /,
     ) -> None: ...
     def run(self, scans: list[Scan], threads: int, /) -> None: ...
 
