@@ -1,13 +1,14 @@
 # make demo   a fresh machine to a trained language model
 # make test   lint, types, architecture, unit tests
 # make check  the fast part of it
+# make bench  the layers against torch.nn, into build/bench
 # make build  the kernels anew, after a change in csrc/
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check build format clean
+.PHONY: demo test check build bench format clean
 
 $(STAMP): pyproject.toml constraints.txt CMakeLists.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +29,9 @@ check: $(STAMP)
 
 build: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/layers.py --save build/bench
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -171,7 +171,7 @@ def main() -> None:
         for case in source(cells):
             if options.only in f"{case.group} {case.name}":
                 results.append(measure(case, options.seconds, rate))
-                console.print(line(results[-1]), highlight=False)
+                print(line(results[-1]), flush=True)
     console.print(table(results))
     if options.save:
         options.save.mkdir(parents=True, exist_ok=True)
@@ -194,11 +194,11 @@ def line(result: Result) -> str:
 def table(results: list[Result]) -> Table:
     """Geometric mean and worst ratio of each group."""
     found = Table("group", "cases", "geometric mean", "least", "least share, large shapes")
-    large = {f"{inputs}->{hidden}" for _, _, inputs, hidden in LARGE}
+    large = {f"{batch}x{steps} {inputs}->{hidden}" for batch, steps, inputs, hidden in LARGE}
     for group in dict.fromkeys(result.group for result in results):
         members = [result for result in results if result.group == group]
         ratios = [result.ratio for result in members]
-        shares = [result.share for result in members if result.name.split()[-1] in large]
+        shares = [result.share for result in members if result.name.partition(" ")[2] in large]
         found.add_row(
             group,
             str(len(members)),
