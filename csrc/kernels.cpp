@@ -90,7 +90,6 @@ void run(const Scan* scans, int count, int threads) {
           run_scan<std::remove_pointer_t<decltype(type)>>(scans[i], plan, rank, barrier);
         });
       }
-      barriers[team]->wait();
     }
   }
 }

@@ -34,8 +34,8 @@ struct Scan {
 
   const void* d_h = nullptr;    // (rows, hidden)
   const void* d_h_n = nullptr;  // (batch, hidden)
-  void* d_gates = nullptr;      // (rows, G hidden); GRU with the reset after: (rows, 4 hidden), see gru.h
-  void* d_h0 = nullptr;         // (batch, hidden): begins as d_h_n
+  void* d_gates = nullptr;      // (rows, G hidden); GRU with the reset after: (rows, 4 hidden), n, r, z, r n
+  void* d_h0 = nullptr;         // (batch, hidden): begins as d_h_n; of a GRU, carries the gradient on its way
   void* d_c = nullptr;          // (batch, hidden): begins as the gradient of c_n, ends as that of c0
 };
 

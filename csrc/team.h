@@ -1,4 +1,7 @@
 // Threads: how they wait for each other, and what state of the processor they compute in.
+//
+// In the namespace of the instruction set like all that is compiled for one: else the linker might keep the AVX-512
+// version of an inline function for every processor.
 #pragma once
 
 #include <atomic>
@@ -9,7 +12,7 @@
 #include <immintrin.h>
 #endif
 
-namespace recurra {
+namespace recurra::ISA {
 
 // Where the threads of a team meet. They spin, since a step lasts microseconds, and give way where there are more of
 // them than processors.
@@ -25,8 +28,9 @@ class Barrier {
       round_.store(round + 1, std::memory_order_release);
       return;
     }
-    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+    for (int spins = 0; round_.load(std::memory_order_acquire) == round;) {
       if (spins < kSpins) {
+        ++spins;
         pause();
       } else {
         std::this_thread::yield();
@@ -57,9 +61,9 @@ class FlushDenormals {
 #elif defined(__aarch64__)
   FlushDenormals() {
     asm volatile("mrs %0, fpcr" : "=r"(before_));
-    asm volatile("msr fpcr, %0" : : "r"(before_ | kFlush));
+    asm volatile("msr fpcr, %0" : : "r"(before_ | kFlush) : "memory");
   }
-  ~FlushDenormals() { asm volatile("msr fpcr, %0" : : "r"(before_)); }
+  ~FlushDenormals() { asm volatile("msr fpcr, %0" : : "r"(before_) : "memory"); }
 #else
   FlushDenormals() = default;
 #endif
@@ -76,4 +80,4 @@ class FlushDenormals {
 #endif
 };
 
-}  // namespace recurra
+}  // namespace recurra::ISA

@@ -20,7 +20,7 @@ struct Vector<float> {
   static constexpr int kMantissa = 23;
   static constexpr std::int32_t kOne = 0x3f800000;
   static constexpr float kLog2High = 0.693359375f, kLog2Low = -2.12194440e-4f;
-  static constexpr float kLowest = -87.f, kHighest = 88.f;  // of exp
+  static constexpr float kLowest = -87.f;  // of exp
   static constexpr int kDegree = 7;
 };
 
@@ -32,7 +32,7 @@ struct Vector<double> {
   static constexpr int kMantissa = 52;
   static constexpr std::int64_t kOne = 0x3ff0000000000000;
   static constexpr double kLog2High = 6.93145751953125e-1, kLog2Low = 1.42860682030941723212e-6;
-  static constexpr double kLowest = -708., kHighest = 709.;
+  static constexpr double kLowest = -708.;
   static constexpr int kDegree = 13;
 };
 

@@ -33,4 +33,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *HOMES, *PACKAGES})
+    return sorted({*__all__, *PACKAGES, "__version__", "__doc__"})

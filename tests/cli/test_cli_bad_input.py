@@ -98,6 +98,7 @@ def test_training_on_what_cannot_be(recurra_command: Any, files: Path, arguments
         ("section.toml", USAGE, "recipe section.toml: training: expected a section of keys, got 3"),
         ("taskless.toml", USAGE, "recipe taskless.toml: task: is required; known: language-modelling"),
         ("listed.toml", USAGE, "task ['language-modelling']: unknown; known: language-modelling"),
+        ("good.txt", USAGE, "a task comes first: recurra train language-modelling good.txt"),
         ("cooking", USAGE, "task 'cooking': unknown; known: language-modelling"),
     ],
 )

@@ -208,6 +208,7 @@ def test_predict(recurra_command: Any, tiny_run: Path) -> None:
         assert len(probabilities) == 3
         assert 1 > probabilities[0] >= probabilities[1] >= probabilities[2] > 0
     assert outcome.json[1]["next"][0]["token"] == "man"
+    assert "<unk>: zebra\n" in recurra_command("predict", tiny_run, "the zebra").err
     said = recurra_command("predict", tiny_run, "the old", "--top", "1")
     assert "the old ..." in said.out
     assert "man" in said.out

@@ -11,7 +11,7 @@ from op_table import CASES, loss
 from torch import Tensor
 
 from recurra import ops
-from recurra.errors import UsageError
+from recurra.errors import ShapeError, UsageError
 from recurra.ops import Weights, fused, kernels
 
 KINDS = [name for name in CASES if name != "lstm_projected"]
@@ -22,8 +22,10 @@ INSTRUCTIONS = [found.name for found in kernels.supported()]
 def num_threads(number: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(number)
-    yield
-    torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 Leaves = tuple[Tensor, tuple[Tensor, ...], Weights]
@@ -185,3 +187,63 @@ def test_the_path_is_chosen_and_never_silently_left(monkeypatch: pytest.MonkeyPa
         ops.lstm(x, state, weights)
     with pytest.raises(UsageError, match="path: expected fused or composed, got 'quick'"), ops.use_path("quick"):
         pass
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_tensors_that_do_not_fit_are_refused(name: str) -> None:
+    """The kernels see addresses only: what does not fit would be read past its end."""
+    x, state, weights = draw(name, (3, 9, 2, 5), torch.float32)
+    call = CASES[name].call
+    with pytest.raises(UsageError, match=r"h0: expected torch\.float32, the type of x, got torch\.float64"):
+        call(x, (state[0].double(), *state[1:]), weights)
+    with pytest.raises(ShapeError, match=r"h0: expected \(9, 5\)"):
+        call(x, (state[0][:1], *state[1:]), weights)
+    with pytest.raises(ShapeError, match=r"weight_ih: expected "):
+        call(x, state, weights._replace(weight_ih=weights.weight_ih[:, :1]))
+    with pytest.raises(UsageError, match="bias_hh: expected"):
+        call(x, state, weights._replace(bias_hh=weights.bias_hh.double()))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_inputs_that_hang_together_have_their_own_gradients(name: str) -> None:
+    """A state computed from the input, one matrix in both places, and a gradient that is itself differentiated."""
+    x, _, weights = draw(name, (3, 2, 5, 5), torch.float64)
+    weights = weights._replace(weight_hh=weights.weight_ih)
+    found = []
+    for path, further in (("fused", False), ("fused", True), ("composed", True)):
+        state = tuple(torch.tanh(2 * x[0]) for _ in range(CASES[name].parts))
+        with ops.use_path(path):
+            output, final = CASES[name].call(x, state, weights)
+            found.append(torch.autograd.grad(loss(output, final), [x, weights.weight_ih], create_graph=further))
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_steps_and_one_bias_have_gradients_too(name: str) -> None:
+    x, state, weights = draw(name, (0, 2, 3, 4), torch.float64)
+    wanted = [*state, *weights[:4]]
+    output, final = CASES[name].call(x, state, weights)
+    gradients = torch.autograd.grad(loss(output, final), wanted, materialize_grads=True)
+    assert not any(gradient.any() for gradient in gradients[len(state) :])
+    x, state, weights = draw(name, (3, 2, 3, 4), torch.float64)
+    for bias in ("bias_ih", "bias_hh"):
+        one = weights._replace(**{bias: None})
+        pairs = zip(results(name, (x, state, one), None, False, "fused"), strict=False)
+        theirs = results(name, (x, state, one), None, False, "composed")
+        for (ours,), other in zip(pairs, theirs, strict=True):
+            torch.testing.assert_close(ours, other, rtol=0, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")  # torch's own, of forward-mode rules
+def test_other_ways_to_differentiate_take_the_composed_path() -> None:
+    x, state, weights = draw("gru", (3, 2, 3, 4), torch.float64)
+    x = x.detach()
+
+    def total(x: Tensor) -> Tensor:
+        return ops.gru(x, state[0].detach(), Weights(*(part.detach() for part in weights[:4])))[0].sum()
+
+    ahead = torch.func.jvp(total, (x,), (torch.ones_like(x),))[1]
+    torch.testing.assert_close(ahead, torch.func.grad(total)(x).sum())
+    x.requires_grad_()
+    torch.testing.assert_close(ahead, torch.autograd.grad(total(x), x)[0].sum())

@@ -177,7 +177,7 @@ def test_resume_refuses_changed_data(text: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(text, tmp_path / "run", InterruptAt(3), **SGD)
     text.write_text(text.read_text().replace("cat", "dog"))
-    with pytest.raises(DataError, match="data has changed"):
+    with pytest.raises(DataError, match=r"data has changed since it was begun \(.*train.*\)"):
         resume(tmp_path / "run", progress=Progress())
 
 
@@ -222,6 +222,16 @@ def test_a_finished_run_says_so_and_stays_as_it_is(
     resume(run.folder, progress=progress)
     assert said in progress.notes[0]
     assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
+
+
+def test_data_of_a_finished_run_may_move(text: Path, tmp_path: Path) -> None:
+    run = fit(text, tmp_path / "run", **SGD, epochs=1)
+    with pytest.raises(DataError, match="no such file"):
+        resume(run.folder, progress=Progress(), path=str(tmp_path / "nowhere.txt"))
+    moved = text.rename(tmp_path / "moved.txt")
+    resume(run.folder, progress=Progress(), path=str(moved))
+    assert run.read_recipe()["data"]["path"] == str(moved)
+    assert recurra.load(run.folder).evaluate()["trigram"]
 
 
 def test_damaged_best_weights_never_replace_whole_ones(text: Path, tmp_path: Path) -> None:

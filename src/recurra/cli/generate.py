@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from recurra.cli.output import Device, Json, RunFolder, open_model, print_json
+from recurra.cli.output import Device, Json, RunFolder, open_model, print_json, warn_of_unknown
 from recurra.errors import UsageError
 
 
@@ -32,6 +32,7 @@ def generate(
     model = open_model(run, device)
 
     def write(prompt: str) -> None:
+        warn_of_unknown(model, prompt)
         pieces = model.stream(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
         if as_json:
             print_json({"prompt": prompt, "text": "".join(pieces)})

@@ -37,6 +37,13 @@ def open_model(run: str, device: str = "cpu") -> "TrainedLanguageModel":
     return model
 
 
+def warn_of_unknown(model: "TrainedLanguageModel", text: str) -> None:
+    """Say on standard error what of a text the model does not know."""
+    unknown = model.vocabulary.unknown_in(text)
+    if unknown:
+        print(f"not in the vocabulary, read as <unk>: {' '.join(dict.fromkeys(unknown))}", file=sys.stderr)
+
+
 def progress(quiet: bool) -> "Progress":
     """Who listens: standard error, or nobody."""
     from recurra.progress import ConsoleProgress, Progress

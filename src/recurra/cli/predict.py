@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from recurra.cli.output import Device, Json, RunFolder, open_model, print_json, print_table
+from recurra.cli.output import Device, Json, RunFolder, open_model, print_json, print_table, warn_of_unknown
 
 
 def predict(
@@ -31,6 +31,8 @@ def predict(
         ]
         print_table(("text", "log-probability", "perplexity", "tokens", "unknown"), rows)
         return
+    for text in texts:
+        warn_of_unknown(model, text)
     predictions = [(text, model.predict(text, top)) for text in texts]
     if as_json:
         print_json([{"text": text, "next": [next_._asdict() for next_ in found]} for text, found in predictions])

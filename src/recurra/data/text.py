@@ -139,7 +139,7 @@ def decode(piece: bytes, path: Path, offset: int) -> str:
         offset = len(codecs.BOM_UTF8)
         piece = piece[offset:]
     if offset == 0 and piece.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DataError(f"{path}: UTF-16 text; convert it first: iconv -f UTF-16 -t UTF-8 {path}")
+        raise DataError(f"{path}: UTF-16 text; convert it first: iconv -f UTF-16 -t UTF-8 {path} > NEW")
     if 0 in piece:
         raise DataError(f"{path}: a binary file: byte {offset + piece.index(0)} is 0; expected plain text")
     try:
@@ -147,7 +147,7 @@ def decode(piece: bytes, path: Path, offset: int) -> str:
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: not UTF-8 text: byte {offset + error.start} (0x{piece[error.start]:02x}) is not part of a "
-            f"character; convert text of an older encoding first, such as Latin 1: iconv -f LATIN1 -t UTF-8 {path}"
+            f"character; convert text of an older encoding, such as Latin 1: iconv -f LATIN1 -t UTF-8 {path} > NEW"
         ) from None
     return text.replace("\r\n", "\n") if "\r" in text else text
 

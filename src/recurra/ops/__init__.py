@@ -22,7 +22,11 @@ _chosen: list[Path] = []  # by `use_path`, the innermost last; a plain list, whi
 
 @contextmanager
 def use_path(path: Path) -> Iterator[None]:
-    """Take a path for all layers called inside: "fused" fails where the kernels cannot, "composed" always works."""
+    """Take a path for all layers called inside, by any thread.
+
+    Args:
+        path: "fused" fails where the kernels cannot, "composed" always works.
+    """
     if path not in ("fused", "composed"):
         raise UsageError(f"path: expected fused or composed, got {path!r}")
     _chosen.append(path)

@@ -1,8 +1,8 @@
 """One layer, one direction, on the C++ kernels.
 
-What can be one large matrix product is one, by torch: the inputs of all steps, and on the way back the gradients of the
-inputs and of both weights. What goes step by step is the kernels'. As torch operators (`torch.ops.recurra.scan`) they
-can be compiled, and differentiated: once by the kernels, further by the composed operators.
+What can be one large matrix product is one, by torch: the inputs of all steps of a small batch, and on the way back the
+gradients of the inputs and of both weights. What goes step by step is the kernels'. As torch operators
+(`torch.ops.recurra.scan`) they can be compiled, and differentiated: once by the kernels, further by the composed ones.
 """
 
 import os
@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from recurra.errors import UsageError
+from recurra.errors import ShapeError, UsageError
 from recurra.ops import composed, kernels
 from recurra.ops.composed import Weights
 from recurra.ops.kernels import Cell, Scan
@@ -52,7 +53,14 @@ def why_not(x: Tensor, weights: Weights) -> str | None:
         return "the kernels have no projection"
     if torch.is_autocast_enabled("cpu"):
         return "autocast chooses the precision"
+    if not torch.compiler.is_compiling() and is_transformed():
+        return "torch.func and forward-mode differentiation need operators of torch's own"
     return None
+
+
+def is_transformed() -> bool:
+    """Whether a transform of torch.func, or forward-mode differentiation, is under way."""
+    return forward_ad._current_level >= 0 or torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def all_instructions() -> list[str]:
@@ -110,6 +118,7 @@ def scan(
         gates (steps, gates*hidden), what a GRU keeps inside (steps, hidden), and c (steps, hidden). What a cell lacks
         is empty.
     """
+    check(KINDS[kind].gates, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh)
     cell = KINDS[kind].cell
     time, batch, _ = x.shape
     hidden = weight_hh.shape[1]
@@ -138,6 +147,25 @@ def scan(
         c_n = c_n if c0 is None else packing.unsort(c_n)
     kept = (gates if save and KINDS[kind].gates > 1 else nothing(x), inner if save else nothing(x), c)
     return h.view(time, batch, hidden), h_n, c_n, *kept
+
+
+def check(gates: int, x: Tensor, h0: Tensor, c0: Tensor | None, *weights: Tensor | None) -> None:
+    """Refuse what does not fit together: the kernels see addresses and could not tell.
+
+    Raises:
+        ShapeError: the shapes of x, the state, the weights (both matrices, both biases).
+        UsageError: types that differ.
+    """
+    hidden = weights[1].shape[1] if weights[1] is not None else 0
+    state = (x.shape[1], hidden)
+    rows = gates * hidden
+    names = ("h0", "c0", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    shapes = (state, state, (rows, x.shape[2]), (rows, hidden), (rows,), (rows,))
+    for name, tensor, shape in zip(names, (h0, c0, *weights), shapes, strict=True):
+        if tensor is not None and tuple(tensor.shape) != shape:
+            raise ShapeError(f"{name}: expected {shape} beside x {tuple(x.shape)}, got {tuple(tensor.shape)}")
+        if tensor is not None and tensor.dtype != x.dtype:
+            raise UsageError(f"{name}: expected {x.dtype}, the type of x, got {tensor.dtype}")
 
 
 def scan_backward(
@@ -206,7 +234,7 @@ def products(
     total = d_gates.sum(0) if with_bias else nothing(rows)
     if cell == Cell.gru:  # n on the side of the input, r, z, n on the side of the state
         n, r_z = d_gates[:, :hidden], d_gates[:, hidden : 3 * hidden]
-        d_weight_ih = torch.empty_like(weight_ih)
+        d_weight_ih = torch.empty_like(weight_ih, memory_format=torch.contiguous_format)
         torch.mm(r_z.t(), rows, out=d_weight_ih[: 2 * hidden])
         torch.mm(n.t(), rows, out=d_weight_ih[2 * hidden :])
         d_rows = r_z.mm(weight_ih[: 2 * hidden]).addmm_(n, weight_ih[2 * hidden :]) if with_x else nothing(rows)
@@ -217,7 +245,7 @@ def products(
     d_rows = d_gates.mm(weight_ih) if with_x else nothing(rows)
     d_bias = torch.cat([total, total]) if with_bias else total
     if cell == Cell.gru_reset_before:
-        d_weight_hh = torch.empty_like(weight_hh)
+        d_weight_hh = torch.empty_like(weight_hh, memory_format=torch.contiguous_format)
         torch.mm(d_gates[:, : 2 * hidden].t(), before, out=d_weight_hh[: 2 * hidden])
         torch.mm(d_gates[:, 2 * hidden :].t(), inner, out=d_weight_hh[2 * hidden :])
     else:
@@ -227,8 +255,11 @@ def products(
 
 def scan_biases(cell: Cell, bias_ih: Tensor | None, bias_hh: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
     """What is added to the product of the input; and inside the reset of a GRU, to that of the state."""
-    if bias_ih is None or bias_hh is None:
+    given = bias_ih if bias_ih is not None else bias_hh
+    if given is None:
         return None, None
+    bias_ih = torch.zeros_like(given) if bias_ih is None else bias_ih
+    bias_hh = torch.zeros_like(given) if bias_hh is None else bias_hh
     if cell != Cell.gru:
         return bias_ih + bias_hh, None
     r_z = 2 * (len(bias_ih) // 3)
@@ -238,6 +269,8 @@ def scan_biases(cell: Cell, bias_ih: Tensor | None, bias_hh: Tensor | None) -> t
 def states_before(h: Tensor, h0: Tensor, reverse: bool) -> Tensor:
     """The state that each step started from, (time*batch, hidden)."""
     batch = len(h0)
+    if not len(h):
+        return h
     return torch.cat([h[batch:], h0] if reverse else [h0, h[: len(h) - batch]])
 
 
@@ -299,7 +332,7 @@ class Call:
             rows: input of all valid steps, (steps, input).
             weight_ih: (gates*hidden, input).
         """
-        if self.scan.batch < BATCH or self.scan.cell == Cell.gru_reset_before:
+        if self.scan.batch < BATCH or not rows.shape[1] or self.scan.cell == Cell.gru_reset_before:
             return False
         self.scan.inputs = rows.shape[1]
         self.reads(x=rows, input_weights=self.packed(weight_ih))
@@ -346,12 +379,13 @@ def fake_scan(x: Tensor, h0: Tensor, c0: Tensor | None, *rest: Any) -> tuple[Ten
     cell, gates, _ = KINDS[kind]
     time, batch, _ = x.shape
     hidden = weight_hh.shape[1]
-    steps: Any = time * batch if lengths is None else torch.library.get_ctx().new_dynamic_size()
+    is_kept = save and gates > 1
+    steps: Any = torch.library.get_ctx().new_dynamic_size() if is_kept and lengths is not None else time * batch
     return (
         x.new_empty(time, batch, hidden),
         x.new_empty(batch, hidden),
         nothing(x) if c0 is None else x.new_empty(batch, hidden),
-        x.new_empty(steps, gates * hidden) if save and gates > 1 else nothing(x),
+        x.new_empty(steps, gates * hidden) if is_kept else nothing(x),
         x.new_empty(steps, hidden) if save and cell in (Cell.gru, Cell.gru_reset_before) else nothing(x),
         x.new_empty(steps, hidden) if save and c0 is not None else nothing(x),
     )
@@ -362,7 +396,7 @@ def fake_scan_backward(*arguments: Any) -> tuple[Tensor, ...]:
     x, h0, c0, weight_ih, weight_hh = arguments[3:8]
     with_bias, with_x = arguments[-2:]
     return (
-        torch.empty_like(x) if with_x else x.new_empty(0),
+        torch.empty_like(x, memory_format=torch.contiguous_format) if with_x else x.new_empty(0),
         torch.empty_like(h0, memory_format=torch.contiguous_format),
         x.new_empty(0) if c0 is None else torch.empty_like(c0, memory_format=torch.contiguous_format),
         torch.empty_like(weight_ih, memory_format=torch.contiguous_format),
@@ -384,13 +418,15 @@ def go_back(ctx: Any, *d_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
     *inputs, lengths, output, gates, inner, c = ctx.saved_tensors
     if torch.is_grad_enabled():
         return *differentiable_gradients(ctx, inputs, lengths, d_outputs[:3]), None, None, None, None
-    x, h0, c0, weight_ih, weight_hh, bias_ih, _ = inputs
+    x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh = inputs
+    has_bias = bias_ih is not None or bias_hh is not None
     d_x, d_h0, d_c0, d_weight_ih, d_weight_hh, d_bias = torch.ops.recurra.scan_backward(
         *d_outputs[:3],
         *(x, h0, c0, weight_ih, weight_hh, lengths, output, gates, inner, c),
-        *(ctx.kind, ctx.reverse, bias_ih is not None, ctx.needs_input_grad[0]),
+        *(ctx.kind, ctx.reverse, has_bias, ctx.needs_input_grad[0]),
     )
-    d_bias_ih, d_bias_hh = (None, None) if bias_ih is None else d_bias.chunk(2)
+    d_bias_ih, d_bias_hh = d_bias.chunk(2) if has_bias else (None, None)
+    d_bias_ih, d_bias_hh = None if bias_ih is None else d_bias_ih, None if bias_hh is None else d_bias_hh
     d_x, d_c0 = d_x if ctx.needs_input_grad[0] else None, None if c0 is None else d_c0
     return d_x, d_h0, d_c0, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh, None, None, None, None
 
@@ -399,6 +435,8 @@ def differentiable_gradients(
     ctx: Any, inputs: Sequence[Tensor | None], lengths: Tensor | None, d_outputs: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
     """The gradients of the first seven inputs of `scan`, by operators that autograd can differentiate again."""
+    # Views stand apart: an input computed from another, or passed twice, has a gradient of its own here.
+    inputs = [None if part is None else part.view_as(part) for part in inputs]
     x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh = inputs
     state = h0 if c0 is None else (h0, c0)
     assert weight_ih is not None

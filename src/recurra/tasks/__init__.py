@@ -1,5 +1,7 @@
 """The jobs Recurra does: one file a task."""
 
+from pathlib import Path
+
 from recurra.errors import DataError, RunError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Run
@@ -16,7 +18,8 @@ def task_type(name: object) -> type[Task]:
         UsageError: there is none.
     """
     if not isinstance(name, str) or name not in TASKS:
-        raise UsageError(f"task {name!r}: unknown; known: {', '.join(TASKS)}")
+        hint = f"; a task comes first: recurra train {next(iter(TASKS))} {name}" if Path(str(name)).exists() else ""
+        raise UsageError(f"task {name!r}: unknown; known: {', '.join(TASKS)}{hint}")
     return TASKS[name]
 
 
@@ -39,8 +42,13 @@ def load_data(task: Task, run: Run, progress: Progress) -> None:
         DataError: it cannot be used, or is no longer the same.
     """
     task.load_data(progress)
-    if task.fingerprint() != run.read_model()["data"]:
-        raise DataError(f"run {run}: its data has changed since it was begun; restore the data")
+    now, begun = task.fingerprint(), run.read_model()["data"]
+    changed = sorted(split for split in now.keys() | begun.keys() if now.get(split) != begun.get(split))
+    if changed:
+        raise DataError(
+            f"run {run}: its data has changed since it was begun ({', '.join(changed)}); restore it, or name a text to "
+            "evaluate on"
+        )
 
 
 def num_parameters(task: Task) -> int:

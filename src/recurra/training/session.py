@@ -116,14 +116,16 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
     task.recipe = wanted
     position = Position.parse(checkpoint.values["position"])
     limit = position.limit(wanted.training)
+    is_finished = limit is not None and target.path(METRICS).exists()
     if target.path(WEIGHTS).exists():
         target.read_tensors(WEIGHTS)  # better known to be damaged now than after hours of training
-    if limit and target.path(METRICS).exists():
-        progress.note(f"{run} is finished: it has come to its {limit} at step {position.step:,}; raise --{limit}")
-        return target.folder
-    load_data(task, target, progress)
+    if changed or not is_finished:
+        load_data(task, target, progress)
     if changed:
         target.write(RECIPE, dump(wanted))
+    if is_finished:
+        progress.note(f"{run} is finished: it has come to its {limit} at step {position.step:,}; raise --{limit}")
+        return target.folder
     training = Training(task, target, progress)
     target.remove(METRICS, SAMPLES, CARD)  # they speak of the weights before
     try:
