@@ -23,11 +23,11 @@ def info(
     model = open_model(run)
     from recurra.config import as_typed, leaf_options
     from recurra.errors import RunError
-    from recurra.runs import METRICS, Run
+    from recurra.runs import METRICS
     from recurra.tasks import num_parameters
     from recurra.training.card import training_in_words
 
-    folder, recipe = Run(run), model.task.recipe
+    folder, recipe = model.run, model.task.recipe
     description = folder.read_model()
     parameters = {name: list(tensor.shape) for name, tensor in model.task.model.named_parameters()}
     total = num_parameters(model.task)

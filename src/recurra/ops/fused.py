@@ -118,8 +118,8 @@ def scan(
         gates (steps, gates*hidden), what a GRU keeps inside (steps, hidden), and c (steps, hidden). What a cell lacks
         is empty.
     """
-    check(KINDS[kind].gates, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh)
-    cell = KINDS[kind].cell
+    cell, num_gates, _ = KINDS[kind]
+    check(num_gates, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh)
     time, batch, _ = x.shape
     hidden = weight_hh.shape[1]
     packing = Packing.of(lengths, time, batch)
@@ -130,10 +130,10 @@ def scan(
     call = Call(cell, weight_hh, time, batch, packing, reverse)
     gates = nothing(x)
     if call.multiplies(rows, weight_ih):
-        gates = x.new_empty(len(rows), len(weight_ih)) if save and KINDS[kind].gates > 1 else gates
+        gates = x.new_empty(len(rows), len(weight_ih)) if save and num_gates > 1 else gates
     else:
         gates = rows.mm(weight_ih.t())  # (steps, gates*hidden); the kernels add the bias
-    h = gates if KINDS[kind].gates == 1 and gates.numel() else x.new_empty(len(rows), hidden)
+    h = gates if num_gates == 1 and gates.numel() else x.new_empty(len(rows), hidden)
     has_inner = cell == Cell.gru_reset_before or (cell == Cell.gru and save)
     inner = x.new_empty(len(rows), hidden) if has_inner else nothing(x)
     c = x.new_empty(len(rows), hidden) if c0 is not None and save else nothing(x)
@@ -145,7 +145,7 @@ def scan(
     if packing:
         h, h_n = packing.unpack(h, time * batch), packing.unsort(h_n)
         c_n = c_n if c0 is None else packing.unsort(c_n)
-    kept = (gates if save and KINDS[kind].gates > 1 else nothing(x), inner if save else nothing(x), c)
+    kept = (gates if save and num_gates > 1 else nothing(x), inner if save else nothing(x), c)
     return h.view(time, batch, hidden), h_n, c_n, *kept
 
 
@@ -188,7 +188,7 @@ def scan_backward(
     with_x: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of x, h0, c0, both weights, and both biases one after the other; what is not asked for is empty."""
-    cell = KINDS[kind].cell
+    cell, num_gates, _ = KINDS[kind]
     time, batch, _ = x.shape
     hidden = weight_hh.shape[1]
     packing = Packing.of(lengths, time, batch)
@@ -201,7 +201,7 @@ def scan_backward(
         h0, d_h_n, d_c_n = packing.sort(h0), packing.sort(d_h_n), packing.sort(d_c_n)
         c0 = None if c0 is None else packing.sort(c0)
     d_h0, d_c = copy(d_h_n), nothing(x) if c0 is None else copy(d_c_n)
-    num_gradients = 4 if cell == Cell.gru else KINDS[kind].gates
+    num_gradients = 4 if cell == Cell.gru else num_gates
     d_gates = x.new_empty(len(rows), num_gradients * hidden)
     call = Call(cell, weight_hh, time, batch, packing, reverse, backward=True)
     call.reads(h0=h0, c0=c0, gates=gates, inner=inner, h=h, c=c, d_h=d_h, d_h_n=d_h_n)
@@ -234,7 +234,7 @@ def products(
     total = d_gates.sum(0) if with_bias else nothing(rows)
     if cell == Cell.gru:  # n on the side of the input, r, z, n on the side of the state
         n, r_z = d_gates[:, :hidden], d_gates[:, hidden : 3 * hidden]
-        d_weight_ih = torch.empty_like(weight_ih, memory_format=torch.contiguous_format)
+        d_weight_ih = room_for(weight_ih)
         torch.mm(r_z.t(), rows, out=d_weight_ih[: 2 * hidden])
         torch.mm(n.t(), rows, out=d_weight_ih[2 * hidden :])
         d_rows = r_z.mm(weight_ih[: 2 * hidden]).addmm_(n, weight_ih[2 * hidden :]) if with_x else nothing(rows)
@@ -245,7 +245,7 @@ def products(
     d_rows = d_gates.mm(weight_ih) if with_x else nothing(rows)
     d_bias = torch.cat([total, total]) if with_bias else total
     if cell == Cell.gru_reset_before:
-        d_weight_hh = torch.empty_like(weight_hh, memory_format=torch.contiguous_format)
+        d_weight_hh = room_for(weight_hh)
         torch.mm(d_gates[:, : 2 * hidden].t(), before, out=d_weight_hh[: 2 * hidden])
         torch.mm(d_gates[:, 2 * hidden :].t(), inner, out=d_weight_hh[2 * hidden :])
     else:
@@ -277,6 +277,11 @@ def states_before(h: Tensor, h0: Tensor, reverse: bool) -> Tensor:
 def nothing(x: Tensor) -> Tensor:
     """What stands for a result that a cell lacks; a new one each time, since results may not be one another."""
     return x.new_empty(0)
+
+
+def room_for(tensor: Tensor) -> Tensor:
+    """Contiguous room for the gradient of a tensor, however that lies itself."""
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 def copy(state: Tensor) -> Tensor:
@@ -396,11 +401,11 @@ def fake_scan_backward(*arguments: Any) -> tuple[Tensor, ...]:
     x, h0, c0, weight_ih, weight_hh = arguments[3:8]
     with_bias, with_x = arguments[-2:]
     return (
-        torch.empty_like(x, memory_format=torch.contiguous_format) if with_x else x.new_empty(0),
-        torch.empty_like(h0, memory_format=torch.contiguous_format),
-        x.new_empty(0) if c0 is None else torch.empty_like(c0, memory_format=torch.contiguous_format),
-        torch.empty_like(weight_ih, memory_format=torch.contiguous_format),
-        torch.empty_like(weight_hh, memory_format=torch.contiguous_format),
+        room_for(x) if with_x else nothing(x),
+        room_for(h0),
+        nothing(x) if c0 is None else room_for(c0),
+        room_for(weight_ih),
+        room_for(weight_hh),
         x.new_empty(2 * len(weight_hh) if with_bias else 0),
     )
 
