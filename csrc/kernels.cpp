@@ -31,7 +31,7 @@ auto with_cell(Cell cell, bool is_double, Body body) {
   return is_double ? with_cell<double>(cell, body) : with_cell<float>(cell, body);
 }
 
-// How the threads of a team share the work of a scan.
+// How the threads share the work of a scan: by rows, where nobody waits, or by panels, where all meet after each step.
 struct Plan {
   int row_shares, panel_shares;
 
@@ -67,29 +67,19 @@ void run_scan(const Scan& scan, const Plan& plan, int rank, Barrier& barrier) {
   }
 }
 
-void run(const Scan* scans, int count, int threads) {
-  const int groups = std::min(count, threads);  // each takes its scans one after the other
-  std::vector<std::unique_ptr<Barrier>> barriers;
+void run(const Scan& scan, int threads) {
+  std::unique_ptr<Barrier> barrier;
 #pragma omp parallel num_threads(threads)
   {
     const FlushDenormals flush;
-    const int size = omp_get_num_threads();
-    const int teams = std::min(groups, size);
+    const Plan plan(scan, omp_get_num_threads());
+    const int rank = omp_get_thread_num();
 #pragma omp single
-    for (int team = 0; team < teams; ++team) {
-      barriers.push_back(std::make_unique<Barrier>((size - team + teams - 1) / teams));
-    }
-    const int team = omp_get_thread_num() % teams, rank = omp_get_thread_num() / teams;
-    const int members = (size - team + teams - 1) / teams;
-    for (int i = team; i < count; i += teams) {
-      const Plan plan(scans[i], members);
-      if (rank < plan.row_shares * plan.panel_shares) {
-        Barrier alone(1);
-        Barrier& barrier = plan.panel_shares == 1 ? alone : *barriers[team];
-        with_cell(scans[i].cell, scans[i].is_double, [&](auto* type) {
-          run_scan<std::remove_pointer_t<decltype(type)>>(scans[i], plan, rank, barrier);
-        });
-      }
+    barrier = std::make_unique<Barrier>(plan.panel_shares);
+    if (rank < plan.row_shares * plan.panel_shares) {
+      with_cell(scan.cell, scan.is_double, [&](auto* type) {
+        run_scan<std::remove_pointer_t<decltype(type)>>(scan, plan, rank, *barrier);
+      });
     }
   }
 }

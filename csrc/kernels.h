@@ -14,8 +14,7 @@ struct Kernels {
   std::int64_t (*packed_size)(Cell cell, bool is_double, std::int64_t hidden, std::int64_t columns, bool backward);
   void (*pack)(Cell cell, bool is_double, std::int64_t hidden, std::int64_t columns, const void* weights, void* to,
                bool backward, int threads);
-  // Scans are independent of each other, such as the two directions of a layer, and run side by side.
-  void (*run)(const Scan* scans, int count, int threads);
+  void (*run)(const Scan& scan, int threads);
 };
 
 // Best first; the last runs everywhere.

@@ -104,9 +104,9 @@ NB_MODULE(kernels, m) {
              k.pack(cell, is_double, hidden, columns, reinterpret_cast<const void*>(weights),
                     reinterpret_cast<void*>(to), backward, threads);
            })
-      .def("run", [](const Kernels& k, const std::vector<Scan>& scans, int threads) {
+      .def("run", [](const Kernels& k, const Scan& scan, int threads) {
         nb::gil_scoped_release released;
-        k.run(scans.data(), int(scans.size()), threads);
+        k.run(scan, threads);
       });
 
   m.def("supported", &recurra::supported_kernels, "What this processor can run, the best first.");

@@ -358,7 +358,7 @@ class Call:
 
     def run(self) -> None:
         """Compute."""
-        self.kernels.run([self.scan], torch.get_num_threads())
+        self.kernels.run(self.scan, torch.get_num_threads())
 
 
 @cache
