@@ -365,7 +365,8 @@ def test_control_c_while_python_imports_ends_at_once() -> None:
         "sys.argv = ['recurra', 'predict', 'run', 'the']\n"
         "from recurra.cli import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    heard = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
+    done = subprocess.run([sys.executable, "-c", heard], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
     ignored = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{code}"
     done = subprocess.run([sys.executable, "-c", ignored], capture_output=True, text=True, check=False)
