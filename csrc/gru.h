@@ -16,10 +16,9 @@ struct Gru : Base<T> {
   explicit Gru(const Scan& scan)
       : B(scan),
         weights(panels(scan.hidden, scan.hidden, scan.backward, scan.weights)[0]),
+        input_weights(panels(scan.hidden, scan.inputs, false, scan.input_weights)[0]),
         inner_bias(static_cast<const T*>(scan.inner_bias)),
-        inner(static_cast<T*>(scan.inner)) {
-    if (scan.x) B::inputs.panels = panels(scan.hidden, scan.inputs, false, scan.input_weights)[0];
-  }
+        inner(static_cast<T*>(scan.inner)) {}
 
   // Packed weights: a matrix (3 hidden, depth), or the transpose of W_hh.
   static std::array<Panels<T>, 1> panels(std::int64_t hidden, std::int64_t depth, bool backward, void* data) {
@@ -47,7 +46,7 @@ struct Gru : Base<T> {
         store(inner + step.row(row) * hidden + u, m, lanes);
       });
     };
-    worker.template run<3, 4>(weights, hidden, B::inputs_of(step), finish);
+    worker.template run<3, 4>(weights, hidden, B::inputs_of(step, input_weights), finish);
   }
 
   void backward(const Step& step, Worker<T>& worker) const {
@@ -82,7 +81,7 @@ struct Gru : Base<T> {
     });
   }
 
-  const Panels<T> weights;
+  const Panels<T> weights, input_weights;
   const T* const inner_bias;
   T* const inner;
 };
@@ -97,19 +96,20 @@ struct GruResetBefore : Base<T> {
       : B(scan),
         reset_update(panels(scan.hidden, scan.hidden, scan.backward, scan.weights)[0]),
         candidate(panels(scan.hidden, scan.hidden, scan.backward, scan.weights)[1]),
+        input_weights(panels(scan.hidden, scan.inputs, false, scan.input_weights)),
         inner(static_cast<T*>(scan.inner)) {}
 
-  // Packed weights, of W_hh or of its transpose: those of r and z, then those of n.
-  static std::array<Panels<T>, 2> panels(std::int64_t hidden, std::int64_t, bool backward, void* data) {
+  // Packed weights, of a matrix (3 hidden, depth) or of the transpose of W_hh: those of r and z, then those of n.
+  static std::array<Panels<T>, 2> panels(std::int64_t hidden, std::int64_t depth, bool backward, void* data) {
     T* to = static_cast<T*>(data);
     const Panels<T> first = backward ? Panels<T>{hidden, 2 * hidden, 4, false, 0, to}
-                                     : Panels<T>{hidden, hidden, 2, true, 0, to};
-    return {first, Panels<T>{hidden, hidden, 4, false, 2 * hidden, to + first.size()}};
+                                     : Panels<T>{hidden, depth, 2, true, 0, to};
+    return {first, Panels<T>{hidden, backward ? hidden : depth, 4, false, 2 * hidden, to + first.size()}};
   }
 
   void forward(const Step& step, Worker<T>& worker) const {
     B::take_states(step, worker);
-    worker.template run<2>(reset_update, hidden, [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
+    const auto finish_gates = [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
       each_unit<1, T>(panel, hidden, [&](int, std::int64_t u, int lanes) {
         T* gate = gates + step.row(row) * 3 * hidden + u;
         const V<T> r = sigmoid<T>(sums[0] + B::drive(step, row, 3 * hidden, u, lanes));
@@ -117,11 +117,12 @@ struct GruResetBefore : Base<T> {
         store(gate + hidden, sigmoid<T>(sums[1] + B::drive(step, row, 3 * hidden, hidden + u, lanes)), lanes);
         store(inner + step.row(row) * hidden + u, r * load(states(step, row) + u, lanes), lanes);
       });
-    });
+    };
+    worker.template run<2, 2>(reset_update, hidden, B::inputs_of(step, input_weights[0]), finish_gates);
     worker.meet();
     const auto reset = [&](std::int64_t row) { return inner + step.row(row) * hidden; };
     worker.take_rows(0, step.count, step.count, reset, reset);
-    worker.template run<4>(candidate, hidden, [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
+    const auto finish = [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
       each_unit<4, T>(panel, hidden, [&](int q, std::int64_t u, int lanes) {
         T* gate = gates + step.row(row) * 3 * hidden + u;
         const V<T> n = tanh<T>(sums[q] + B::drive(step, row, 3 * hidden, 2 * hidden + u, lanes));
@@ -129,7 +130,8 @@ struct GruResetBefore : Base<T> {
         B::put_state(step, row, u, lanes, n + z * (before - n));
         if (save) store(gate + 2 * hidden, n, lanes);
       });
-    });
+    };
+    worker.template run<4, 4>(candidate, hidden, B::inputs_of(step, input_weights[1]), finish);
   }
 
   void backward(const Step& step, Worker<T>& worker) const {
@@ -173,6 +175,7 @@ struct GruResetBefore : Base<T> {
   }
 
   const Panels<T> reset_update, candidate;
+  const std::array<Panels<T>, 2> input_weights;
   T* const inner;
 };
 

@@ -3,11 +3,10 @@
 
 #include <omp.h>
 
-#include <memory>
-
 #include "gru.h"
 #include "lstm.h"
 #include "rnn.h"
+#include "softmax.h"
 
 namespace recurra::ISA {
 namespace {
@@ -34,6 +33,8 @@ auto with_cell(Cell cell, bool is_double, Body body) {
 // How the threads share the work of a scan: by rows, where nobody waits, or by panels, where all meet after each step.
 struct Plan {
   int row_shares, panel_shares;
+
+  int team() const { return row_shares * panel_shares; }
 
   Plan(const Scan& scan, int threads) : row_shares(1), panel_shares(1) {
     const double products = double(scan.batch) * scan.hidden * scan.hidden;  // of one gate at one step
@@ -67,19 +68,24 @@ void run_scan(const Scan& scan, const Plan& plan, int rank, Barrier& barrier) {
   }
 }
 
+void run_share(const Scan& scan, const Plan& plan, int rank, Barrier& barrier) {
+  const FlushDenormals flush;
+  with_cell(scan.cell, scan.is_double, [&](auto* type) {
+    run_scan<std::remove_pointer_t<decltype(type)>>(scan, plan, rank, barrier);
+  });
+}
+
 void run(const Scan& scan, int threads) {
-  std::unique_ptr<Barrier> barrier;
-#pragma omp parallel num_threads(threads)
+  const Plan wanted(scan, threads), alone(scan, 1);
+  Barrier barrier(wanted.panel_shares), nobody(1);
+  if (wanted.team() == 1) return run_share(scan, alone, 0, nobody);
+#pragma omp parallel num_threads(wanted.team())
   {
-    const FlushDenormals flush;
-    const Plan plan(scan, omp_get_num_threads());
     const int rank = omp_get_thread_num();
-#pragma omp single
-    barrier = std::make_unique<Barrier>(plan.panel_shares);
-    if (rank < plan.row_shares * plan.panel_shares) {
-      with_cell(scan.cell, scan.is_double, [&](auto* type) {
-        run_scan<std::remove_pointer_t<decltype(type)>>(scan, plan, rank, *barrier);
-      });
+    if (omp_get_num_threads() == wanted.team()) {
+      run_share(scan, wanted, rank, barrier);
+    } else if (rank == 0) {  // OpenMP may give fewer than asked for, as inside another team
+      run_share(scan, alone, 0, nobody);
     }
   }
 }
@@ -103,8 +109,32 @@ void pack(Cell cell, bool is_double, std::int64_t hidden, std::int64_t columns, 
   });
 }
 
+void transpose(bool is_double, std::int64_t rows, std::int64_t columns, const void* from, std::int64_t from_stride,
+               void* to, std::int64_t to_stride, int threads) {
+#pragma omp parallel num_threads(threads)
+  {
+    const int rank = omp_get_thread_num(), size = omp_get_num_threads();
+    const auto turn = [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      transpose_share(static_cast<const T*>(from), rows, columns, from_stride, static_cast<T*>(to), to_stride, rank,
+                      size);
+    };
+    is_double ? turn(static_cast<double*>(nullptr)) : turn(static_cast<float*>(nullptr));
+  }
+}
+
+void cross_entropy(const Logits& logits, int threads) {
+#pragma omp parallel num_threads(threads)
+  {
+    const FlushDenormals flush;
+    const int rank = omp_get_thread_num(), size = omp_get_num_threads();
+    logits.is_double ? cross_entropy_share<double>(logits, rank, size)
+                     : cross_entropy_share<float>(logits, rank, size);
+  }
+}
+
 }  // namespace
 
-Kernels kernels() { return {ISA_NAME, VECTOR_BYTES, packed_size, pack, run}; }
+Kernels kernels() { return {ISA_NAME, VECTOR_BYTES, packed_size, pack, run, transpose, cross_entropy}; }
 
 }  // namespace recurra::ISA

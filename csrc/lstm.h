@@ -15,12 +15,11 @@ struct Lstm : Base<T> {
       : B(scan),
         width(4 * scan.hidden),
         weights(panels(scan.hidden, scan.hidden, scan.backward, scan.weights)[0]),
+        input_weights(panels(scan.hidden, scan.inputs, false, scan.input_weights)[0]),
         c(static_cast<T*>(scan.c)),
         c_n(static_cast<T*>(scan.c_n)),
         d_c(static_cast<T*>(scan.d_c)),
-        cells{c, static_cast<const T*>(scan.c0), hidden} {
-    if (scan.x) B::inputs.panels = panels(scan.hidden, scan.inputs, false, scan.input_weights)[0];
-  }
+        cells{c, static_cast<const T*>(scan.c0), hidden} {}
 
   // Packed weights: a matrix (4 hidden, depth), or the transpose of W_hh.
   static std::array<Panels<T>, 1> panels(std::int64_t hidden, std::int64_t depth, bool backward, void* data) {
@@ -41,15 +40,15 @@ struct Lstm : Base<T> {
         const V<T> c_new = f * load(cell, lanes) + i * g;
         store(cell, c_new, lanes);
         B::put_state(step, row, u, lanes, o * tanh<T>(c_new));
+        if (c) store(c + step.row(row) * hidden + u, c_new, lanes);
         if (!save) return;
-        store(c + step.row(row) * hidden + u, c_new, lanes);
         store(gate, i, lanes);
         store(gate + hidden, f, lanes);
         store(gate + 2 * hidden, g, lanes);
         store(gate + 3 * hidden, o, lanes);
       });
     };
-    worker.template run<4, 4>(weights, hidden, B::inputs_of(step), finish);
+    worker.template run<4, 4>(weights, hidden, B::inputs_of(step, input_weights), finish);
   }
 
   void backward(const Step& step, Worker<T>& worker) const {
@@ -84,7 +83,7 @@ struct Lstm : Base<T> {
   }
 
   const std::int64_t width;
-  const Panels<T> weights;
+  const Panels<T> weights, input_weights;
   T *const c, *const c_n, *const d_c;
   const History<T> cells;
 };

@@ -1,14 +1,18 @@
 // The door to Python: sizes and addresses in, nothing out.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include "kernels.h"
+#include "stream.h"
 
 namespace nb = nanobind;
 using recurra::Cell;
 using recurra::Kernels;
+using recurra::Logits;
 using recurra::Scan;
+using recurra::Stream;
 
 namespace recurra {
 
@@ -37,12 +41,15 @@ std::vector<Kernels> supported_kernels() {
 
 namespace {
 
-template <class P>
-void address(nb::class_<Scan>& scan, const char* name, P Scan::* pointer) {
-  scan.def_prop_rw(
-      name, [pointer](const Scan& s) { return reinterpret_cast<std::uintptr_t>(s.*pointer); },
-      [pointer](Scan& s, std::uintptr_t value) { s.*pointer = reinterpret_cast<P>(value); });
+template <class Type, class P>
+void address(nb::class_<Type>& type, const char* name, P Type::* pointer) {
+  type.def_prop_rw(
+      name, [pointer](const Type& t) { return reinterpret_cast<std::uintptr_t>(t.*pointer); },
+      [pointer](Type& t, std::uintptr_t value) { t.*pointer = reinterpret_cast<P>(value); });
 }
+
+template <class... Options>
+using Array = nb::ndarray<Options..., nb::c_contig, nb::device::cpu>;
 
 }  // namespace
 
@@ -90,6 +97,29 @@ NB_MODULE(kernels, m) {
   address(scan, "d_h0", &Scan::d_h0);
   address(scan, "d_c", &Scan::d_c);
 
+  nb::class_<Logits> logits(m, "Logits");
+  logits.def(nb::init<>())
+      .def_rw("is_double", &Logits::is_double)
+      .def_rw("save", &Logits::save)
+      .def_rw("rows", &Logits::rows)
+      .def_rw("types", &Logits::types);
+  address(logits, "values", &Logits::values);
+  address(logits, "targets", &Logits::targets);
+  address(logits, "losses", &Logits::losses);
+  address(logits, "shares", &Logits::shares);
+
+  nb::class_<Stream>(m, "Stream")
+      .def("__init__",
+           [](Stream* self, const Kernels& kernels, std::vector<Scan> layers) {
+             new (self) Stream(kernels, std::move(layers));
+           })
+      .def("step", [](Stream& stream, const Array<nb::ro>& x, const Array<>& y, int threads) {
+        const void* from = x.data();
+        void* to = y.data();
+        nb::gil_scoped_release released;
+        stream.step(from, to, threads);
+      });
+
   nb::class_<Kernels>(m, "Kernels")
       .def_ro("name", &Kernels::name)
       .def_ro("vector_bytes", &Kernels::vector_bytes)
@@ -104,9 +134,21 @@ NB_MODULE(kernels, m) {
              k.pack(cell, is_double, hidden, columns, reinterpret_cast<const void*>(weights),
                     reinterpret_cast<void*>(to), backward, threads);
            })
-      .def("run", [](const Kernels& k, const Scan& scan, int threads) {
+      .def("run",
+           [](const Kernels& k, const Scan& scan, int threads) {
+             nb::gil_scoped_release released;
+             k.run(scan, threads);
+           })
+      .def("transpose",
+           [](const Kernels& k, bool is_double, std::int64_t rows, std::int64_t columns, std::uintptr_t from,
+              std::int64_t from_stride, std::uintptr_t to, std::int64_t to_stride, int threads) {
+             nb::gil_scoped_release released;
+             k.transpose(is_double, rows, columns, reinterpret_cast<const void*>(from), from_stride,
+                         reinterpret_cast<void*>(to), to_stride, threads);
+           })
+      .def("cross_entropy", [](const Kernels& k, const Logits& logits, int threads) {
         nb::gil_scoped_release released;
-        k.run(scan, threads);
+        k.cross_entropy(logits, threads);
       });
 
   m.def("supported", &recurra::supported_kernels, "What this processor can run, the best first.");

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "vector.h"
+#include "transpose.h"
 
 namespace recurra::ISA {
 
@@ -46,7 +46,7 @@ struct Panels {
   }
 
  private:
-  static constexpr std::int64_t kTile = 16;  // terms; reads and writes of a tile stay in the first cache
+  static constexpr std::int64_t kTile = kLane;  // terms
 
   void pack_tile(const T* from, std::int64_t row_stride, std::int64_t term_stride, std::int64_t valid,
                  std::int64_t terms, T* to) const {
@@ -58,11 +58,7 @@ struct Panels {
       }
       return;
     }
-    for (std::int64_t lane = 0; lane < kLane; ++lane) {
-      for (std::int64_t k = 0; k < terms; ++k) {
-        to[k * next + lane] = lane < valid ? from[lane * row_stride + k * term_stride] : T(0);
-      }
-    }
+    transpose_square(from, row_stride, int(valid), int(terms), to, next, int(kLane));
   }
 };
 

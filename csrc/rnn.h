@@ -32,9 +32,10 @@ struct Rnn : Base<T> {
   using B::hidden, B::gates, B::d_gates, B::d_h0;
   static constexpr int kForwardRows = kRows<4>, kBackwardRows = kRows<4>;
 
-  explicit Rnn(const Scan& scan) : B(scan), weights(panels(scan.hidden, scan.hidden, false, scan.weights)[0]) {
-    if (scan.x) B::inputs.panels = panels(scan.hidden, scan.inputs, false, scan.input_weights)[0];
-  }
+  explicit Rnn(const Scan& scan)
+      : B(scan),
+        weights(panels(scan.hidden, scan.hidden, false, scan.weights)[0]),
+        input_weights(panels(scan.hidden, scan.inputs, false, scan.input_weights)[0]) {}
 
   // Packed weights: a matrix (hidden, depth), or the transpose of W_hh.
   static std::array<Panels<T>, 1> panels(std::int64_t hidden, std::int64_t depth, bool, void* data) {
@@ -49,7 +50,7 @@ struct Rnn : Base<T> {
         B::put_state(step, row, u, lanes, Function::template value<T>(sums[q] + x));
       });
     };
-    worker.template run<4, 4>(weights, hidden, B::inputs_of(step), finish);
+    worker.template run<4, 4>(weights, hidden, B::inputs_of(step, input_weights), finish);
   }
 
   void backward(const Step& step, Worker<T>& worker) const {
@@ -72,7 +73,7 @@ struct Rnn : Base<T> {
     });
   }
 
-  const Panels<T> weights;
+  const Panels<T> weights, input_weights;
 };
 
 }  // namespace recurra::ISA

@@ -16,7 +16,7 @@ struct Scan {
   Cell cell = Cell::lstm;
   bool is_double = false, reverse = false;
   bool backward = false;  // from the last step's gradient to the first's
-  bool save = false;      // keep what the way back needs
+  bool save = false;      // keep the activated gates
   std::int64_t hidden = 0, steps = 0, batch = 0;
   const std::int64_t *counts = nullptr, *offsets = nullptr;  // (steps,)
 
@@ -29,7 +29,7 @@ struct Scan {
   void* gates = nullptr;                          // (rows, G hidden): W_ih x in, or null; activated gates out where `save`
   void* inner = nullptr;                          // (rows, hidden): of a GRU, W_hn h + b_hn, or r h
   const void *h0 = nullptr, *c0 = nullptr;        // (batch, hidden)
-  void *h = nullptr, *c = nullptr;                // (rows, hidden); c where `save`
+  void *h = nullptr, *c = nullptr;                // (rows, hidden); c or null
   void *h_n = nullptr, *c_n = nullptr;            // (batch, hidden): begin as h0, c0
 
   const void* d_h = nullptr;    // (rows, hidden)

@@ -59,9 +59,8 @@ struct Base {
         d_h_n(static_cast<const T*>(scan.d_h_n)),
         d_gates(static_cast<T*>(scan.d_gates)),
         d_h0(static_cast<T*>(scan.d_h0)),
-        states{h, static_cast<const T*>(scan.h0), hidden} {
-    inputs.rows = static_cast<const T*>(scan.x);
-  }
+        states{h, static_cast<const T*>(scan.h0), hidden},
+        x(static_cast<const T*>(scan.x)) {}
 
   // Rows with the state before them as terms.
   void take_states(const Step& step, Worker<T>& worker) const {
@@ -98,14 +97,14 @@ struct Base {
   // What drives column `column` of the gates of a row from outside: the bias, and the product of the input where that
   // was computed ahead.
   V<T> drive(const Step& step, std::int64_t row, std::int64_t width, std::int64_t column, int lanes) const {
-    V<T> value = inputs.rows ? V<T>{} : load(gates + step.row(row) * width + column, lanes);
+    V<T> value = x ? V<T>{} : load(gates + step.row(row) * width + column, lanes);
     if (bias) value += load(bias + column, lanes);
     return value;
   }
 
-  // The input of a step, where the kernels multiply it.
-  Inputs<T> inputs_of(const Step& step) const {
-    return {inputs.rows ? inputs.rows + step.here * inputs.panels.depth : nullptr, inputs.panels};
+  // The input of a step and its weights, where the kernels multiply it.
+  Inputs<T> inputs_of(const Step& step, const Panels<T>& panels) const {
+    return {x ? x + step.here * panels.depth : nullptr, panels};
   }
 
   const std::int64_t hidden;
@@ -115,7 +114,7 @@ struct Base {
   const T *const d_h, *const d_h_n;
   T *const d_gates, *const d_h0;
   const History<T> states;
-  Inputs<T> inputs;
+  const T* const x;
 };
 
 }  // namespace recurra::ISA

@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import recurra.nn.losses
-from recurra.errors import ShapeError
+from recurra.errors import ShapeError, UsageError
 from recurra.nn.losses import linear_cross_entropy
+from recurra.ops import products, vocabulary
 
-FEATURES, TYPES = 6, 11
+FEATURES, TYPES = 6, 41
 
 
 def tensors(dtype: torch.dtype = torch.double) -> tuple[torch.Tensor, ...]:
@@ -23,12 +23,26 @@ def tensors(dtype: torch.dtype = torch.double) -> tuple[torch.Tensor, ...]:
 
 @pytest.mark.parametrize("elements", [1, 3 * TYPES, 1_000_000], ids=["one-row", "three-rows", "all-rows"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.double, 1e-12), (torch.float, 1e-5)])
-def test_equals_torch(elements: int, dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recurra.nn.losses, "LOGITS_AT_ONCE", elements)
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("large", [0, products.LARGE], ids=["large", "small"])
+@pytest.mark.parametrize("kernels", [True, False])
+def test_equals_torch(
+    elements: int,
+    dtype: torch.dtype,
+    tolerance: float,
+    smoothing: float,
+    large: float,
+    kernels: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(vocabulary, "BLOCK", elements)
+    monkeypatch.setattr(products, "LARGE", large)
+    if not kernels:
+        monkeypatch.setattr(vocabulary, "runs_kernels", lambda _: False)
     hidden, weight, bias, targets = tensors(dtype)
-    ours = linear_cross_entropy(hidden, weight, bias, targets)
-    logits = F.linear(hidden, weight, bias)
-    torchs = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum")
+    ours = linear_cross_entropy(hidden, weight, bias, targets, label_smoothing=smoothing)
+    logits = F.linear(hidden, weight, bias).flatten(0, 1)
+    torchs = F.cross_entropy(logits, targets.flatten(), ignore_index=-1, reduction="sum", label_smoothing=smoothing)
     torch.testing.assert_close(ours, torchs, rtol=tolerance, atol=tolerance)
     for one, other in zip(
         torch.autograd.grad(ours * 0.3, (hidden, weight, bias)),
@@ -55,6 +69,36 @@ def test_inference_keeps_no_gradient() -> None:
     with torch.inference_mode():
         loss = linear_cross_entropy(hidden, weight, bias, targets)
     assert not loss.requires_grad
+
+
+def test_a_graph_that_is_kept_can_be_gone_back_twice() -> None:
+    hidden, weight, bias, targets = tensors()
+    loss = linear_cross_entropy(hidden, weight, bias, targets) / 7
+    once = torch.autograd.grad(loss, (hidden, weight, bias), retain_graph=True)
+    again = torch.autograd.grad(loss, (hidden, weight, bias))
+    assert all(torch.equal(one, other) for one, other in zip(once, again, strict=True))
+
+
+def test_only_ignored_targets_cost_nothing() -> None:
+    hidden, weight, bias, targets = tensors()
+    loss = linear_cross_entropy(hidden, weight, bias, torch.full_like(targets, -100))
+    assert loss == 0
+    assert not any(gradient.any() for gradient in torch.autograd.grad(loss, (hidden, weight, bias)))
+
+
+def test_what_is_ignored_may_be_anything() -> None:
+    hidden, weight, bias, targets = tensors()
+    rubbish = torch.where((targets < 0).unsqueeze(-1), torch.nan, hidden)
+    expected = linear_cross_entropy(hidden, weight, bias, targets)
+    assert torch.equal(linear_cross_entropy(rubbish, weight, bias, targets), expected)
+
+
+def test_values_outside_their_range() -> None:
+    hidden, weight, bias, targets = tensors()
+    with pytest.raises(UsageError, match="targets: expected types below 41, got 41"):
+        linear_cross_entropy(hidden, weight, bias, targets.clamp_min(TYPES))
+    with pytest.raises(UsageError, match=r"label_smoothing: expected 0\.\.1, got 2"):
+        linear_cross_entropy(hidden, weight, bias, targets, label_smoothing=2)
 
 
 def test_shapes_that_do_not_fit() -> None:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from recurra import ops
 from recurra.errors import ShapeError, UsageError
-from recurra.ops import Weights, fused, kernels
+from recurra.ops import Weights, products
+from recurra.ops.instructions import INSTRUCTIONS, all_instructions
 
 KINDS = [name for name in CASES if name != "lstm_projected"]
-INSTRUCTIONS = [found.name for found in kernels.supported()]
 
 
 @contextmanager
@@ -47,11 +47,13 @@ def draw(name: str, sizes: tuple[int, int, int, int], dtype: torch.dtype, bias: 
     return leaf(time, batch, inputs), tuple(leaf(batch, hidden) for _ in range(case.parts)), Weights(*matrices, *biases)
 
 
-def results(name: str, leaves: Leaves, lengths: Tensor | None, reverse: bool, path: ops.Path) -> list[Tensor]:
+def results(
+    name: str, leaves: Leaves, lengths: Tensor | None, reverse: bool, path: ops.Path, **options: bool
+) -> list[Tensor]:
     """Output, final state, and the gradient of everything."""
     x, state, weights = leaves
     with ops.use_path(path):
-        output, final = CASES[name].call(x, state, weights, lengths=lengths, reverse=reverse)
+        output, final = CASES[name].call(x, state, weights, lengths=lengths, reverse=reverse, **options)
     wanted = [x, *state, *(weight for weight in weights if weight is not None)]
     return [output, *final, *torch.autograd.grad(loss(output, final), wanted, materialize_grads=True)]
 
@@ -64,10 +66,18 @@ def distance(one: Tensor, other: Tensor) -> float:
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 30), st.integers(1, 5), st.integers(1, 70))
 
 
-@pytest.mark.parametrize("instructions", INSTRUCTIONS)
+@pytest.mark.parametrize("instructions", all_instructions())
 @pytest.mark.parametrize("name", KINDS)
 @settings(max_examples=15)
-@given(sizes=SIZES, data=st.data(), reverse=st.booleans(), bias=st.booleans(), threads=st.sampled_from([1, 2]))
+@given(
+    sizes=SIZES,
+    data=st.data(),
+    reverse=st.booleans(),
+    bias=st.booleans(),
+    threads=st.sampled_from([1, 2]),
+    large=st.booleans(),
+    recompute=st.booleans(),
+)
 def test_equals_composed(
     name: str,
     instructions: str,
@@ -76,15 +86,20 @@ def test_equals_composed(
     reverse: bool,
     bias: bool,
     threads: int,
+    large: bool,
+    recompute: bool,
 ) -> None:
+    """In any size, though the products of the large are not those of the small; and with gates kept or not."""
     time, batch = sizes[:2]
+    options = {"recompute": True} if recompute and not name.startswith("rnn") else {}
     listed = data.draw(st.none() | st.lists(st.integers(0, time), min_size=batch, max_size=batch))
     lengths = None if listed is None else torch.tensor(listed)
     with pytest.MonkeyPatch.context() as patch, num_threads(threads):
-        patch.setenv(fused.INSTRUCTIONS, instructions)
+        patch.setenv(INSTRUCTIONS, instructions)
+        patch.setattr(products, "LARGE", 0 if large else products.LARGE)
         for dtype, forward, backward in ((torch.float64, 1e-10, 1e-10), (torch.float32, 1e-5, 1e-4)):
             leaves = draw(name, sizes, dtype, bias)
-            ours = results(name, leaves, lengths, reverse, "fused")
+            ours = results(name, leaves, lengths, reverse, "fused", **options)
             # Float is judged by the double of the same numbers: else the composed path's own rounding would count.
             exact = tuple_to(leaves, torch.float64)
             theirs = results(name, exact, lengths, reverse, "composed")
@@ -127,7 +142,7 @@ def test_operator_keeps_torchs_rules(name: str, with_lengths: bool) -> None:
     x, state, weights = draw(name, (4, 3, 2, 5), torch.float64)
     lengths = torch.tensor([4, 0, 2]) if with_lengths else None
     c0 = state[1] if len(state) == 2 else None
-    arguments = (x, state[0], c0, *weights[:4], lengths, name, False, True)
+    arguments = (x, state[0], c0, *weights[:4], lengths, name, False, True, False)
     # A compiler need not know the number of valid steps: it is a size of its own.
     checks = ["test_schema", "test_autograd_registration", "test_faketensor"]
     torch.library.opcheck(torch.ops.recurra.scan.default, arguments, test_utils=checks)
@@ -167,7 +182,7 @@ def test_denormals_are_flushed_inside_and_nowhere_else() -> None:
 
 def test_the_path_is_chosen_and_never_silently_left(monkeypatch: pytest.MonkeyPatch) -> None:
     x, state, weights = draw("lstm", (2, 2, 3, 4), torch.float64)
-    assert ops.explain(x, weights) == f"fused, kernels for {INSTRUCTIONS[0]}"
+    assert ops.explain(x, weights) == f"fused, kernels for {all_instructions()[0]}"
     with ops.use_path("composed"):
         assert ops.explain(x, weights) == "composed, asked for"
     assert ops.explain(x.half(), weights).startswith("composed, ")
@@ -182,7 +197,7 @@ def test_the_path_is_chosen_and_never_silently_left(monkeypatch: pytest.MonkeyPa
     with pytest.raises(UsageError, match="RECURRA_PATH: expected fused or composed, got 'fast'"):
         ops.lstm(x, state, weights)
     monkeypatch.delenv(ops.PATH)
-    monkeypatch.setenv(fused.INSTRUCTIONS, "mmx")
+    monkeypatch.setenv(INSTRUCTIONS, "mmx")
     with pytest.raises(UsageError, match="RECURRA_INSTRUCTIONS=mmx: this processor has"):
         ops.lstm(x, state, weights)
     with pytest.raises(UsageError, match="path: expected fused or composed, got 'quick'"), ops.use_path("quick"):

@@ -33,11 +33,11 @@ def doctor(as_json: Json = False) -> None:
             import torch
 
             from recurra.devices import devices
-            from recurra.ops import fused as kernels
+            from recurra.ops.instructions import all_instructions, kernels_in_use
 
         facts["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} processors"
         facts["instructions"] = torch.backends.cpu.get_cpu_capability()
-        facts["kernels"] = f"{kernels.instructions()} of {', '.join(kernels.all_instructions())}"
+        facts["kernels"] = f"{kernels_in_use().name} of {', '.join(all_instructions())}"
         facts["devices"] = ", ".join(devices())
     from recurra.data.cache import cache_folder
 

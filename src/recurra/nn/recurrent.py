@@ -69,6 +69,9 @@ class Recurrent(nn.Module):
         outer = (proj_size,) * self.num_layers if proj_size else self.widths
         widths = dict(zip(self.parts, (outer, self.widths), strict=False))
         self._layout = StateLayout(type(self).__name__, widths, 1 + bidirectional, not isinstance(hidden_size, int))
+        directions = ("", "_reverse")[: 1 + bidirectional]
+        # What the names of the parameters of every layer and direction end in.
+        self._suffixes = [f"_l{layer}{direction}" for layer in range(self.num_layers) for direction in directions]
         self._add_parameters(device, dtype)
         self.reset_parameters()
 
@@ -81,11 +84,11 @@ class Recurrent(nn.Module):
     @property
     def all_weights(self) -> list[list[Tensor]]:
         """Weights of each layer and direction, without those that are absent."""
-        return [[weight for weight in self._weights(slot) if weight is not None] for slot in self._suffixes()]
+        return [[weight for weight in self._weights(slot) if weight is not None] for slot in self._suffixes]
 
     def reset_parameters(self) -> None:
         """Draw all weights anew, uniform in ±1/sqrt(width) of their layer; a learned initial state starts at 0."""
-        for suffix, widths in zip(self._suffixes(), self._layout.slots(), strict=True):
+        for suffix, widths in zip(self._suffixes, self._layout.slots(), strict=True):
             bound = 1 / math.sqrt(widths[-1])
             for weight in self._weights(suffix):
                 if weight is not None:
@@ -98,7 +101,7 @@ class Recurrent(nn.Module):
         """Which code each layer and direction runs on for such an input, and why; see `recurra.ops`."""
         x, _ = self._enter(input, None)
         lines = [f"{type(self).__name__}({self.extra_repr()})"]
-        for suffix in self._suffixes():
+        for suffix in self._suffixes:
             lines.append(f"  {suffix.removeprefix('_')}: {ops.explain(x, self._weights(suffix))}")
         return "\n".join(lines)
 
@@ -126,24 +129,16 @@ class Recurrent(nn.Module):
 
     def _enter(self, input: Batch, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Check the input and bring it to (time, batch, input) with its lengths."""
+        is_packed = isinstance(input, PackedSequence)
+        data: Tensor = input.data if isinstance(input, PackedSequence) else input
+        if data.shape[-1:] != (self.input_size,) or (not is_packed and data.dim() not in (2, 3)):
+            raise ShapeError(self._shape_message(tuple(data.shape), is_packed))
         cell = type(self).__name__
-        shape = tuple(input.data.shape)
-        if isinstance(input, PackedSequence):
-            if lengths is not None:
-                raise UsageError(f"{cell} lengths: a PackedSequence brings its own; pass one of the two")
-            expected = f"packed steps of {self.input_size} features"
-        else:
-            axes = "(batch, time, {0})" if self.batch_first else "(time, batch, {0})"
-            expected = (
-                f"{axes} or (time, {{0}})".format(self.input_size) if len(shape) != 3 else axes.format(self.input_size)
-            )
-            if len(shape) not in (2, 3):
-                raise ShapeError(f"{cell} input: expected {expected}, got {shape}; it must have two or three axes")
-        if shape[-1] != self.input_size:
-            raise ShapeError(f"{cell} input: expected {expected}, got {shape}; the last axis must equal input_size")
-        weight = self._weights("_l0").weight_ih
-        if input.data.dtype != weight.dtype and not torch.is_autocast_enabled(weight.device.type):
-            kinds = f"expected {weight.dtype}, the weights' type, got {input.data.dtype}"
+        if is_packed and lengths is not None:
+            raise UsageError(f"{cell} lengths: a PackedSequence brings its own; pass one of the two")
+        weight: Tensor = getattr(self, "weight_ih_l0")  # noqa: B009
+        if data.dtype != weight.dtype and not torch.is_autocast_enabled(weight.device.type):
+            kinds = f"expected {weight.dtype}, the weights' type, got {data.dtype}"
             raise UsageError(f"{cell} input: {kinds}; convert one with .to(dtype)")
         if isinstance(input, PackedSequence):
             return pad_packed_sequence(input)
@@ -156,6 +151,18 @@ class Recurrent(nn.Module):
             check_lengths(lengths, x.shape[0], x.shape[1])
         return x, lengths
 
+    def _shape_message(self, shape: tuple[int, ...], is_packed: bool) -> str:
+        """What is wrong with the shape of an input."""
+        size = self.input_size
+        axes = f"(batch, time, {size})" if self.batch_first else f"(time, batch, {size})"
+        if is_packed:
+            expected = f"packed steps of {size} features"
+        else:
+            expected = axes if len(shape) == 3 else f"{axes} or (time, {size})"
+        has_axes = is_packed or len(shape) in (2, 3)
+        reason = "the last axis must equal input_size" if has_axes else "it must have two or three axes"
+        return f"{type(self).__name__} input: expected {expected}, got {shape}; {reason}"
+
     def _leave(self, output: Tensor, input: Batch) -> Batch:
         """Give an output (time, batch, features) the form of the input."""
         if isinstance(input, PackedSequence):
@@ -166,7 +173,6 @@ class Recurrent(nn.Module):
 
     def _run_layers(self, x: Tensor, slots: Sequence[Slot], lengths: Tensor | None) -> tuple[list[Tensor], list[Slot]]:
         """Run the stack; returns the output of each direction of the last layer, and all final states."""
-        suffixes = self._suffixes()
         directions = self._layout.directions
         finals: list[Slot] = []
         outputs: list[Tensor] = []
@@ -176,7 +182,7 @@ class Recurrent(nn.Module):
             outputs = []
             for direction in range(directions):
                 slot = layer * directions + direction
-                weights = self._weights(suffixes[slot])
+                weights = self._weights(self._suffixes[slot])
                 output, final = self.run_layer(x, slots[slot], weights, lengths, direction == 1)
                 outputs.append(output)
                 finals.append(final)
@@ -204,7 +210,7 @@ class Recurrent(nn.Module):
         """State before the first step when the caller passes none."""
         batch = x.shape[1]
         if self.initial_state == "learned":
-            learned = [self._learned_state(suffix) for suffix in self._suffixes()]
+            learned = [self._learned_state(suffix) for suffix in self._suffixes]
             return [tuple(part.expand(batch, -1) for part in parts) for parts in learned]
         deviation = RANDOM_STATE_DEVIATION if self.initial_state == "random" and self.training else 0.0
         zeros = [tuple(x.new_zeros(batch, width) for width in widths) for widths in self._layout.slots()]
@@ -214,7 +220,7 @@ class Recurrent(nn.Module):
         both = self.bidirectional and self.merge in ("concat", "none")
         outer = self._layout.widths["h"]
         inputs = [self.input_size, *(width * (2 if both else 1) for width in outer[:-1])]
-        for slot, suffix in enumerate(self._suffixes()):
+        for slot, suffix in enumerate(self._suffixes):
             layer = slot // self._layout.directions
             rows = self.gates * self.widths[layer]
             shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs[layer]), "weight_hh": (rows, outer[layer])}
@@ -226,11 +232,6 @@ class Recurrent(nn.Module):
                 shapes |= {f"{part}0": (widths[layer],) for part, widths in self._layout.widths.items()}
             for name, shape in shapes.items():
                 self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
-
-    def _suffixes(self) -> list[str]:
-        """What the names of the parameters of every layer and direction end in."""
-        directions = ("", "_reverse")[: self._layout.directions]
-        return [f"_l{layer}{direction}" for layer in range(self.num_layers) for direction in directions]
 
     def _weights(self, suffix: str) -> Weights:
         weight_ih, weight_hh = getattr(self, f"weight_ih{suffix}"), getattr(self, f"weight_hh{suffix}")

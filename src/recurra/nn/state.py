@@ -85,6 +85,8 @@ class StateLayout:
     def _write_part(self, tensors: Sequence[Tensor], unbatched: bool) -> Part:
         if unbatched:
             tensors = [tensor.squeeze(0) for tensor in tensors]
+        if len(tensors) == 1 and not self.listed:
+            return tensors[0].unsqueeze(0)  # as stacking, without a copy
         if not self.listed:
             return torch.stack(list(tensors))  # (layers*directions, batch, width)
         starts = range(0, len(tensors), self.directions)

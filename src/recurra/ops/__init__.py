@@ -14,6 +14,7 @@ from torch import Tensor
 from recurra.errors import UsageError
 from recurra.ops import composed, fused
 from recurra.ops.composed import Weights
+from recurra.ops.instructions import kernels_in_use
 
 Path = Literal["fused", "composed"]
 PATH = "RECURRA_PATH"  # environment variable that names a path for all calls
@@ -39,7 +40,7 @@ def use_path(path: Path) -> Iterator[None]:
 def explain(x: Tensor, weights: Weights) -> str:
     """The path of a call, and why."""
     if choose(x, weights) == "fused":
-        return f"fused, kernels for {fused.instructions()}"
+        return f"fused, kernels for {kernels_in_use().name}"
     return f"composed, {fused.why_not(x, weights) or 'asked for'}"
 
 
@@ -69,11 +70,11 @@ def rnn(
     reverse: bool = False,
     nonlinearity: str = "tanh",
 ) -> tuple[Tensor, Tensor]:
-    """One plain recurrent layer; see `composed.rnn`."""
+    """One plain recurrent layer; see `composed.rnn`. It keeps its states for the way back, and nothing else."""
     kind = f"rnn_{nonlinearity}"
     if kind not in fused.KINDS or choose(x, weights) == "composed":
         return composed.rnn(x, h0, weights, lengths=lengths, reverse=reverse, nonlinearity=nonlinearity)
-    output, (h_n,) = fused.run(kind, x, (h0,), weights, lengths, reverse)
+    output, (h_n,) = fused.run(kind, x, (h0,), weights, lengths, reverse, False)
     return output, h_n
 
 
@@ -84,11 +85,12 @@ def lstm(
     *,
     lengths: Tensor | None = None,
     reverse: bool = False,
+    recompute: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """One LSTM layer; see `composed.lstm`."""
+    """One LSTM layer; see `composed.lstm`. With `recompute` the fused path keeps h and c for the way back, no gates."""
     if choose(x, weights) == "composed":
         return composed.lstm(x, state, weights, lengths=lengths, reverse=reverse)
-    output, (h_n, c_n) = fused.run("lstm", x, state, weights, lengths, reverse)
+    output, (h_n, c_n) = fused.run("lstm", x, state, weights, lengths, reverse, recompute)
     return output, (h_n, c_n)
 
 
@@ -100,11 +102,13 @@ def gru(
     lengths: Tensor | None = None,
     reverse: bool = False,
     reset_after: bool = True,
+    recompute: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """One GRU layer; see `composed.gru`."""
+    """One GRU layer; see `composed.gru`. With `recompute` the fused path keeps h for the way back, no gates."""
     if choose(x, weights) == "composed":
         return composed.gru(x, h0, weights, lengths=lengths, reverse=reverse, reset_after=reset_after)
-    output, (h_n,) = fused.run("gru" if reset_after else "gru_reset_before", x, (h0,), weights, lengths, reverse)
+    kind = "gru" if reset_after else "gru_reset_before"
+    output, (h_n,) = fused.run(kind, x, (h0,), weights, lengths, reverse, recompute)
     return output, h_n
 
 

@@ -3,11 +3,13 @@
 What can be one large matrix product is one, by torch: the inputs of all steps of a small batch, and on the way back the
 gradients of the inputs and of both weights. What goes step by step is the kernels'. As torch operators
 (`torch.ops.recurra.scan`) they can be compiled, and differentiated: once by the kernels, further by the composed ones.
+
+For the way back the gates of all steps are kept, or (`recompute`) only the states, of which the gates of all steps are
+then computed again at once.
 """
 
-import os
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -15,10 +17,12 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from recurra.errors import ShapeError, UsageError
-from recurra.ops import composed, kernels
+from recurra.ops import composed
 from recurra.ops.composed import Weights
+from recurra.ops.instructions import kernels_in_use
 from recurra.ops.kernels import Cell, Scan
 from recurra.ops.packing import Packing
+from recurra.ops.products import linear, product, weight_gradients
 
 State = tuple[Tensor, ...]
 
@@ -40,7 +44,6 @@ KINDS = {
     "gru_reset_before": Kind(Cell.gru_reset_before, 3, partial(composed.gru, reset_after=False)),
 }
 BATCH = 8  # sequences from which the kernels multiply the input as they go
-INSTRUCTIONS = "RECURRA_INSTRUCTIONS"  # environment variable that names a lesser instruction set than the best
 
 
 def why_not(x: Tensor, weights: Weights) -> str | None:
@@ -58,29 +61,27 @@ def why_not(x: Tensor, weights: Weights) -> str | None:
     return None
 
 
+def is_traced() -> bool:
+    """Whether somebody writes down the operators of a call."""
+    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+
+
 def is_transformed() -> bool:
     """Whether a transform of torch.func, or forward-mode differentiation, is under way."""
     return forward_ad._current_level >= 0 or torch._C._functorch.peek_interpreter_stack() is not None
 
 
-def all_instructions() -> list[str]:
-    """Names of the instruction sets that this processor can run, the best first."""
-    return [found.name for found in kernels.supported()]
-
-
-def instructions() -> str:
-    """Name of the instruction set that the kernels use."""
-    return kernels_for(os.environ.get(INSTRUCTIONS)).name
-
-
 def run(
-    kind: str, x: Tensor, state: State, weights: Weights, lengths: Tensor | None, reverse: bool
+    kind: str, x: Tensor, state: State, weights: Weights, lengths: Tensor | None, reverse: bool, recompute: bool
 ) -> tuple[Tensor, State]:
-    """One layer; see `composed` for the meaning of everything."""
+    """One layer; see `composed` for the meaning of everything, and above for `recompute`."""
     h0, c0 = state if len(state) == 2 else (state[0], None)
     inputs = (x, h0, c0, *weights[:4])
     save = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in inputs)
-    output, *final = torch.ops.recurra.scan(*inputs, lengths, kind, reverse, save)[: 1 + len(state)]
+    # With nothing to record the operator's function is called past the dispatcher, which costs as much as a few steps.
+    is_plain = not save and type(x) is Tensor and not is_traced()
+    function = scan if is_plain else torch.ops.recurra.scan
+    output, *final = function(*inputs, lengths, kind, reverse, save, recompute)[: 1 + len(state)]
     return output, tuple(final)
 
 
@@ -89,12 +90,13 @@ def run(
 LIBRARY = torch.library.Library("recurra", "DEF")
 LIBRARY.define(
     "scan(Tensor x, Tensor h0, Tensor? c0, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, "
-    "Tensor? lengths, str kind, bool reverse, bool save) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
+    "Tensor? lengths, str kind, bool reverse, bool save, bool recompute) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 LIBRARY.define(
     "scan_backward(Tensor? d_output, Tensor? d_h_n, Tensor? d_c_n, Tensor x, Tensor h0, Tensor? c0, Tensor weight_ih, "
-    "Tensor weight_hh, Tensor? lengths, Tensor output, Tensor gates, Tensor inner, Tensor c, str kind, bool reverse, "
-    "bool with_bias, bool with_x) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
+    "Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, Tensor? lengths, Tensor output, Tensor gates, Tensor inner, "
+    "Tensor c, str kind, bool reverse, bool with_x) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 
 
@@ -110,13 +112,14 @@ def scan(
     kind: str,
     reverse: bool,
     save: bool,
+    recompute: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """A layer along time.
 
     Returns:
         output (time, batch, hidden), h_n, c_n (batch, hidden); and where `save`, of the valid steps, the activated
-        gates (steps, gates*hidden), what a GRU keeps inside (steps, hidden), and c (steps, hidden). What a cell lacks
-        is empty.
+        gates (steps, gates*hidden) and what a GRU keeps inside (steps, hidden), unless these shall be recomputed, and
+        c (steps, hidden). What a cell lacks is empty.
     """
     cell, num_gates, _ = KINDS[kind]
     check(num_gates, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh)
@@ -128,24 +131,25 @@ def scan(
         rows, h0, c0 = packing.pack(rows), packing.sort(h0), None if c0 is None else packing.sort(c0)
     bias, inner_bias = scan_biases(cell, bias_ih, bias_hh)
     call = Call(cell, weight_hh, time, batch, packing, reverse)
+    save_gates = save and not recompute and num_gates > 1
     gates = nothing(x)
-    if call.multiplies(rows, weight_ih):
-        gates = x.new_empty(len(rows), len(weight_ih)) if save and num_gates > 1 else gates
-    else:
-        gates = rows.mm(weight_ih.t())  # (steps, gates*hidden); the kernels add the bias
+    if not call.multiplies(rows, weight_ih):
+        gates = linear(rows, weight_ih)  # (steps, gates*hidden); the kernels add the bias
+    elif save_gates or cell == Cell.gru_reset_before:
+        gates = x.new_empty(len(rows), len(weight_ih))
     h = gates if num_gates == 1 and gates.numel() else x.new_empty(len(rows), hidden)
-    has_inner = cell == Cell.gru_reset_before or (cell == Cell.gru and save)
+    has_inner = cell == Cell.gru_reset_before or (cell == Cell.gru and save_gates)
     inner = x.new_empty(len(rows), hidden) if has_inner else nothing(x)
     c = x.new_empty(len(rows), hidden) if c0 is not None and save else nothing(x)
     h_n, c_n = copy(h0), nothing(x) if c0 is None else copy(c0)
     call.reads(h0=h0, c0=c0, bias=bias, inner_bias=inner_bias)
     call.writes(gates=gates, inner=inner, h=h, c=c, h_n=h_n, c_n=c_n)
-    call.scan.save = save
+    call.scan.save = save_gates
     call.run()
     if packing:
         h, h_n = packing.unpack(h, time * batch), packing.unsort(h_n)
         c_n = c_n if c0 is None else packing.unsort(c_n)
-    kept = (gates if save and num_gates > 1 else nothing(x), inner if save else nothing(x), c)
+    kept = (gates, inner, c) if save_gates else (nothing(x), nothing(x), c)
     return h.view(time, batch, hidden), h_n, c_n, *kept
 
 
@@ -177,6 +181,8 @@ def scan_backward(
     c0: Tensor | None,
     weight_ih: Tensor,
     weight_hh: Tensor,
+    bias_ih: Tensor | None,
+    bias_hh: Tensor | None,
     lengths: Tensor | None,
     output: Tensor,
     gates: Tensor,
@@ -184,7 +190,6 @@ def scan_backward(
     c: Tensor,
     kind: str,
     reverse: bool,
-    with_bias: bool,
     with_x: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of x, h0, c0, both weights, and both biases one after the other; what is not asked for is empty."""
@@ -200,6 +205,9 @@ def scan_backward(
         rows, h, d_h = packing.pack(rows), packing.pack(h), None if d_h is None else packing.pack(d_h)
         h0, d_h_n, d_c_n = packing.sort(h0), packing.sort(d_h_n), packing.sort(d_c_n)
         c0 = None if c0 is None else packing.sort(c0)
+    before = (packing.before(h, h0, reverse),) if packing else states_before(h, h0, reverse)
+    if num_gates > 1 and len(rows) and not gates.numel():
+        gates, inner = recomputed(cell, rows, before, weight_ih, weight_hh, *scan_biases(cell, bias_ih, bias_hh))
     d_h0, d_c = copy(d_h_n), nothing(x) if c0 is None else copy(d_c_n)
     num_gradients = 4 if cell == Cell.gru else num_gates
     d_gates = x.new_empty(len(rows), num_gradients * hidden)
@@ -207,10 +215,9 @@ def scan_backward(
     call.reads(h0=h0, c0=c0, gates=gates, inner=inner, h=h, c=c, d_h=d_h, d_h_n=d_h_n)
     call.writes(d_gates=d_gates, d_h0=d_h0, d_c=d_c)
     call.run()
-    before = packing.before(h, h0, reverse) if packing else states_before(h, h0, reverse)
-    d_rows, d_weight_ih, d_weight_hh, d_bias = products(
-        cell, d_gates, rows, before, inner, weight_ih, weight_hh, with_bias, with_x
-    )
+    d_weight_ih, d_weight_hh = gradients_of_weights(cell, d_gates, rows, before, inner)
+    d_rows = gradient_of_rows(cell, d_gates, weight_ih) if with_x else nothing(x)
+    d_bias = gradient_of_biases(cell, d_gates) if bias_ih is not None or bias_hh is not None else nothing(x)
     if packing:
         d_rows = packing.unpack(d_rows, time * batch) if with_x else d_rows
         d_h0, d_c = packing.unsort(d_h0), d_c if c0 is None else packing.unsort(d_c)
@@ -218,39 +225,71 @@ def scan_backward(
     return d_x, d_h0, d_c, d_weight_ih, d_weight_hh, d_bias
 
 
-def products(
+def recomputed(
     cell: Cell,
-    d_gates: Tensor,
     rows: Tensor,
-    before: Tensor,
-    inner: Tensor,
+    before: tuple[Tensor, ...],
     weight_ih: Tensor,
     weight_hh: Tensor,
-    with_bias: bool,
-    with_x: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What the gradient of the gates of all steps means for the input, the weights, and both biases."""
+    bias: Tensor | None,
+    inner_bias: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """The activated gates of all steps, and what a GRU keeps inside, from the states that the steps started from."""
     hidden = weight_hh.shape[1]
-    total = d_gates.sum(0) if with_bias else nothing(rows)
-    if cell == Cell.gru:  # n on the side of the input, r, z, n on the side of the state
-        n, r_z = d_gates[:, :hidden], d_gates[:, hidden : 3 * hidden]
-        d_weight_ih = room_for(weight_ih)
-        torch.mm(r_z.t(), rows, out=d_weight_ih[: 2 * hidden])
-        torch.mm(n.t(), rows, out=d_weight_ih[2 * hidden :])
-        d_rows = r_z.mm(weight_ih[: 2 * hidden]).addmm_(n, weight_ih[2 * hidden :]) if with_x else nothing(rows)
-        d_weight_hh = d_gates[:, hidden:].t().mm(before)
-        d_bias = torch.cat([total[hidden : 3 * hidden], total[:hidden], total[hidden:]]) if with_bias else total
-        return d_rows, d_weight_ih, d_weight_hh, d_bias
-    d_weight_ih = d_gates.t().mm(rows)
-    d_rows = d_gates.mm(weight_ih) if with_x else nothing(rows)
-    d_bias = torch.cat([total, total]) if with_bias else total
-    if cell == Cell.gru_reset_before:
-        d_weight_hh = room_for(weight_hh)
-        torch.mm(d_gates[:, : 2 * hidden].t(), before, out=d_weight_hh[: 2 * hidden])
-        torch.mm(d_gates[:, 2 * hidden :].t(), inner, out=d_weight_hh[2 * hidden :])
+    states = torch.cat(before)  # (steps, hidden)
+    gates = linear(rows, weight_ih, bias)  # (steps, gates*hidden)
+    if cell == Cell.lstm:
+        gates.add_(linear(states, weight_hh))
+        gates[:, : 2 * hidden].sigmoid_()
+        gates[:, 2 * hidden : 3 * hidden].tanh_()
+        gates[:, 3 * hidden :].sigmoid_()
+        return gates, nothing(rows)
+    r_z, n = gates.split([2 * hidden, hidden], 1)
+    r_z.add_(linear(states, weight_hh[: 2 * hidden])).sigmoid_()
+    r = r_z[:, :hidden]
+    if cell == Cell.gru:
+        inner = linear(states, weight_hh[2 * hidden :], inner_bias)
+        n.addcmul_(r, inner).tanh_()
     else:
-        d_weight_hh = d_gates.t().mm(before)
-    return d_rows, d_weight_ih, d_weight_hh, d_bias
+        inner = r * states
+        n.add_(linear(inner, weight_hh[2 * hidden :])).tanh_()
+    return gates, inner
+
+
+def gradients_of_weights(
+    cell: Cell, d_gates: Tensor, rows: Tensor, before: tuple[Tensor, ...], inner: Tensor
+) -> list[Tensor]:
+    """Gradients of weight_ih and weight_hh from that of the gates of all steps."""
+    if cell == Cell.gru:  # n on the side of the input, r, z, n on the side of the state
+        hidden = before[0].shape[1]
+        (turned,) = weight_gradients(d_gates[:, : 3 * hidden], (rows,))
+        (d_weight_hh,) = weight_gradients(d_gates[:, hidden:], before)
+        return [turned.roll(-hidden, 0), d_weight_hh]
+    if cell == Cell.gru_reset_before:  # n is multiplied with r h
+        hidden = before[0].shape[1]
+        (d_weight_ih,) = weight_gradients(d_gates, (rows,))
+        (of_states,) = weight_gradients(d_gates[:, : 2 * hidden], before)
+        (of_inner,) = weight_gradients(d_gates[:, 2 * hidden :], (inner,))
+        return [d_weight_ih, torch.cat([of_states, of_inner])]
+    return weight_gradients(d_gates, (rows,), before)
+
+
+def gradient_of_rows(cell: Cell, d_gates: Tensor, weight_ih: Tensor) -> Tensor:
+    """Gradient of the input of all valid steps, (steps, input)."""
+    if cell == Cell.gru:
+        hidden = len(weight_ih) // 3
+        r_z, n = weight_ih.split([2 * hidden, hidden])
+        return d_gates[:, hidden : 3 * hidden].mm(r_z).addmm_(d_gates[:, :hidden], n)
+    return product(d_gates, weight_ih)
+
+
+def gradient_of_biases(cell: Cell, d_gates: Tensor) -> Tensor:
+    """Gradients of bias_ih and bias_hh, one after the other."""
+    total = d_gates.sum(0)
+    if cell == Cell.gru:
+        hidden = len(total) // 4
+        return torch.cat([total[hidden : 3 * hidden], total[:hidden], total[hidden:]])
+    return torch.cat([total, total])
 
 
 def scan_biases(cell: Cell, bias_ih: Tensor | None, bias_hh: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
@@ -266,12 +305,12 @@ def scan_biases(cell: Cell, bias_ih: Tensor | None, bias_hh: Tensor | None) -> t
     return torch.cat([bias_ih[:r_z] + bias_hh[:r_z], bias_ih[r_z:]]), bias_hh[r_z:].contiguous()
 
 
-def states_before(h: Tensor, h0: Tensor, reverse: bool) -> Tensor:
-    """The state that each step started from, (time*batch, hidden)."""
+def states_before(h: Tensor, h0: Tensor, reverse: bool) -> tuple[Tensor, ...]:
+    """The states that the steps started from, (time*batch, hidden) in all, in pieces."""
     batch = len(h0)
     if not len(h):
-        return h
-    return torch.cat([h[batch:], h0] if reverse else [h0, h[: len(h) - batch]])
+        return (h,)
+    return (h[batch:], h0) if reverse else (h0, h[: len(h) - batch])
 
 
 def nothing(x: Tensor) -> Tensor:
@@ -313,7 +352,7 @@ class Call:
         backward: bool = False,
     ) -> None:
         self.held: list[Tensor] = []
-        self.kernels = kernels_for(os.environ.get(INSTRUCTIONS))
+        self.kernels = kernels_in_use()
         self.scan = Scan()
         self.scan.cell, self.scan.reverse, self.scan.backward = cell, reverse, backward
         self.scan.is_double = weight_hh.dtype == torch.float64
@@ -337,7 +376,7 @@ class Call:
             rows: input of all valid steps, (steps, input).
             weight_ih: (gates*hidden, input).
         """
-        if self.scan.batch < BATCH or not rows.shape[1] or self.scan.cell == Cell.gru_reset_before:
+        if self.scan.batch < BATCH or not rows.shape[1]:
             return False
         self.scan.inputs = rows.shape[1]
         self.reads(x=rows, input_weights=self.packed(weight_ih))
@@ -361,37 +400,24 @@ class Call:
         self.kernels.run(self.scan, torch.get_num_threads())
 
 
-@cache
-def kernels_for(name: str | None) -> kernels.Kernels:
-    """The kernels for an instruction set, by default for the best of this processor.
-
-    Raises:
-        UsageError: this processor lacks it.
-    """
-    supported = {found.name: found for found in kernels.supported()}
-    name = name or next(iter(supported))
-    if name not in supported:
-        raise UsageError(f"{INSTRUCTIONS}={name}: this processor has {', '.join(supported)}")
-    return supported[name]
-
-
 # --- what torch needs to know about the operators -----------------------------------------------------------------
 
 
 def fake_scan(x: Tensor, h0: Tensor, c0: Tensor | None, *rest: Any) -> tuple[Tensor, ...]:  # noqa: ARG001
     """Shapes of what `scan` returns."""
-    _, weight_hh, _, _, lengths, kind, _, save = rest
+    _, weight_hh, _, _, lengths, kind, _, save, recompute = rest
     cell, gates, _ = KINDS[kind]
     time, batch, _ = x.shape
     hidden = weight_hh.shape[1]
-    is_kept = save and gates > 1
-    steps: Any = torch.library.get_ctx().new_dynamic_size() if is_kept and lengths is not None else time * batch
+    is_kept = save and not recompute and gates > 1
+    has_steps = is_kept or (save and c0 is not None)
+    steps: Any = torch.library.get_ctx().new_dynamic_size() if has_steps and lengths is not None else time * batch
     return (
         x.new_empty(time, batch, hidden),
         x.new_empty(batch, hidden),
         nothing(x) if c0 is None else x.new_empty(batch, hidden),
         x.new_empty(steps, gates * hidden) if is_kept else nothing(x),
-        x.new_empty(steps, hidden) if save and cell in (Cell.gru, Cell.gru_reset_before) else nothing(x),
+        x.new_empty(steps, hidden) if is_kept and cell in (Cell.gru, Cell.gru_reset_before) else nothing(x),
         x.new_empty(steps, hidden) if save and c0 is not None else nothing(x),
     )
 
@@ -399,7 +425,7 @@ def fake_scan(x: Tensor, h0: Tensor, c0: Tensor | None, *rest: Any) -> tuple[Ten
 def fake_scan_backward(*arguments: Any) -> tuple[Tensor, ...]:
     """Shapes of what `scan_backward` returns."""
     x, h0, c0, weight_ih, weight_hh = arguments[3:8]
-    with_bias, with_x = arguments[-2:]
+    with_bias, with_x = arguments[8] is not None or arguments[9] is not None, arguments[-1]
     return (
         room_for(x) if with_x else nothing(x),
         room_for(h0),
@@ -412,7 +438,7 @@ def fake_scan_backward(*arguments: Any) -> tuple[Tensor, ...]:
 
 def remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     """Keep for the way back what it needs."""
-    x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, kind, reverse, _ = inputs
+    x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, kind, reverse, *_ = inputs
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, output[0], *output[3:])
     ctx.kind, ctx.reverse = kind, reverse
@@ -422,18 +448,18 @@ def go_back(ctx: Any, *d_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
     """Gradients of the inputs of `scan`; where they shall be differentiated again, by the composed operators."""
     *inputs, lengths, output, gates, inner, c = ctx.saved_tensors
     if torch.is_grad_enabled():
-        return *differentiable_gradients(ctx, inputs, lengths, d_outputs[:3]), None, None, None, None
+        return *differentiable_gradients(ctx, inputs, lengths, d_outputs[:3]), *(None,) * 5
     x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh = inputs
     has_bias = bias_ih is not None or bias_hh is not None
     d_x, d_h0, d_c0, d_weight_ih, d_weight_hh, d_bias = torch.ops.recurra.scan_backward(
         *d_outputs[:3],
-        *(x, h0, c0, weight_ih, weight_hh, lengths, output, gates, inner, c),
-        *(ctx.kind, ctx.reverse, has_bias, ctx.needs_input_grad[0]),
+        *(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, output, gates, inner, c),
+        *(ctx.kind, ctx.reverse, ctx.needs_input_grad[0]),
     )
     d_bias_ih, d_bias_hh = d_bias.chunk(2) if has_bias else (None, None)
     d_bias_ih, d_bias_hh = None if bias_ih is None else d_bias_ih, None if bias_hh is None else d_bias_hh
     d_x, d_c0 = d_x if ctx.needs_input_grad[0] else None, None if c0 is None else d_c0
-    return d_x, d_h0, d_c0, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh, None, None, None, None
+    return d_x, d_h0, d_c0, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh, *(None,) * 5
 
 
 def differentiable_gradients(

@@ -1,4 +1,7 @@
 from enum import Enum
+from typing import Any
+
+from numpy.typing import NDArray
 
 class Cell(Enum):
     rnn_tanh = ...
@@ -41,6 +44,22 @@ class Scan:
 
     def __init__(self) -> None: ...
 
+class Logits:
+    is_double: bool
+    save: bool
+    rows: int
+    types: int
+    values: int
+    targets: int
+    losses: int
+    shares: int
+
+    def __init__(self) -> None: ...
+
+class Stream:
+    def __init__(self, kernels: Kernels, layers: list[Scan], /) -> None: ...
+    def step(self, x: NDArray[Any], y: NDArray[Any], threads: int, /) -> None: ...
+
 class Kernels:
     name: str
     vector_bytes: int
@@ -59,5 +78,18 @@ class Kernels:
         /,
     ) -> None: ...
     def run(self, scan: Scan, threads: int, /) -> None: ...
+    def transpose(
+        self,
+        is_double: bool,
+        rows: int,
+        columns: int,
+        source: int,
+        source_stride: int,
+        to: int,
+        to_stride: int,
+        threads: int,
+        /,
+    ) -> None: ...
+    def cross_entropy(self, logits: Logits, threads: int, /) -> None: ...
 
 def supported() -> list[Kernels]: ...

@@ -1,0 +1,20 @@
+// What a caller hands over for a softmax over a vocabulary.
+#pragma once
+
+#include <cstdint>
+
+namespace recurra {
+
+// Rows without gaps. Where `save`, the gradient of row i's loss with respect to its logits is left in `values`, but for
+// a factor of its own, shares[i]: whoever multiplies with it multiplies a few features instead of all types.
+struct Logits {
+  bool is_double = false;
+  bool save = false;
+  std::int64_t rows = 0, types = 0;
+  void* values = nullptr;                 // (rows, types): logits in
+  const std::int64_t* targets = nullptr;  // (rows,), each in 0 .. types - 1
+  void* losses = nullptr;                 // (rows,)
+  void* shares = nullptr;                 // (rows,)
+};
+
+}  // namespace recurra

@@ -1,0 +1,83 @@
+"""Large matrix products, by the faster of torch's libraries.
+
+Measured on AVX-512 (docs/performance.md): oneDNN's product runs 10 to 40 % faster than that of the BLAS, most where a
+width is no multiple of 16, once it is large enough to pay for its preparation. Torch offers it as the linear layer of
+its own compiler.
+"""
+
+import torch
+from torch import Tensor
+
+from recurra.ops.instructions import kernels_in_use
+
+LARGE = 2e7  # operations
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """left (n, k) times right (k, m); no part of an autograd graph.
+
+    Args:
+        left: contiguous, else it is copied.
+        right: of any strides.
+    """
+    return linear(left, right.t())
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x (n, k) times weight (m, k) transposed, plus bias (m,); no part of an autograd graph."""
+    if is_large(x.shape[0] * x.shape[1] * weight.shape[0]) and has_onednn(x):
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return found
+    return x.mm(weight.t()) if bias is None else torch.addmm(bias, x, weight.t())
+
+
+def weight_gradients(d_gates: Tensor, *inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    """What the gradient of the gates of all steps means for weights: d_gates transposed times each input.
+
+    Args:
+        d_gates: (steps, rows of the weights); of any strides.
+        inputs: for each weight what it was multiplied with, (steps, columns), in pieces that follow one another.
+
+    Returns:
+        For each input the gradient of its weight, (rows, columns).
+    """
+    steps, rows = d_gates.shape
+    widths = [pieces[0].shape[1] for pieces in inputs]
+    if not is_large(steps * rows * sum(widths)):
+        return [d_gates.t().mm(pieces[0] if len(pieces) == 1 else torch.cat(pieces)) for pieces in inputs]
+    columns = d_gates.new_empty(sum(widths), steps)
+    for part, pieces in zip(columns.split(widths), inputs, strict=True):
+        for place, piece in zip(part.split([len(piece) for piece in pieces], 1), pieces, strict=True):
+            transpose(piece, place)
+    found = product(columns, d_gates)  # (columns of all weights, rows): so the larger matrix need not be copied
+    return [transposed(part) for part in found.split(widths)]
+
+
+def runs_kernels(x: Tensor) -> bool:
+    """Whether the kernels compute in the type of x, where it is."""
+    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+
+
+def transposed(matrix: Tensor) -> Tensor:
+    """The transpose of a matrix (n, m) in memory of its own."""
+    return transpose(matrix, matrix.new_empty(matrix.shape[::-1])) if runs_kernels(matrix) else matrix.t().contiguous()
+
+
+def transpose(matrix: Tensor, to: Tensor) -> Tensor:
+    """Write matrix (n, m) transposed into `to` (m, n), and return that; the rows of both are without gaps inside."""
+    assert matrix.stride(1) == to.stride(1) == 1 or not matrix.numel()
+    (rows, columns), is_double = matrix.shape, matrix.dtype == torch.float64
+    source, target = (matrix.data_ptr(), matrix.stride(0)), (to.data_ptr(), to.stride(0))
+    kernels_in_use().transpose(is_double, rows, columns, *source, *target, torch.get_num_threads())
+    return to
+
+
+def is_large(multiplications: int) -> bool:
+    """Whether a product is worth preparing for."""
+    return 2 * multiplications > LARGE
+
+
+def has_onednn(x: Tensor) -> bool:
+    """Whether torch has oneDNN for such a factor, and may use it."""
+    is_ours = x.dtype == torch.float32 and x.device.type == "cpu"
+    return is_ours and torch.backends.mkldnn.is_available() and torch._C._get_mkldnn_enabled()
