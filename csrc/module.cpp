@@ -100,9 +100,12 @@ NB_MODULE(kernels, m) {
   nb::class_<Logits> logits(m, "Logits");
   logits.def(nb::init<>())
       .def_rw("is_double", &Logits::is_double)
-      .def_rw("save", &Logits::save)
       .def_rw("rows", &Logits::rows)
+      .def_rw("features", &Logits::features)
       .def_rw("types", &Logits::types);
+  address(logits, "hidden", &Logits::hidden);
+  address(logits, "weights", &Logits::weights);
+  address(logits, "bias", &Logits::bias);
   address(logits, "values", &Logits::values);
   address(logits, "targets", &Logits::targets);
   address(logits, "losses", &Logits::losses);

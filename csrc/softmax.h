@@ -1,4 +1,4 @@
-// Softmax cross-entropy of rows of logits, where they lie.
+// Softmax cross-entropy of a linear layer, a few rows of logits at a time.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include "logits.h"
-#include "vector.h"
+#include "rnn.h"
 
 namespace recurra::ISA {
 
@@ -38,7 +38,7 @@ T largest_of(const T* row, std::int64_t types) {
 
 // e^(logit - shift) of each, their sum returned; what is below the exponent's range counts as its lowest value.
 template <class T>
-T exponentials(T* row, std::int64_t types, T shift, bool keep) {
+T exponentials(T* row, std::int64_t types, T shift) {
   V<T> total{};
   each_vector<T>(types, [&](std::int64_t k, auto lanes) {
     const V<T> x = load(row + k, lanes) - shift;
@@ -46,24 +46,43 @@ T exponentials(T* row, std::int64_t types, T shift, bool keep) {
     V<T> value = e.scale * e.q + e.scale;
     for (int i = lanes; i < kLanes<T>; ++i) value[i] = 0;
     total += value;
-    if (keep) store(row + k, value, lanes);
+    store(row + k, value, lanes);
   });
   T sum = 0;
   for (int i = 0; i < kLanes<T>; ++i) sum += total[i];
   return sum;
 }
 
+// Every `shares`-th block of rows: its logits, a panel of weights for all its rows, and at once what becomes of them.
 template <class T>
 void cross_entropy_share(const Logits& logits, int share, int shares) {
-  for (std::int64_t i = logits.rows * share / shares; i < logits.rows * (share + 1) / shares; ++i) {
-    T* row = static_cast<T*>(logits.values) + i * logits.types;
-    const std::int64_t target = logits.targets[i];
-    const T shift = largest_of(row, logits.types), wanted = row[target] - shift;
-    const T total = exponentials(row, logits.types, shift, logits.save);
-    static_cast<T*>(logits.losses)[i] = std::log(total) - wanted;
-    if (!logits.save) continue;
-    row[target] -= total;
-    static_cast<T*>(logits.shares)[i] = 1 / total;
+  using Elman = Rnn<T, Tanh>;
+  constexpr std::int64_t kBlock = 2 * kRows<4>;  // its logits stay in the second cache
+  const std::int64_t features = logits.features, types = logits.types;
+  const Panels<T> panels = Elman::panels(types, features, false, logits.weights)[0];
+  const T* bias = static_cast<const T*>(logits.bias);
+  Barrier nobody(1);
+  for (std::int64_t first = share * kBlock; first < logits.rows; first += shares * kBlock) {
+    const std::int64_t count = std::min(kBlock, logits.rows - first);
+    const T* hidden = static_cast<const T*>(logits.hidden) + first * features;
+    T* values = static_cast<T*>(logits.values) + first * types;
+    Worker<T> worker(count, kRows<4>, 0, 1, 0, 1, nobody);
+    const auto terms = [&](std::int64_t row) { return hidden + row * features; };
+    worker.take_rows(0, count, count, terms, terms);
+    worker.template run<4>(panels, features, [&](std::int64_t row, std::int64_t panel, V<T>* sums) {
+      each_unit<4, T>(panel, types, [&](int q, std::int64_t type, int lanes) {
+        store(values + row * types + type, sums[q] + load(bias + type, lanes), lanes);
+      });
+    });
+    for (std::int64_t i = 0; i < count; ++i) {
+      T* row = values + i * types;
+      const std::int64_t target = logits.targets[first + i];
+      const T shift = largest_of(row, types), wanted = row[target] - shift;
+      const T total = exponentials(row, types, shift);
+      static_cast<T*>(logits.losses)[first + i] = std::log(total) - wanted;
+      static_cast<T*>(logits.shares)[first + i] = 1 / total;
+      row[target] -= total;
+    }
   }
 }
 

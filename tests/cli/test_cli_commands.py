@@ -190,11 +190,11 @@ def test_generate_keeps_what_it_wrote_when_stopped(
 ) -> None:
     from recurra.inference import TrainedLanguageModel
 
-    def stream(*_: Any, **__: Any) -> Any:
+    def pieces(*_: Any, **__: Any) -> Any:
         yield from ("sees", " a stone")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(TrainedLanguageModel, "stream", stream)
+    monkeypatch.setattr(TrainedLanguageModel, "pieces", pieces)
     outcome = recurra_command("generate", tiny_run, "the cat", "--length", "99")
     assert (outcome.code, outcome.out, outcome.err) == (130, "the cat sees a stone\n", "recurra: stopped\n")
 

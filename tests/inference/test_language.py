@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import recurra
-from recurra.errors import DataError, RunError, UsageError
+from recurra.errors import DataError, RunError, ShapeError, UsageError
 from recurra.inference import TrainedLanguageModel
 from recurra.runs import WEIGHTS, Checkpoint, Run
 
@@ -153,3 +153,38 @@ def test_run_of_an_unknown_task(tmp_path: Path) -> None:
     Run(tmp_path / "run").write_model("juggling", {}, {})
     with pytest.raises(RunError, match="juggling"):
         recurra.load(tmp_path / "run")
+
+
+def test_stream_reads_token_by_token(model: TrainedLanguageModel) -> None:
+    text = some_text(model)
+    ids = model.vocabulary.encode(text)
+    stream, expected = model.stream(), log_probabilities(model, text)
+    for _ in range(2):
+        found, before = [], stream.reset()
+        for id in ids:
+            found.append(float(before[id]))
+            before = stream.step(id)
+        assert found == pytest.approx(expected, abs=1e-5)
+    kept, after = stream.state, stream.step(ids[0])
+    stream.step(ids[1])
+    stream.state = kept
+    assert (stream.step(ids[0]) == after).all()
+
+
+def test_streams_side_by_side_are_as_streams_alone(model: TrainedLanguageModel) -> None:
+    ids = model.vocabulary.encode(some_text(model, 6))
+    both, alone = model.stream(2), [model.stream(), model.stream()]
+    for pair in zip(ids[:3], ids[3:], strict=True):
+        found = both.step(pair)
+        for row, stream, id in zip(found, alone, pair, strict=True):
+            assert row == pytest.approx(stream.step(id), abs=1e-5)
+
+
+def test_stream_refuses_what_is_no_token(model: TrainedLanguageModel) -> None:
+    stream = model.stream()
+    with pytest.raises(UsageError, match=r"expected ids in 0 \.\. "):
+        stream.step(len(model.vocabulary))
+    with pytest.raises(ShapeError, match=r"expected integer ids of shape \(\)"):
+        stream.step([1, 2])
+    with pytest.raises(ShapeError, match="float64"):
+        stream.step(1.5)

@@ -33,7 +33,7 @@ def generate(
 
     def write(prompt: str) -> None:
         warn_of_unknown(model, prompt)
-        pieces = model.stream(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        pieces = model.pieces(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
         if as_json:
             print_json({"prompt": prompt, "text": "".join(pieces)})
             return

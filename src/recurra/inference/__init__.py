@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from recurra.inference.language import TrainedLanguageModel
+from recurra.inference.streaming import LanguageModelStream
 from recurra.runs import Run
 from recurra.tasks import LanguageModelling, task_of
 
@@ -24,4 +25,4 @@ def load(run: str | Path, device: str = "cpu") -> TrainedLanguageModel:
     return TRAINED[task_of(opened).name](opened, device)
 
 
-__all__ = ["TrainedLanguageModel", "load"]
+__all__ = ["LanguageModelStream", "TrainedLanguageModel", "load"]

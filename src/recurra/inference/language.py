@@ -12,6 +12,7 @@ from recurra.data.text import find_text
 from recurra.devices import device_of
 from recurra.errors import DataError, RunError, UsageError
 from recurra.inference.sampling import adjusted
+from recurra.inference.streaming import LanguageModelStream
 from recurra.progress import Progress
 from recurra.runs import SAMPLES, Json, Run
 from recurra.tasks import LanguageModelling, load_data
@@ -110,9 +111,20 @@ class TrainedLanguageModel:
         Raises:
             UsageError: a value outside its range.
         """
-        return "".join(self.stream(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed))
+        return "".join(self.pieces(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed))
 
-    def stream(self, prompt: str = "", length: int = 100, **options: Any) -> Iterator[str]:
+    def stream(self, batch: int | None = None) -> LanguageModelStream:
+        """The model one token at a time, from ids to NumPy arrays.
+
+        Args:
+            batch: texts that go on side by side; None for one.
+
+        Returns:
+            What owns the state, see `LanguageModelStream`: `.step(id)`, `.reset()`, `.state`.
+        """
+        return LanguageModelStream(self.task.model, self.vocabulary.start_id, batch)
+
+    def pieces(self, prompt: str = "", length: int = 100, **options: Any) -> Iterator[str]:
         """The text of `generate`, with the same arguments, in pieces as they are drawn."""
         return self.vocabulary.stream(self.sample(prompt, length, **options))
 
@@ -130,14 +142,15 @@ class TrainedLanguageModel:
         if length < 1:
             raise UsageError(f"length: expected at least 1, got {length}")
         generator = torch.Generator().manual_seed(seed) if seed is not None else None
-        logits, state = self.read(self.vocabulary.encode(prompt))
+        stream, (logits, state) = self.stream(), self.read(self.vocabulary.encode(prompt))
+        stream.state = of_one(state)
         for _ in range(length):
             if self.vocabulary.unknown_id is not None:
                 logits[self.vocabulary.unknown_id] = -torch.inf
             probabilities = adjusted(logits.cpu(), temperature, top_k, top_p)
             id = int(torch.multinomial(probabilities, 1, generator=generator))
             yield id
-            logits, state = self.step([id], state)
+            logits = torch.from_numpy(stream.step(id))
 
     def evaluate(self, data: str | Path | None = None, progress: Progress | None = None) -> Json:
         """Perplexity of the model and, beside it, of unigrams and trigrams counted on its training text.
@@ -196,3 +209,8 @@ class TrainedLanguageModel:
         with torch.no_grad():
             hidden, state = self.task.model.hidden(torch.tensor(ids, device=self.device).unsqueeze(1), state)
             return self.task.model.output(hidden[-1, 0]), state  # (types,)
+
+
+def of_one(state: Any) -> Any:
+    """The state of a batch of one, without the batch axis."""
+    return state.squeeze(-2) if isinstance(state, Tensor) else tuple(of_one(part) for part in state)

@@ -7,6 +7,7 @@ from recurra.nn.dropout import LockedDropout, drop_words
 from recurra.nn.losses import linear_cross_entropy
 from recurra.nn.recurrent import Batch, Recurrent
 from recurra.nn.sequences import both_ends, last_valid_step
+from recurra.nn.streaming import Stream
 from recurra.ops import use_path
 
 
@@ -32,6 +33,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "LockedDropout",
+    "Stream",
     "both_ends",
     "drop_words",
     "explain",

@@ -101,6 +101,11 @@ class RNN(Recurrent):
         output, (h_n,) = self._run(input, None if hx is None else (hx,), lengths)
         return output, h_n
 
+    @property
+    def kind(self) -> str:
+        """Name of the cell among those of the kernels."""
+        return f"rnn_{self.nonlinearity}"
+
     def run_layer(
         self, x: Tensor, state: Slot, weights: Weights, lengths: Tensor | None, reverse: bool
     ) -> tuple[Tensor, Slot]:
@@ -147,6 +152,7 @@ class LSTM(Recurrent):
 
     gates = 4
     parts = ("h", "c")
+    kind = "lstm"
 
     def __init__(
         self,
@@ -309,6 +315,11 @@ class GRU(Recurrent):
         """
         output, (h_n,) = self._run(input, None if hx is None else (hx,), lengths)
         return output, h_n
+
+    @property
+    def kind(self) -> str:
+        """Name of the cell among those of the kernels."""
+        return "gru" if self.reset_after else "gru_reset_before"
 
     def run_layer(
         self, x: Tensor, state: Slot, weights: Weights, lengths: Tensor | None, reverse: bool

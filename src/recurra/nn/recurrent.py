@@ -15,6 +15,7 @@ from recurra.lengths import check_lengths
 from recurra.nn.dropout import lock_dropout
 from recurra.nn.sequences import pack_like
 from recurra.nn.state import Part, Slot, StateLayout
+from recurra.nn.streaming import Stream
 from recurra.ops import Weights
 
 Merge: TypeAlias = Literal["concat", "sum", "average", "multiply", "none"]
@@ -68,7 +69,7 @@ class Recurrent(nn.Module):
         self._check_options(num_layers)
         outer = (proj_size,) * self.num_layers if proj_size else self.widths
         widths = dict(zip(self.parts, (outer, self.widths), strict=False))
-        self._layout = StateLayout(type(self).__name__, widths, 1 + bidirectional, not isinstance(hidden_size, int))
+        self.layout = StateLayout(type(self).__name__, widths, 1 + bidirectional, not isinstance(hidden_size, int))
         directions = ("", "_reverse")[: 1 + bidirectional]
         # What the names of the parameters of every layer and direction end in.
         self._suffixes = [f"_l{layer}{direction}" for layer in range(self.num_layers) for direction in directions]
@@ -84,25 +85,44 @@ class Recurrent(nn.Module):
     @property
     def all_weights(self) -> list[list[Tensor]]:
         """Weights of each layer and direction, without those that are absent."""
-        return [[weight for weight in self._weights(slot) if weight is not None] for slot in self._suffixes]
+        return [[weight for weight in self.weights_of(slot) if weight is not None] for slot in self._suffixes]
 
     def reset_parameters(self) -> None:
         """Draw all weights anew, uniform in ±1/sqrt(width) of their layer; a learned initial state starts at 0."""
-        for suffix, widths in zip(self._suffixes, self._layout.slots(), strict=True):
+        for suffix, widths in zip(self._suffixes, self.layout.slots(), strict=True):
             bound = 1 / math.sqrt(widths[-1])
-            for weight in self._weights(suffix):
+            for weight in self.weights_of(suffix):
                 if weight is not None:
                     nn.init.uniform_(weight, -bound, bound)
             if self.initial_state == "learned":
                 for part in self._learned_state(suffix):
                     nn.init.zeros_(part)
 
+    @property
+    def kind(self) -> str:
+        """Name of the cell among those of the kernels."""
+        raise NotImplementedError
+
+    def stream(self, batch: int | None = None) -> Stream:
+        """The layers one step at a time, from NumPy to NumPy.
+
+        Args:
+            batch: sequences that go on side by side; None for one, as vectors without a batch axis.
+
+        Returns:
+            What owns packed weights and state, see `Stream`: `.step(x)`, `.reset()`, `.state`.
+
+        Raises:
+            UsageError: bidirectional layers, whose other direction begins at the end; or a batch below 1.
+        """
+        return Stream(self, batch)
+
     def explain(self, input: Batch) -> str:
         """Which code each layer and direction runs on for such an input, and why; see `recurra.ops`."""
         x, _ = self._enter(input, None)
         lines = [f"{type(self).__name__}({self.extra_repr()})"]
         for suffix in self._suffixes:
-            lines.append(f"  {suffix.removeprefix('_')}: {ops.explain(x, self._weights(suffix))}")
+            lines.append(f"  {suffix.removeprefix('_')}: {ops.explain(x, self.weights_of(suffix))}")
         return "\n".join(lines)
 
     def flatten_parameters(self) -> None:
@@ -120,9 +140,9 @@ class Recurrent(nn.Module):
         """Bring any form of input to (time, batch, input), run the stack, give the results the form of the input."""
         x, lengths = self._enter(input, lengths)
         unbatched = isinstance(input, Tensor) and input.dim() == 2
-        slots = self._first_state(x) if hx is None else self._layout.read(hx, x.shape[1], unbatched)
-        outputs, slots = self._run_layers(x, slots, lengths)
-        state = self._layout.write(slots, unbatched)
+        slots = self.first_state(x) if hx is None else self.layout.read(hx, x.shape[1], unbatched)
+        outputs, slots = self.run_layers(x, slots, lengths)
+        state = self.layout.write(slots, unbatched)
         if self.bidirectional and self.merge == "none":
             return (self._leave(outputs[0], input), self._leave(outputs[1], input)), state
         return self._leave(self._merge(outputs), input), state
@@ -171,9 +191,9 @@ class Recurrent(nn.Module):
             return output.squeeze(1)  # (time, features)
         return output.transpose(0, 1) if self.batch_first else output
 
-    def _run_layers(self, x: Tensor, slots: Sequence[Slot], lengths: Tensor | None) -> tuple[list[Tensor], list[Slot]]:
+    def run_layers(self, x: Tensor, slots: Sequence[Slot], lengths: Tensor | None) -> tuple[list[Tensor], list[Slot]]:
         """Run the stack; returns the output of each direction of the last layer, and all final states."""
-        directions = self._layout.directions
+        directions = self.layout.directions
         finals: list[Slot] = []
         outputs: list[Tensor] = []
         for layer in range(self.num_layers):
@@ -182,7 +202,7 @@ class Recurrent(nn.Module):
             outputs = []
             for direction in range(directions):
                 slot = layer * directions + direction
-                weights = self._weights(self._suffixes[slot])
+                weights = self.weights_of(self._suffixes[slot])
                 output, final = self.run_layer(x, slots[slot], weights, lengths, direction == 1)
                 outputs.append(output)
                 finals.append(final)
@@ -206,22 +226,22 @@ class Recurrent(nn.Module):
             return lock_dropout(x, self.dropout, self.training)
         return nn.functional.dropout(x, self.dropout, self.training) if self.dropout else x
 
-    def _first_state(self, x: Tensor) -> list[Slot]:
+    def first_state(self, x: Tensor) -> list[Slot]:
         """State before the first step when the caller passes none."""
         batch = x.shape[1]
         if self.initial_state == "learned":
             learned = [self._learned_state(suffix) for suffix in self._suffixes]
             return [tuple(part.expand(batch, -1) for part in parts) for parts in learned]
         deviation = RANDOM_STATE_DEVIATION if self.initial_state == "random" and self.training else 0.0
-        zeros = [tuple(x.new_zeros(batch, width) for width in widths) for widths in self._layout.slots()]
+        zeros = [tuple(x.new_zeros(batch, width) for width in widths) for widths in self.layout.slots()]
         return [tuple(part.normal_(std=deviation) for part in parts) for parts in zeros] if deviation else zeros
 
     def _add_parameters(self, device: Device, dtype: torch.dtype | None) -> None:
         both = self.bidirectional and self.merge in ("concat", "none")
-        outer = self._layout.widths["h"]
+        outer = self.layout.widths["h"]
         inputs = [self.input_size, *(width * (2 if both else 1) for width in outer[:-1])]
         for slot, suffix in enumerate(self._suffixes):
-            layer = slot // self._layout.directions
+            layer = slot // self.layout.directions
             rows = self.gates * self.widths[layer]
             shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs[layer]), "weight_hh": (rows, outer[layer])}
             if self.bias:
@@ -229,11 +249,12 @@ class Recurrent(nn.Module):
             if self.proj_size:
                 shapes["weight_hr"] = (self.proj_size, self.widths[layer])
             if self.initial_state == "learned":
-                shapes |= {f"{part}0": (widths[layer],) for part, widths in self._layout.widths.items()}
+                shapes |= {f"{part}0": (widths[layer],) for part, widths in self.layout.widths.items()}
             for name, shape in shapes.items():
                 self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
 
-    def _weights(self, suffix: str) -> Weights:
+    def weights_of(self, suffix: str) -> Weights:
+        """Weights of one layer and direction, by what the names of its parameters end in."""
         weight_ih, weight_hh = getattr(self, f"weight_ih{suffix}"), getattr(self, f"weight_hh{suffix}")
         bias_ih = getattr(self, f"bias_ih{suffix}") if self.bias else None
         bias_hh = getattr(self, f"bias_hh{suffix}") if self.bias else None

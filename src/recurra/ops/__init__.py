@@ -112,4 +112,4 @@ def gru(
     return output, h_n
 
 
-__all__ = ["Weights", "explain", "gru", "lstm", "rnn", "use_path"]
+__all__ = ["Weights", "choose", "explain", "gru", "lstm", "rnn", "use_path"]

@@ -133,9 +133,11 @@ def scan(
     call = Call(cell, weight_hh, time, batch, packing, reverse)
     save_gates = save and not recompute and num_gates > 1
     gates = nothing(x)
-    if not call.multiplies(rows, weight_ih):
+    if batch < BATCH or not x.shape[2]:
         gates = linear(rows, weight_ih)  # (steps, gates*hidden); the kernels add the bias
-    elif save_gates or cell == Cell.gru_reset_before:
+    else:
+        call.multiply(rows, weight_ih)
+    if not gates.numel() and (save_gates or cell == Cell.gru_reset_before):
         gates = x.new_empty(len(rows), len(weight_ih))
     h = gates if num_gates == 1 and gates.numel() else x.new_empty(len(rows), hidden)
     has_inner = cell == Cell.gru_reset_before or (cell == Cell.gru and save_gates)
@@ -369,18 +371,15 @@ class Call:
         self.kernels.pack(*what, weight.data_ptr(), room.data_ptr(), scan.backward, torch.get_num_threads())
         return room
 
-    def multiplies(self, rows: Tensor, weight_ih: Tensor) -> bool:
-        """Let the kernels multiply the input too, if that pays: in a batch, whose rows share each read of a weight.
+    def multiply(self, rows: Tensor | None, weight_ih: Tensor) -> None:
+        """Let the kernels multiply the input too: in a batch its rows share each read of a weight.
 
         Args:
-            rows: input of all valid steps, (steps, input).
+            rows: input of all valid steps, (steps, input); none where it is handed over later.
             weight_ih: (gates*hidden, input).
         """
-        if self.scan.batch < BATCH or not rows.shape[1]:
-            return False
-        self.scan.inputs = rows.shape[1]
+        self.scan.inputs = weight_ih.shape[1]
         self.reads(x=rows, input_weights=self.packed(weight_ih))
-        return True
 
     def reads(self, **tensors: Tensor | None) -> None:
         """Hand over tensors by name; none, or an empty one, is a null pointer."""

@@ -46,9 +46,12 @@ class Scan:
 
 class Logits:
     is_double: bool
-    save: bool
     rows: int
+    features: int
     types: int
+    hidden: int
+    weights: int
+    bias: int
     values: int
     targets: int
     losses: int

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from recurra.ops.instructions import kernels_in_use
-from recurra.ops.kernels import Logits
-from recurra.ops.products import linear, product, runs_kernels, transposed
+from recurra.ops.kernels import Cell, Logits
+from recurra.ops.products import product, runs_kernels, transposed
 
 BLOCK = 3_000_000  # logits at a time: few enough to stay in the processor's cache
 
@@ -23,19 +23,20 @@ class LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, with_gradient: bool) -> Tensor:
         """Total loss of hidden (positions, features) against targets (positions,) of 0 and above."""
-        rows = max(1, BLOCK // len(weight))
+        num_types, features = weight.shape
+        softmax = Softmax(weight, bias, min(len(hidden), max(1, BLOCK // num_types)))
         losses: list[Tensor] = []
         d_hidden: list[Tensor] = []
-        turned, d_bias = hidden.new_zeros(weight.shape[::-1]), torch.zeros_like(bias)
-        for block, wanted in zip(hidden.split(rows), targets.split(rows), strict=True):
-            logits = linear(block, weight, bias)  # (rows, types)
-            loss, shares = exponentiate(logits, wanted, with_gradient)
+        turned, d_bias = hidden.new_zeros(features, num_types), torch.zeros_like(bias)
+        for block, wanted in zip(hidden.split(softmax.rows), targets.split(softmax.rows), strict=True):
+            loss, d_logits, shares = softmax.read(block, wanted)
             losses.append(loss.sum())
             if with_gradient:
-                d_hidden.append(product(logits, weight).mul_(shares))
-                turned.add_(product((block * shares).t(), logits))  # (features, types)
-                d_bias.addmv_(logits.t(), shares.squeeze(1))
-        ctx.gradients = [torch.cat(d_hidden), transposed(turned), d_bias] if with_gradient else None
+                d_hidden.append(product(d_logits, weight).mul_(shares))
+                turned.add_(product((block * shares).t(), d_logits))
+                d_bias.addmv_(d_logits.t(), shares.squeeze(1))
+        if with_gradient:
+            ctx.gradients = [torch.cat(d_hidden), transposed(turned), d_bias]
         return torch.stack(losses).sum()
 
     @staticmethod
@@ -48,23 +49,46 @@ class LinearCrossEntropy(torch.autograd.Function):
         return *(gradient.mul_(d_loss) for gradient in gradients), None, None
 
 
-def exponentiate(logits: Tensor, targets: Tensor, save: bool) -> tuple[Tensor, Tensor]:
-    """Losses of logits (rows, types); and where `save`, in their place their gradients, but for a factor for each row.
+class Softmax:
+    """Reads blocks of positions.
 
-    Returns:
-        Losses (rows,), and the factors (rows, 1).
+    Args:
+        weight: (types, features).
+        bias: (types,).
+        rows: most positions of a block.
     """
-    losses, shares = logits.new_empty(len(logits)), logits.new_empty(len(logits), 1)
-    if not runs_kernels(logits):
-        largest = logits.amax(1, keepdim=True)
-        wanted = logits.gather(1, targets.unsqueeze(1)) - largest
-        total = logits.sub_(largest).exp_().sum(1, keepdim=True)
-        logits.scatter_add_(1, targets.unsqueeze(1), -total)
-        return (total.log() - wanted).squeeze(1), 1 / total
-    call = Logits()
-    call.is_double, call.save = logits.dtype == torch.float64, save
-    call.rows, call.types = logits.shape
-    call.values, call.targets = logits.data_ptr(), targets.data_ptr()
-    call.losses, call.shares = losses.data_ptr(), shares.data_ptr()
-    kernels_in_use().cross_entropy(call, torch.get_num_threads())
-    return losses, shares
+
+    def __init__(self, weight: Tensor, bias: Tensor, rows: int) -> None:
+        self.weight, self.bias, self.rows = weight.contiguous(), bias.contiguous(), rows
+        self.logits = weight.new_empty(rows, len(weight))
+        if runs_kernels(weight):
+            (types, features), is_double = weight.shape, weight.dtype == torch.float64
+            layout = (Cell.rnn_tanh, is_double, types, features)
+            self.kernels = kernels_in_use()
+            self.packed = weight.new_empty(self.kernels.packed_size(*layout, False))
+            addresses = (self.weight.data_ptr(), self.packed.data_ptr())
+            self.kernels.pack(*layout, *addresses, False, torch.get_num_threads())
+
+    def read(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses of a block.
+
+        Returns:
+            Losses (positions,); gradients of the logits (positions, types), but for a factor of each row, in memory
+            that the next block takes; and these factors (positions, 1).
+        """
+        logits, rows = self.logits[: len(hidden)], targets.unsqueeze(1)
+        if not runs_kernels(logits):
+            torch.addmm(self.bias, hidden, self.weight.t(), out=logits)
+            largest = logits.amax(1, keepdim=True)
+            wanted = logits.gather(1, rows) - largest
+            total = logits.sub_(largest).exp_().sum(1, keepdim=True)
+            return (total.log() - wanted).squeeze(1), logits.scatter_add_(1, rows, -total), 1 / total
+        losses, shares = hidden.new_empty(len(hidden)), hidden.new_empty(len(hidden), 1)
+        call = Logits()
+        call.is_double = hidden.dtype == torch.float64
+        (call.rows, call.features), call.types = hidden.shape, len(self.weight)
+        call.hidden, call.weights, call.bias = hidden.data_ptr(), self.packed.data_ptr(), self.bias.data_ptr()
+        call.values, call.targets = logits.data_ptr(), targets.data_ptr()
+        call.losses, call.shares = losses.data_ptr(), shares.data_ptr()
+        self.kernels.cross_entropy(call, torch.get_num_threads())
+        return losses, logits, shares

@@ -1,0 +1,131 @@
+"""How fast does a language model train? One whole step against a plain torch script, interleaved in one process.
+
+python benchmarks/language_model.py [--seconds 20] [--threads 2] [--save FOLDER]
+
+Embedding, two LSTMs (256 and 128 units), softmax over 10,000 words, 60 lanes of 20 steps, plain SGD with the norm of
+the gradient clipped, no dropout. Both sides start from the same weights and read the same tokens, so their losses are
+the same, and they are compared.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recurra.config import TrainingOptions
+from recurra.models.language_model import LanguageModel, LanguageModelOptions
+from recurra.nn import linear_cross_entropy
+from recurra.training.optimisers import build_optimiser, clip_gradients
+
+WORDS, EMBEDDING, HIDDEN = 10_000, 200, (256, 128)
+LANES, STEPS = 60, 20
+RATE, CLIP = 1.0, 0.25
+
+
+class PlainModel(nn.Module):
+    """What one writes with torch alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(WORDS, EMBEDDING)
+        self.lower = nn.LSTM(EMBEDDING, HIDDEN[0])
+        self.upper = nn.LSTM(*HIDDEN)
+        self.output = nn.Linear(HIDDEN[1], WORDS)
+
+    def forward(self, tokens: Tensor, states: list) -> tuple[Tensor, list]:
+        lower, first = self.lower(self.embedding(tokens), states[0])
+        upper, second = self.upper(lower, states[1])
+        return self.output(upper), [first, second]
+
+
+class Plain:
+    """A training step in torch alone."""
+
+    def __init__(self) -> None:
+        self.model = PlainModel()
+        self.optimiser = torch.optim.SGD(self.model.parameters(), RATE)
+        self.states = [None, None]
+
+    def step(self, inputs: Tensor, targets: Tensor) -> float:
+        self.optimiser.zero_grad()
+        logits, states = self.model(inputs, self.states)
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self.optimiser.step()
+        self.states = [tuple(part.detach() for part in state) for state in states]
+        return loss.item()
+
+
+class Ours:
+    """The same as `recurra train` takes it."""
+
+    def __init__(self, plain: PlainModel) -> None:
+        off = {"dropout": 0, "dropout_embedding": 0, "dropout_output": 0}
+        self.model = LanguageModel(WORDS, LanguageModelOptions(embedding_size=EMBEDDING, hidden_size=HIDDEN, **off))
+        with torch.no_grad():
+            for mine, theirs in zip(self.model.parameters(), plain.parameters(), strict=True):
+                mine.copy_(theirs)
+        self.options = TrainingOptions(optimiser="sgd", learning_rate=RATE, clip_norm=CLIP, weight_decay=0)
+        self.parameters = list(self.model.parameters())
+        self.optimiser = build_optimiser(self.parameters, self.options)
+        self.state = None
+
+    def step(self, inputs: Tensor, targets: Tensor) -> float:
+        self.optimiser.zero_grad()
+        hidden, state = self.model.hidden(inputs, self.state)
+        output = self.model.output
+        loss = linear_cross_entropy(hidden, output.weight, output.bias, targets) / targets.numel()
+        loss.backward()
+        clip_gradients(self.parameters, self.options)
+        self.optimiser.step()
+        self.state = self.model.detach(state)
+        return loss.item()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--save", type=Path, help="folder for language_model.json")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(1)
+    plain = Plain()
+    ours = Ours(plain.model)
+    # Zipf's law, and each word after the one before it in half of the cases: something to learn, so the losses fall.
+    shares = 1 / torch.arange(1, WORDS + 1, dtype=torch.float64)
+    times: tuple[list[float], list[float]] = ([], [])
+    furthest, losses = 0.0, []
+    started = time.perf_counter()
+    tokens = torch.multinomial(shares, LANES, replacement=True).unsqueeze(0)
+    while len(times[0]) < 15 or time.perf_counter() - started < options.seconds:
+        drawn = torch.multinomial(shares, STEPS * LANES, replacement=True).view(STEPS, LANES)
+        rows = [tokens[-1]]
+        for row in drawn:
+            rows.append(torch.where(torch.rand(LANES) < 0.5, (rows[-1] * 7 + 1) % WORDS, row))
+        tokens = torch.stack(rows)
+        found = []
+        for side, taken in zip((plain, ours), times, strict=True):
+            begin = time.perf_counter()
+            found.append(side.step(tokens[:-1], tokens[1:]))
+            taken.append(time.perf_counter() - begin)
+        losses.append(found)
+        furthest = max(furthest, abs(found[0] - found[1]) / found[0])
+    theirs, mine = (statistics.median(taken[5:]) for taken in times)
+    rates = [LANES * STEPS / seconds for seconds in (theirs, mine)]
+    print(f"torch {rates[0]:,.0f}, ours {rates[1]:,.0f} tokens/s: ratio {rates[1] / rates[0]:.2f}")
+    print(f"loss {losses[0][0]:.3f} to {losses[-1][0]:.3f} in {len(losses)} steps, apart by {furthest:.1e} at most")
+    if options.save:
+        options.save.mkdir(parents=True, exist_ok=True)
+        result = {"torch": rates[0], "ours": rates[1], "ratio": rates[1] / rates[0], "apart": furthest}
+        (options.save / "language_model.json").write_text(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

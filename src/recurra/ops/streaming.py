@@ -1,0 +1,48 @@
+"""A stack of layers one step at a time, on the kernels."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from recurra.ops import kernels
+from recurra.ops.composed import Weights
+from recurra.ops.fused import KINDS, Call, scan_biases
+from recurra.ops.kernels import Cell
+
+Slot = tuple[Tensor, ...]
+
+
+class FusedSteps:
+    """Packed weights and state of a stack.
+
+    Args:
+        kind: of `fused.KINDS`.
+        layers: weights of each layer, bottom first; what becomes of them later changes nothing here.
+        slots: state of each layer before the first step, (batch, hidden) each.
+    """
+
+    def __init__(self, kind: str, layers: Sequence[Weights], slots: Sequence[Slot]) -> None:
+        self.slots = [tuple(part.detach().clone(memory_format=torch.contiguous_format) for part in s) for s in slots]
+        pairs = zip(layers, self.slots, strict=True)
+        self.calls = [step_call(kind, weights, slot) for weights, slot in pairs]
+        self.stream = kernels.Stream(self.calls[0].kernels, [call.scan for call in self.calls])
+
+
+def step_call(kind: str, weights: Weights, slot: Slot) -> Call:
+    """One layer as a call of one step, which finds its state in `slot` and leaves it there."""
+    cell, h = KINDS[kind].cell, slot[0]
+    weight_ih, weight_hh, *biases = (None if part is None else part.detach() for part in weights[:4])
+    assert weight_ih is not None
+    assert weight_hh is not None
+    call = Call(cell, weight_hh, 1, len(h), None, reverse=False)
+    call.multiply(None, weight_ih)
+    bias, inner_bias = scan_biases(cell, *biases)
+    output = torch.empty_like(h)
+    call.reads(h0=h, bias=bias, inner_bias=inner_bias)
+    call.writes(h=output, h_n=output)
+    if cell == Cell.lstm:
+        call.writes(c_n=slot[1])
+    if cell == Cell.gru_reset_before:
+        call.writes(gates=h.new_empty(len(h), len(weight_ih)), inner=torch.empty_like(h))
+    return call
