@@ -1,14 +1,15 @@
 # make demo   a fresh machine to a trained language model
 # make test   lint, types, architecture, unit tests
 # make check  the fast part of it
-# make bench  the layers against torch.nn, into build/bench
+# make bench  the layers against torch.nn, and a language model, into build/bench
 # make build  the kernels anew, after a change in csrc/
+# make sanitize  the tests of the kernels under the address and undefined-behaviour sanitizers, about 15 minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check build bench format clean
+.PHONY: demo test check build bench sanitize format clean
 
 $(STAMP): pyproject.toml constraints.txt CMakeLists.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +33,13 @@ build: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/layers.py --save build/bench
+	$(BIN)/python benchmarks/language_model.py --save build/bench
+
+sanitize: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -C cmake.define.RECURRA_SANITIZE=ON -e .
+	LD_PRELOAD=$$($${CXX:-c++} -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+		$(BIN)/pytest tests/ops tests/nn/test_nn_streaming.py tests/nn/test_nn_losses.py; \
+		status=$$?; $(MAKE) build; exit $$status
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--save", type=Path, help="folder for language_model.json")
+    parser.add_argument("--save", type=Path, help="folder for language_model.json and .md")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
@@ -125,6 +125,9 @@ def main() -> None:
         options.save.mkdir(parents=True, exist_ok=True)
         result = {"torch": rates[0], "ours": rates[1], "ratio": rates[1] / rates[0], "apart": furthest}
         (options.save / "language_model.json").write_text(json.dumps(result, indent=2))
+        lines = ["| torch tokens/s | ours | ratio | losses apart by |", "| --- " * 4 + "|"]
+        lines.append(f"| {rates[0]:,.0f} | {rates[1]:,.0f} | {result['ratio']:.2f} | {furthest:.1e} |")
+        (options.save / "language_model.md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

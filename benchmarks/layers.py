@@ -32,6 +32,8 @@ SHAPES = (  # batch, steps, input, hidden
     (32, 35, 1024, 1024),
 )
 LARGE = SHAPES[5:]
+STREAMED = (64, 128, 256, 512)
+CELL_STEPS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn": nn.RNNCell}
 CELLS = {"lstm": (nn.LSTM, ours.LSTM, 4), "gru": (nn.GRU, ours.GRU, 3), "rnn": (nn.RNN, ours.RNN, 1)}
 
 Run = Callable[[], object]
@@ -127,6 +129,27 @@ def bidirectional_cases(cells: list[str]) -> Iterator[Case]:
         yield Case("bidirectional, training", cell, *runs, 0)
 
 
+def streaming_cases(cells: list[str]) -> Iterator[Case]:
+    """100 single steps. A cell of torch.nn is its fastest way: a layer of one step takes two to ten times as long."""
+    for cell in cells:
+        for width in STREAMED:
+            step = CELL_STEPS[cell](width, width)
+            stream = CELLS[cell][1](width, width).stream()
+            x = torch.randn(100, width)
+
+            def theirs(step: nn.Module = step, x: torch.Tensor = x) -> None:
+                with torch.inference_mode():
+                    state = None
+                    for row in x.unbind():
+                        state = step(row, state)
+
+            def mine(step: Run = stream.step, rows: list = list(x.numpy())) -> None:  # noqa: B006, B008
+                for row in rows:
+                    step(row)
+
+            yield Case("streaming", f"{cell} {width}", theirs, mine, 0)
+
+
 def seconds_of(run: Run) -> float:
     started = time.perf_counter()
     run()
@@ -167,7 +190,7 @@ def main() -> None:
     console = Console()
     console.print(f"matrix product: {rate / 1e9:.0f} GFLOP/s with {options.threads} threads")
     results = []
-    for source in (dense_cases, length_cases, bidirectional_cases):
+    for source in (dense_cases, length_cases, bidirectional_cases, streaming_cases):
         for case in source(cells):
             if options.only in f"{case.group} {case.name}":
                 results.append(measure(case, options.seconds, rate))

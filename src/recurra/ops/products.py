@@ -25,7 +25,7 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (n, k) times weight (m, k) transposed, plus bias (m,); no part of an autograd graph."""
-    if is_large(x.shape[0] * x.shape[1] * weight.shape[0]) and has_onednn(x):
+    if is_large(x.shape[0] * x.shape[1] * weight.shape[0]) and has_onednn(x) and is_dense(weight):
         found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
         return found
     return x.mm(weight.t()) if bias is None else torch.addmm(bias, x, weight.t())
@@ -43,7 +43,7 @@ def weight_gradients(d_gates: Tensor, *inputs: tuple[Tensor, ...]) -> list[Tenso
     """
     steps, rows = d_gates.shape
     widths = [pieces[0].shape[1] for pieces in inputs]
-    if not is_large(steps * rows * sum(widths)):
+    if not is_large(steps * rows * sum(widths)) or not is_dense(d_gates):
         return [d_gates.t().mm(pieces[0] if len(pieces) == 1 else torch.cat(pieces)) for pieces in inputs]
     columns = d_gates.new_empty(sum(widths), steps)
     for part, pieces in zip(columns.split(widths), inputs, strict=True):
@@ -75,6 +75,11 @@ def transpose(matrix: Tensor, to: Tensor) -> Tensor:
 def is_large(multiplications: int) -> bool:
     """Whether a product is worth preparing for."""
     return 2 * multiplications > LARGE
+
+
+def is_dense(matrix: Tensor) -> bool:
+    """Whether a matrix or its transpose lies without gaps: for others oneDNN has plain loops only, slower by far."""
+    return matrix.is_contiguous() or matrix.t().is_contiguous()
 
 
 def has_onednn(x: Tensor) -> bool:
