@@ -25,7 +25,7 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (n, k) times weight (m, k) transposed, plus bias (m,); no part of an autograd graph."""
-    if is_large(x.shape[0] * x.shape[1] * weight.shape[0]) and has_onednn(x) and is_dense(weight):
+    if takes_onednn(x, weight):
         found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
         return found
     return x.mm(weight.t()) if bias is None else torch.addmm(bias, x, weight.t())
@@ -77,12 +77,13 @@ def is_large(multiplications: int) -> bool:
     return 2 * multiplications > LARGE
 
 
+def takes_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN computes x (n, k) times weight (m, k) transposed."""
+    is_ours = x.dtype == torch.float32 and x.device.type == "cpu" and is_dense(weight)
+    has_onednn = torch.backends.mkldnn.is_available() and torch._C._get_mkldnn_enabled()
+    return is_large(x.shape[0] * x.shape[1] * weight.shape[0]) and is_ours and has_onednn
+
+
 def is_dense(matrix: Tensor) -> bool:
     """Whether a matrix or its transpose lies without gaps: for others oneDNN has plain loops only, slower by far."""
     return matrix.is_contiguous() or matrix.t().is_contiguous()
-
-
-def has_onednn(x: Tensor) -> bool:
-    """Whether torch has oneDNN for such a factor, and may use it."""
-    is_ours = x.dtype == torch.float32 and x.device.type == "cpu"
-    return is_ours and torch.backends.mkldnn.is_available() and torch._C._get_mkldnn_enabled()

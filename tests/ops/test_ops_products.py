@@ -1,0 +1,50 @@
+"""Large products give what torch's give, by whichever library."""
+
+import pytest
+import torch
+
+from recurra.ops import products
+
+
+@pytest.fixture(params=[0, products.LARGE], ids=["large", "small"])
+def _size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "LARGE", request.param)
+
+
+@pytest.mark.usefixtures("_size")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("n", "k", "m"), [(33, 17, 5), (1, 40, 70), (16, 16, 16)])
+def test_products_of_any_strides(n: int, k: int, m: int, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(n)
+    x, weight, bias = (torch.randn(shape, generator=generator, dtype=dtype) for shape in ((n, k), (m, k), (m,)))
+    gaps = torch.randn(m, 2 * k, generator=generator, dtype=dtype)[:, 3 : 3 + k]  # rows apart, as a slice of columns
+    tolerance = {"rtol": 0, "atol": 1e-12 if dtype == torch.float64 else 1e-5}
+    for one in (weight, weight.t().contiguous().t(), gaps):
+        expected = (x.double() @ one.double().t()).to(dtype)
+        torch.testing.assert_close(products.linear(x, one), expected, **tolerance)
+        torch.testing.assert_close(products.linear(x, one, bias), expected + bias, **tolerance)
+        torch.testing.assert_close(products.product(x, one.t()), expected, **tolerance)
+    torch.testing.assert_close(products.transposed(gaps), gaps.t(), rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("_size")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradients_of_weights_from_pieces(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(4)
+    d_gates, x, h0, h = (torch.randn(s, generator=generator, dtype=dtype) for s in ((21, 12), (21, 5), (3, 7), (18, 7)))
+    tolerance = {"rtol": 0, "atol": 1e-12 if dtype == torch.float64 else 1e-5}
+    for gradient in (d_gates, d_gates[:, 2:9]):
+        of_x, of_h = products.weight_gradients(gradient, (x,), (h0, h))
+        torch.testing.assert_close(of_x, gradient.t() @ x, **tolerance)
+        torch.testing.assert_close(of_h, gradient.t() @ torch.cat([h0, h]), **tolerance)
+
+
+def test_what_onednn_would_compute_in_plain_loops_is_not_given_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight, gaps = torch.ones(300, 200), torch.ones(400, 200), torch.ones(400, 300)[:, :200]
+    assert products.takes_onednn(x, weight) == torch.backends.mkldnn.is_available()
+    assert not products.takes_onednn(x, gaps)
+    assert not products.takes_onednn(x.double(), weight.double())
+    assert not products.takes_onednn(x[:9], weight), "too small to be worth it"
+    monkeypatch.setattr(products, "LARGE", 0)
+    monkeypatch.setattr(torch._C, "_get_mkldnn_enabled", lambda: False)
+    assert not products.takes_onednn(x, weight), "switched off"
