@@ -121,6 +121,8 @@ def main() -> None:
     rates = [LANES * STEPS / seconds for seconds in (theirs, mine)]
     print(f"torch {rates[0]:,.0f}, ours {rates[1]:,.0f} tokens/s: ratio {rates[1] / rates[0]:.2f}")
     print(f"loss {losses[0][0]:.3f} to {losses[-1][0]:.3f} in {len(losses)} steps, apart by {furthest:.1e} at most")
+    if furthest > 1e-3:
+        raise SystemExit("the losses part: the two sides do not compute the same")
     if options.save:
         options.save.mkdir(parents=True, exist_ok=True)
         result = {"torch": rates[0], "ours": rates[1], "ratio": rates[1] / rates[0], "apart": furthest}

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from recurra.errors import ShapeError, UsageError
 from recurra.nn.losses import linear_cross_entropy
 from recurra.ops import products, vocabulary
+from recurra.ops.instructions import INSTRUCTIONS, all_instructions
 
 FEATURES, TYPES = 6, 41
 
@@ -99,6 +100,59 @@ def test_values_outside_their_range() -> None:
         linear_cross_entropy(hidden, weight, bias, targets.clamp_min(TYPES))
     with pytest.raises(UsageError, match=r"label_smoothing: expected 0\.\.1, got 2"):
         linear_cross_entropy(hidden, weight, bias, targets, label_smoothing=2)
+
+
+def test_types_that_differ_are_refused() -> None:
+    """The kernels see addresses only."""
+    hidden, weight, bias, targets = tensors(torch.float)
+    for wrong in ((hidden.double(), weight, bias), (hidden, weight, bias.double()), (hidden, weight.double(), bias)):
+        with pytest.raises(UsageError, match="expected one type"):
+            linear_cross_entropy(*wrong, targets)
+    with pytest.raises(UsageError, match="targets: expected integers"):
+        linear_cross_entropy(hidden, weight, bias, targets.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = linear_cross_entropy(hidden.bfloat16(), weight, bias, targets)
+    expected = linear_cross_entropy(hidden.bfloat16().float(), weight, bias, targets)
+    assert torch.equal(found, expected)
+
+
+def test_a_graph_that_is_gone_says_so() -> None:
+    hidden, weight, bias, targets = tensors()
+    loss = linear_cross_entropy(hidden, weight, bias, targets) + 0
+    torch.autograd.grad(loss, hidden, retain_graph=False)
+    with pytest.raises(RuntimeError):
+        torch.autograd.grad(loss, hidden)
+
+
+def test_it_compiles() -> None:
+    hidden, weight, bias, targets = tensors()
+    compiled = torch.compile(linear_cross_entropy, fullgraph=True, backend="aot_eager")
+    pairs = []
+    for function in (linear_cross_entropy, compiled):
+        loss = function(hidden, weight, bias, targets, label_smoothing=0.1)
+        pairs.append([loss, *torch.autograd.grad(loss, (hidden, weight, bias))])
+    for one, other in zip(*pairs, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("instructions", all_instructions())
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_instruction_set(instructions: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(INSTRUCTIONS, instructions)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        hidden, weight, bias, targets = tensors(torch.float)
+        found = linear_cross_entropy(hidden, weight, bias, targets)
+        gradients = torch.autograd.grad(found, (hidden, weight, bias))
+    finally:
+        torch.set_num_threads(before)
+    exact = [part.detach().double().requires_grad_() for part in (hidden, weight, bias)]
+    logits = F.linear(*exact).flatten(0, 1)
+    expected = F.cross_entropy(logits, targets.flatten(), ignore_index=-1, reduction="sum")
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=0)
+    for one, other in zip(gradients, torch.autograd.grad(expected, exact), strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=0, atol=1e-5)
 
 
 def test_shapes_that_do_not_fit() -> None:

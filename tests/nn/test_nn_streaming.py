@@ -6,6 +6,7 @@ import torch
 
 from recurra import nn, ops
 from recurra.errors import ShapeError, UsageError
+from recurra.ops.instructions import INSTRUCTIONS, all_instructions
 
 INPUTS, STEPS = 5, 7
 LAYERS = {
@@ -68,7 +69,7 @@ def test_steps_equal_forward(name: str, batch: int | None, dtype: torch.dtype, p
 
 
 def test_it_owns_its_weights_and_results() -> None:
-    layer = nn.GRU(INPUTS, 8, 2, dropout=0.5)
+    layer = nn.GRU(INPUTS, 8, 2, dropout=0.5)  # its n has a bias inside the reset, which is not added up with another
     stream, x = layer.stream(), np.ones(INPUTS)
     first = stream.step(x)
     kept = first.copy()
@@ -102,3 +103,31 @@ def test_what_cannot_stream_is_refused() -> None:
         stream.step(np.zeros(INPUTS))
     with pytest.raises(ShapeError, match="h_0: expected"):
         stream.state = (np.zeros((1, 1, 4)), np.zeros((1, 2, 4)))
+
+
+@pytest.mark.parametrize("path", ["fused", "composed"])
+def test_a_state_that_is_set_is_a_copy_without_history(path: str) -> None:
+    layer = nn.GRU(INPUTS, 6, initial_state="random")
+    _, h = layer(torch.randn(3, INPUTS))
+    with ops.use_path(path), torch.inference_mode():
+        stream = layer.stream()
+    assert not stream.state.any(), "a random state is for training"
+    stream.state = h
+    array = h.detach().numpy()
+    np.testing.assert_array_equal(stream.state, array)
+    kept = array.copy()
+    array[...] = 7
+    np.testing.assert_array_equal(stream.state, kept)
+    stream.reset()
+    assert not stream.state.any()
+
+
+@pytest.mark.parametrize("instructions", all_instructions())
+def test_every_instruction_set(instructions: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(INSTRUCTIONS, instructions)
+    layer = nn.GRU(INPUTS, [40, 9], reset_after=False)
+    x = torch.randn(STEPS, 3, INPUTS)
+    stream = layer.stream(3)
+    with torch.no_grad():
+        expected, _ = layer(x)
+    np.testing.assert_allclose(np.stack([stream.step(step) for step in x.numpy()]), expected.numpy(), rtol=0, atol=1e-5)

@@ -1,5 +1,8 @@
 """The fused kernels against the composed operators: any size, every instruction set, any number of threads."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from op_table import CASES, loss
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from recurra import ops
 from recurra.errors import ShapeError, UsageError
@@ -138,14 +142,19 @@ def test_threads_change_no_bit(name: str, sizes: tuple[int, int, int, int]) -> N
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("with_lengths", [False, True])
-def test_operator_keeps_torchs_rules(name: str, with_lengths: bool) -> None:
+@pytest.mark.parametrize("recompute", [False, True])
+def test_operator_keeps_torchs_rules(name: str, with_lengths: bool, recompute: bool) -> None:
     x, state, weights = draw(name, (4, 3, 2, 5), torch.float64)
     lengths = torch.tensor([4, 0, 2]) if with_lengths else None
     c0 = state[1] if len(state) == 2 else None
-    arguments = (x, state[0], c0, *weights[:4], lengths, name, False, True, False)
+    arguments = (x, state[0], c0, *weights[:4], lengths, name, False, True, recompute)
     # A compiler need not know the number of valid steps: it is a size of its own.
     checks = ["test_schema", "test_autograd_registration", "test_faketensor"]
     torch.library.opcheck(torch.ops.recurra.scan.default, arguments, test_utils=checks)
+    kept = [part.numel() for part in torch.ops.recurra.scan(*arguments)[3:]]
+    assert bool(kept[0]) == (CASES[name].gates > 1 and not recompute), "the gates"
+    assert bool(kept[1]) == (name.startswith("gru") and not recompute), "what a GRU keeps inside"
+    assert bool(kept[2]) == (CASES[name].parts > 1), "c"
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -165,6 +174,49 @@ def test_compiles_whole(name: str) -> None:
         pairs.append([output, *final, *torch.autograd.grad(loss(output, tuple(final)), wanted)])
     for one, other in zip(*pairs, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own, of its compiler looking around
+def test_compiles_around_lengths() -> None:
+    """Not whole, since checking lengths reads data; and never into the kernels' addresses."""
+    x, state, weights = draw("lstm", (4, 3, 2, 5), torch.float64)
+    lengths = torch.tensor([4, 0, 2])
+
+    def run(x: Tensor) -> Tensor:
+        output, final = CASES["lstm"].call(2 * x, state, weights, lengths=lengths)
+        return loss(output, final)
+
+    compiled = torch.compile(run, backend="aot_eager")
+    found = [torch.autograd.grad(function(x), [x, *weights[:4]]) for function in (run, compiled)]
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+def test_a_recorded_graph_runs_the_kernels_again() -> None:
+    x, state, weights = draw("gru", (4, 3, 2, 5), torch.float64)
+    x, h0, weights = x.detach(), state[0].detach(), Weights(*(part.detach() for part in weights[:4]))
+    graph = make_fx(lambda x: ops.gru(x, h0, weights)[0])(x)
+    torch.testing.assert_close(graph(2 * x), ops.gru(2 * x, h0, weights)[0], rtol=0, atol=0)
+
+
+def test_fewer_threads_than_asked_for_compute_the_same() -> None:
+    """OpenMP may give fewer: the whole work must then be one's."""
+    code = (
+        "import torch; from recurra import nn; torch.set_num_threads(4); torch.manual_seed(1); l = nn.LSTM(9, 200);"
+        "print(l(torch.randn(3, 2, 9))[0].double().sum().item(), l(torch.randn(3, 20, 9))[0].double().sum().item())"
+    )
+    lines = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "OMP_THREAD_LIMIT": limit},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for limit in ("1", "4")
+    ]
+    found = [[float(number) for number in line.split()] for line in lines]
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
 
 
 def test_denormals_are_flushed_inside_and_nowhere_else() -> None:

@@ -31,7 +31,10 @@ def test_products_of_any_strides(n: int, k: int, m: int, dtype: torch.dtype) -> 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_gradients_of_weights_from_pieces(dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(4)
-    d_gates, x, h0, h = (torch.randn(s, generator=generator, dtype=dtype) for s in ((21, 12), (21, 5), (3, 7), (18, 7)))
+    d_gates, turned, h0, h = (
+        torch.randn(s, generator=generator, dtype=dtype) for s in ((21, 12), (5, 21), (3, 7), (18, 7))
+    )
+    x = turned.t()  # as the output of a convolution lies
     tolerance = {"rtol": 0, "atol": 1e-12 if dtype == torch.float64 else 1e-5}
     for gradient in (d_gates, d_gates[:, 2:9]):
         of_x, of_h = products.weight_gradients(gradient, (x,), (h0, h))

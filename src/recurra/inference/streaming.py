@@ -13,7 +13,8 @@ from recurra.models.language_model import LanguageModel
 class LanguageModelStream:
     """The steps of a language model as they come; made by `TrainedLanguageModel.stream()`.
 
-    It begins where a line begins. The recurrent layers are an `nn.Stream`.
+    It begins where a line begins. The recurrent layers are an `nn.Stream`, with weights of its own; embedding and
+    output are the model's, which must not be trained meanwhile.
 
     Args:
         model: the model, in evaluation mode.
@@ -49,9 +50,9 @@ class LanguageModelStream:
             raise UsageError(f"stream step: expected ids in 0 .. {types - 1}, got {ids.min()} to {ids.max()}")
         with torch.inference_mode():
             output = self._model.output
-            vectors = self._model.embedding(torch.as_tensor(ids, device=output.weight.device))
-            hidden = torch.from_numpy(self._recurrent.step(vectors.cpu().numpy())).to(output.weight)
-            found: NDArray[Any] = output(hidden).log_softmax(-1).cpu().numpy()
+            vectors = self._model.embedding(torch.as_tensor(ids.astype(np.int64), device=output.weight.device))
+            hidden = torch.from_numpy(self._recurrent.step(vectors.float().cpu().numpy())).to(output.weight)
+            found: NDArray[Any] = output(hidden).float().log_softmax(-1).cpu().numpy()
         return found
 
     def reset(self) -> NDArray[Any]:

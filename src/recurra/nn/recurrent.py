@@ -140,7 +140,7 @@ class Recurrent(nn.Module):
         """Bring any form of input to (time, batch, input), run the stack, give the results the form of the input."""
         x, lengths = self._enter(input, lengths)
         unbatched = isinstance(input, Tensor) and input.dim() == 2
-        slots = self.first_state(x) if hx is None else self.layout.read(hx, x.shape[1], unbatched)
+        slots = self.first_state(x, self.training) if hx is None else self.layout.read(hx, x.shape[1], unbatched)
         outputs, slots = self.run_layers(x, slots, lengths)
         state = self.layout.write(slots, unbatched)
         if self.bidirectional and self.merge == "none":
@@ -226,13 +226,13 @@ class Recurrent(nn.Module):
             return lock_dropout(x, self.dropout, self.training)
         return nn.functional.dropout(x, self.dropout, self.training) if self.dropout else x
 
-    def first_state(self, x: Tensor) -> list[Slot]:
+    def first_state(self, x: Tensor, training: bool) -> list[Slot]:
         """State before the first step when the caller passes none."""
         batch = x.shape[1]
         if self.initial_state == "learned":
             learned = [self._learned_state(suffix) for suffix in self._suffixes]
             return [tuple(part.expand(batch, -1) for part in parts) for parts in learned]
-        deviation = RANDOM_STATE_DEVIATION if self.initial_state == "random" and self.training else 0.0
+        deviation = RANDOM_STATE_DEVIATION if self.initial_state == "random" and training else 0.0
         zeros = [tuple(x.new_zeros(batch, width) for width in widths) for widths in self.layout.slots()]
         return [tuple(part.normal_(std=deviation) for part in parts) for parts in zeros] if deviation else zeros
 

@@ -41,16 +41,21 @@ class Stream:
             raise UsageError("stream: a bidirectional layer begins at the end too, which a stream has not seen")
         if batch is not None and batch < 1:
             raise UsageError(f"stream batch: expected at least 1, or None for vectors, got {batch}")
-        self._layer = copy.deepcopy(layer).eval().requires_grad_(False)
-        weights = [self._layer.weights_of(f"_l{number}") for number in range(layer.num_layers)]
+        with torch.inference_mode(False), torch.no_grad():
+            self._begin(layer, batch)
+
+    def _begin(self, layer: Recurrent, batch: int | None) -> None:
+        weights = [layer.weights_of(f"_l{number}") for number in range(layer.num_layers)]
         self._input = weights[0].weight_ih.new_zeros(1, batch or 1, layer.input_size)
         self._dtype = np.float64 if self._input.dtype == torch.float64 else np.float32
         self._batch = () if batch is None else (batch,)
-        self._first = self._layer.first_state(self._input)
+        self._first = [tuple(part.clone() for part in slot) for slot in layer.first_state(self._input, False)]
         self._input_shape = (*self._batch, layer.input_size)
         self._output_shape = (*self._batch, self._first[-1][0].shape[1])
         is_fused = {ops.choose(self._input, part) for part in weights} == {"fused"}
-        self._steps = FusedSteps(self._layer.kind, weights, self._first) if is_fused else None
+        self._steps = FusedSteps(layer.kind, weights, self._first) if is_fused else None
+        # Of the layer the fused path needs the shape alone: its weights are packed.
+        self._layer = layer if is_fused else copy.deepcopy(layer).eval()
         self._slots: Sequence[Slot] = self._steps.slots if self._steps else self._first
 
     def step(self, x: ArrayLike) -> Array:
@@ -86,8 +91,9 @@ class Stream:
 
     @state.setter
     def state(self, value: Any) -> None:
-        parts = [self._to_tensor(part) for part in (value if len(self._layer.parts) > 1 else (value,))]
-        self._set(self._layer.layout.read(parts, self._input.shape[1], not self._batch))
+        with torch.inference_mode(False), torch.no_grad():
+            parts = [self._to_tensor(part) for part in (value if len(self._layer.parts) > 1 else (value,))]
+            self._set(self._layer.layout.read(parts, self._input.shape[1], not self._batch))
 
     def __repr__(self) -> str:
         path = "fused" if self._steps else "composed"
@@ -111,9 +117,9 @@ class Stream:
     def _to_array(self, part: Part) -> Any:
         if isinstance(part, tuple):
             return tuple(self._to_array(tensor) for tensor in part)
-        return part.to("cpu", torch.float64).numpy().astype(self._dtype)
+        return part.detach().to("cpu", torch.float64).numpy().astype(self._dtype)
 
     def _to_tensor(self, part: Any) -> Part:
         if isinstance(part, tuple | list):
-            return tuple(torch.as_tensor(array).to(self._input) for array in part)
-        return torch.as_tensor(part).to(self._input)
+            return tuple(torch.as_tensor(array).detach().to(self._input, copy=True) for array in part)
+        return torch.as_tensor(part).detach().to(self._input, copy=True)

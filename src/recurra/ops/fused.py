@@ -8,6 +8,7 @@ For the way back the gates of all steps are kept, or (`recompute`) only the stat
 then computed again at once.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -63,7 +64,9 @@ def why_not(x: Tensor, weights: Weights) -> str | None:
 
 def is_traced() -> bool:
     """Whether somebody writes down the operators of a call."""
-    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+    if torch.compiler.is_compiling():
+        return True
+    return torch._C._get_tracing_state() is not None or torch._C._len_torch_dispatch_stack() > 0
 
 
 def is_transformed() -> bool:
@@ -78,9 +81,9 @@ def run(
     h0, c0 = state if len(state) == 2 else (state[0], None)
     inputs = (x, h0, c0, *weights[:4])
     save = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in inputs)
-    # With nothing to record the operator's function is called past the dispatcher, which costs as much as a few steps.
-    is_plain = not save and type(x) is Tensor and not is_traced()
-    function = scan if is_plain else torch.ops.recurra.scan
+    function: Callable[..., Any] = torch.ops.recurra.scan
+    if type(x) is Tensor and not is_traced():  # past the dispatcher, which costs as much as many steps of a small layer
+        function = PlainScan.apply if save else scan
     output, *final = function(*inputs, lengths, kind, reverse, save, recompute)[: 1 + len(state)]
     return output, tuple(final)
 
@@ -208,7 +211,7 @@ def scan_backward(
         h0, d_h_n, d_c_n = packing.sort(h0), packing.sort(d_h_n), packing.sort(d_c_n)
         c0 = None if c0 is None else packing.sort(c0)
     before = (packing.before(h, h0, reverse),) if packing else states_before(h, h0, reverse)
-    if num_gates > 1 and len(rows) and not gates.numel():
+    if num_gates > 1 and not gates.numel():
         gates, inner = recomputed(cell, rows, before, weight_ih, weight_hh, *scan_biases(cell, bias_ih, bias_hh))
     d_h0, d_c = copy(d_h_n), nothing(x) if c0 is None else copy(d_c_n)
     num_gradients = 4 if cell == Cell.gru else num_gates
@@ -450,15 +453,15 @@ def go_back(ctx: Any, *d_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
         return *differentiable_gradients(ctx, inputs, lengths, d_outputs[:3]), *(None,) * 5
     x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh = inputs
     has_bias = bias_ih is not None or bias_hh is not None
-    d_x, d_h0, d_c0, d_weight_ih, d_weight_hh, d_bias = torch.ops.recurra.scan_backward(
+    backward: Callable[..., tuple[Tensor, ...]] = torch.ops.recurra.scan_backward if is_traced() else scan_backward
+    d_x, d_h0, d_c0, d_weight_ih, d_weight_hh, d_bias = backward(
         *d_outputs[:3],
         *(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, output, gates, inner, c),
         *(ctx.kind, ctx.reverse, ctx.needs_input_grad[0]),
     )
     d_bias_ih, d_bias_hh = d_bias.chunk(2) if has_bias else (None, None)
-    d_bias_ih, d_bias_hh = None if bias_ih is None else d_bias_ih, None if bias_hh is None else d_bias_hh
-    d_x, d_c0 = d_x if ctx.needs_input_grad[0] else None, None if c0 is None else d_c0
-    return d_x, d_h0, d_c0, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh, *(None,) * 5
+    found = (d_x, d_h0, d_c0, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh)
+    return *(d if needed else None for d, needed in zip(found, ctx.needs_input_grad, strict=False)), *(None,) * 5
 
 
 def differentiable_gradients(
@@ -483,8 +486,35 @@ def differentiable_gradients(
     return [next(gradients) if needed else None for needed in ctx.needs_input_grad[:7]]
 
 
-LIBRARY.impl("scan", scan, "CPU")
-LIBRARY.impl("scan_backward", scan_backward, "CPU")
+class PlainScan(torch.autograd.Function):
+    """`scan` as autograd alone sees it, for calls that nobody traces."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, ...]:
+        """The operator's."""
+        outputs = scan(*inputs)
+        remember(ctx, inputs, outputs)
+        return outputs[:3]
+
+    @staticmethod
+    def backward(ctx: Any, *d_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The operator's."""
+        return go_back(ctx, *d_outputs)
+
+
+def opaque(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that torch.compile, if it is at work, must not look into: it would find addresses."""
+
+    def call(*arguments: Any) -> Any:
+        if "torch._dynamo" in sys.modules:  # else nobody has compiled anything, and importing it takes a second
+            return torch.compiler.disable(function)(*arguments)
+        return function(*arguments)
+
+    return call
+
+
+LIBRARY.impl("scan", opaque(scan), "CPU")
+LIBRARY.impl("scan_backward", opaque(scan_backward), "CPU")
 torch.library.register_fake("recurra::scan", fake_scan, lib=LIBRARY)
 torch.library.register_fake("recurra::scan_backward", fake_scan_backward, lib=LIBRARY)
 torch.library.register_autograd("recurra::scan", go_back, setup_context=remember, lib=LIBRARY)

@@ -48,7 +48,7 @@ def weight_gradients(d_gates: Tensor, *inputs: tuple[Tensor, ...]) -> list[Tenso
     columns = d_gates.new_empty(sum(widths), steps)
     for part, pieces in zip(columns.split(widths), inputs, strict=True):
         for place, piece in zip(part.split([len(piece) for piece in pieces], 1), pieces, strict=True):
-            transpose(piece, place)
+            transpose(piece.contiguous(), place)
     found = product(columns, d_gates)  # (columns of all weights, rows): so the larger matrix need not be copied
     return [transposed(part) for part in found.split(widths)]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from recurra.ops import kernels
 from recurra.ops.composed import Weights
-from recurra.ops.fused import KINDS, Call, scan_biases
+from recurra.ops.fused import KINDS, Call, copy, scan_biases
 from recurra.ops.kernels import Cell
 
 Slot = tuple[Tensor, ...]
@@ -23,7 +23,7 @@ class FusedSteps:
     """
 
     def __init__(self, kind: str, layers: Sequence[Weights], slots: Sequence[Slot]) -> None:
-        self.slots = [tuple(part.detach().clone(memory_format=torch.contiguous_format) for part in s) for s in slots]
+        self.slots = [tuple(map(copy, slot)) for slot in slots]
         pairs = zip(layers, self.slots, strict=True)
         self.calls = [step_call(kind, weights, slot) for weights, slot in pairs]
         self.stream = kernels.Stream(self.calls[0].kernels, [call.scan for call in self.calls])
@@ -39,7 +39,7 @@ def step_call(kind: str, weights: Weights, slot: Slot) -> Call:
     call.multiply(None, weight_ih)
     bias, inner_bias = scan_biases(cell, *biases)
     output = torch.empty_like(h)
-    call.reads(h0=h, bias=bias, inner_bias=inner_bias)
+    call.reads(h0=h, bias=bias, inner_bias=None if inner_bias is None else copy(inner_bias))
     call.writes(h=output, h_n=output)
     if cell == Cell.lstm:
         call.writes(c_n=slot[1])

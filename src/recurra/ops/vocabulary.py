@@ -27,7 +27,8 @@ class LinearCrossEntropy(torch.autograd.Function):
         softmax = Softmax(weight, bias, min(len(hidden), max(1, BLOCK // num_types)))
         losses: list[Tensor] = []
         d_hidden: list[Tensor] = []
-        turned, d_bias = hidden.new_zeros(features, num_types), torch.zeros_like(bias)
+        if with_gradient:
+            turned, d_bias = hidden.new_zeros(features, num_types), torch.zeros_like(bias)
         for block, wanted in zip(hidden.split(softmax.rows), targets.split(softmax.rows), strict=True):
             loss, d_logits, shares = softmax.read(block, wanted)
             losses.append(loss.sum())
@@ -43,7 +44,10 @@ class LinearCrossEntropy(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
         """Scale the gradients found in the forward pass."""
-        if torch._C._autograd._get_current_graph_task_keep_graph():
+        if ctx.gradients is None:
+            raise RuntimeError("linear_cross_entropy: gone back a second time; pass retain_graph=True the first time")
+        is_batched = torch._C._functorch.is_batchedtensor(d_loss)
+        if is_batched or torch._C._autograd._get_current_graph_task_keep_graph():
             return *(gradient * d_loss for gradient in ctx.gradients), None, None
         gradients, ctx.gradients = ctx.gradients, None  # nobody else's any more: no copy
         return *(gradient.mul_(d_loss) for gradient in gradients), None, None
