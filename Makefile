@@ -3,7 +3,7 @@
 # make check  the fast part of it
 # make bench  the layers against torch.nn, and a language model, into build/bench
 # make build  the kernels anew, after a change in csrc/
-# make sanitize  the tests of the kernels under the address and undefined-behaviour sanitizers, about 15 minutes
+# make sanitize  the tests of the kernels under the address and undefined-behaviour sanitizers, about five minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,7 +37,8 @@ bench: $(STAMP)
 
 sanitize: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -C cmake.define.RECURRA_SANITIZE=ON -e .
-	LD_PRELOAD=$$($${CXX:-c++} -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
+		ASAN_OPTIONS=detect_leaks=0 \
 		$(BIN)/pytest tests/ops tests/nn/test_nn_streaming.py tests/nn/test_nn_losses.py; \
 		status=$$?; $(MAKE) build; exit $$status
 
