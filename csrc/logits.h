@@ -5,8 +5,8 @@
 
 namespace recurra {
 
-// Rows without gaps. The gradient of row i's loss with respect to its logits is left in `values`, but for a factor of its
-// own, shares[i]: whoever multiplies with it multiplies a few features instead of all types.
+// Rows without gaps. The gradient of row i's loss with respect to its logits is left in `values`, but for a factor of
+// its own, shares[i]: whoever multiplies with it multiplies a few features instead of all types.
 struct Logits {
   bool is_double = false;
   std::int64_t rows = 0, features = 0, types = 0;

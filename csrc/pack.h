@@ -8,8 +8,8 @@
 
 namespace recurra::ISA {
 
-// A matrix of weights cut into panels. A panel has `groups` vectors side by side for each of `depth` terms: the gates of
-// the same few units where `gated`, else consecutive units.
+// A matrix of weights cut into panels. A panel has `groups` vectors side by side for each of `depth` terms: the gates
+// of the same few units where `gated`, else consecutive units.
 template <class T>
 struct Panels {
   std::int64_t units = 0;

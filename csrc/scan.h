@@ -7,8 +7,8 @@ namespace recurra {
 
 enum class Cell { rnn_tanh, rnn_relu, rnn_sigmoid, lstm, gru, gru_reset_before };
 
-// The valid steps of all sequences stand in `rows` rows, those of step t at offsets[t] up to offsets[t] + counts[t], the
-// sequences always in the same order, falling by length. Without counts all sequences are valid at all steps.
+// The valid steps of all sequences stand in `rows` rows, those of step t at offsets[t] up to offsets[t] + counts[t],
+// the sequences always in the same order, falling by length. Without counts all sequences are valid at all steps.
 //
 // Matrices have rows without gaps; G is the number of gates (RNN 1, LSTM 4, GRU 3) in torch's order. A pointer a cell
 // does not use is null.
@@ -26,7 +26,7 @@ struct Scan {
   void* weights = nullptr;                        // (G hidden, hidden), packed for this direction of the gradient
   const void* bias = nullptr;                     // (G hidden,): added to the input product
   const void* inner_bias = nullptr;               // (hidden,): of a GRU's n, inside the reset
-  void* gates = nullptr;                          // (rows, G hidden): W_ih x in, or null; activated gates out where `save`
+  void* gates = nullptr;                          // (rows, G hidden): W_ih x in; activated out where `save`
   void* inner = nullptr;                          // (rows, hidden): of a GRU, W_hn h + b_hn, or r h
   const void *h0 = nullptr, *c0 = nullptr;        // (batch, hidden)
   void *h = nullptr, *c = nullptr;                // (rows, hidden); c or null

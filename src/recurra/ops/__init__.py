@@ -15,6 +15,7 @@ from recurra.errors import UsageError
 from recurra.ops import composed, fused
 from recurra.ops.composed import Weights
 from recurra.ops.instructions import kernels_in_use
+from recurra.ops.scan import KINDS
 
 Path = Literal["fused", "composed"]
 PATH = "RECURRA_PATH"  # environment variable that names a path for all calls
@@ -72,7 +73,7 @@ def rnn(
 ) -> tuple[Tensor, Tensor]:
     """One plain recurrent layer; see `composed.rnn`. It keeps its states for the way back, and nothing else."""
     kind = f"rnn_{nonlinearity}"
-    if kind not in fused.KINDS or choose(x, weights) == "composed":
+    if kind not in KINDS or choose(x, weights) == "composed":
         return composed.rnn(x, h0, weights, lengths=lengths, reverse=reverse, nonlinearity=nonlinearity)
     output, (h_n,) = fused.run(kind, x, (h0,), weights, lengths, reverse, False)
     return output, h_n

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from recurra.ops import kernels
+from recurra.ops.calls import Call
 from recurra.ops.composed import Weights
-from recurra.ops.fused import KINDS, Call, copy, scan_biases
-from recurra.ops.kernels import Cell
+from recurra.ops.kernels import Cell, Stream
+from recurra.ops.scan import KINDS, copy, scan_biases
 
 Slot = tuple[Tensor, ...]
 
@@ -17,7 +17,7 @@ class FusedSteps:
     """Packed weights and state of a stack.
 
     Args:
-        kind: of `fused.KINDS`.
+        kind: of `scan.KINDS`.
         layers: weights of each layer, bottom first; what becomes of them later changes nothing here.
         slots: state of each layer before the first step, (batch, hidden) each.
     """
@@ -26,7 +26,7 @@ class FusedSteps:
         self.slots = [tuple(map(copy, slot)) for slot in slots]
         pairs = zip(layers, self.slots, strict=True)
         self.calls = [step_call(kind, weights, slot) for weights, slot in pairs]
-        self.stream = kernels.Stream(self.calls[0].kernels, [call.scan for call in self.calls])
+        self.stream = Stream(self.calls[0].kernels, [call.scan for call in self.calls])
 
 
 def step_call(kind: str, weights: Weights, slot: Slot) -> Call:
