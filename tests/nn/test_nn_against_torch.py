@@ -26,6 +26,8 @@ from layer_table import (
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence
 
+from recurra import ops
+
 STACKS = [
     {"num_layers": layers, "bidirectional": both, "bias": bias}
     for layers, both, bias in product((1, 2), (False, True), (True, False))
@@ -169,3 +171,36 @@ def test_single_precision() -> None:
     x = draw(TIME, BATCH, INPUT, seed=1).float()
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-6)
     assert ours.to(DOUBLE)(x.double())[0].dtype == DOUBLE
+
+
+def kept_for_backward(layer: nn.Module, x: torch.Tensor) -> int:
+    """Bytes that a forward pass keeps for the way back, weights and inputs apart; shared memory counts once."""
+    storages = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        output, _ = layer(x)
+    assert output.requires_grad, "the graph must live while what it keeps is counted"
+    for given in (x, *layer.parameters()):
+        storages.pop(given.untyped_storage().data_ptr(), None)
+    return sum(storage.nbytes() for storage in storages.values())
+
+
+@pytest.mark.parametrize(("name", "share"), [("rnn_tanh", 1), ("lstm", 0.4), ("gru", 0.75)])
+def test_training_keeps_no_more_than_torch(name: str, share: float) -> None:
+    ours, theirs = pair(name, hidden_size=48, dtype=torch.float32)
+    x = draw(20, 24, INPUT, seed=1).float()
+    with ops.use_path("fused"):
+        ours_kept = kept_for_backward(ours, x)
+    assert 0 < ours_kept <= share * kept_for_backward(theirs, x)
+
+
+@pytest.mark.parametrize(("name", "share"), [("LSTM", 0.35), ("GRU", 0.21)])
+def test_recompute_keeps_the_states_alone(name: str, share: float) -> None:
+    x = draw(20, 24, INPUT, seed=1).float()
+    with ops.use_path("fused"):
+        plain, saving = (kept_for_backward(OURS[name](INPUT, 48, recompute=r), x) for r in (False, True))
+    assert 0 < saving <= share * plain

@@ -142,7 +142,7 @@ class LSTM(Recurrent):
             mode and zero in evaluation mode; or "learned", parameters `h0_l0`, `c0_l0`, ... that start at zero.
         locked_dropout: one dropout mask for all time steps of a sequence (Gal & Ghahramani 2016).
         recompute: keep no gates for the way back, but compute them again there, all steps at once: a third of the
-            memory for a fifth more time. On the fused path; the composed one keeps all.
+            memory for two fifths more time. On the fused path; the composed one keeps all.
 
     Raises:
         UsageError: an option outside of what is listed here.
@@ -248,8 +248,8 @@ class GRU(Recurrent):
             mode and zero in evaluation mode; or "learned", parameters `h0_l0`, ... that start at zero.
         locked_dropout: one dropout mask for all time steps of a sequence (Gal & Ghahramani 2016).
         reset_after: the reset gate acts after the matrix product, not before it.
-        recompute: keep no gates for the way back, but compute them again there, all steps at once: a third of the
-            memory for a fifth more time. On the fused path; the composed one keeps all.
+        recompute: keep no gates for the way back, but compute them again there, all steps at once: a fifth of the
+            memory for two fifths more time. On the fused path; the composed one keeps all.
 
     Raises:
         UsageError: an option outside of what is listed here.
