@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from recurra.ops import products
+from recurra.ops.products import Factor
 
 
 @pytest.fixture(params=[0, products.LARGE], ids=["large", "small"])
@@ -29,17 +30,22 @@ def test_products_of_any_strides(n: int, k: int, m: int, dtype: torch.dtype) -> 
 
 @pytest.mark.usefixtures("_size")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_gradients_of_weights_from_pieces(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("steps", [21, 6])  # so that either side is the one to be turned
+def test_gradients_of_weights_from_pieces(steps: int, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(4)
     d_gates, turned, h0, h = (
-        torch.randn(s, generator=generator, dtype=dtype) for s in ((21, 12), (5, 21), (3, 7), (18, 7))
+        torch.randn(s, generator=generator, dtype=dtype) for s in ((steps, 45), (5, steps), (3, 7), (steps - 3, 7))
     )
     x = turned.t()  # as the output of a convolution lies
+    states = torch.cat([h0, h])
     tolerance = {"rtol": 0, "atol": 1e-12 if dtype == torch.float64 else 1e-5}
-    for gradient in (d_gates, d_gates[:, 2:9]):
-        of_x, of_h = products.weight_gradients(gradient, (x,), (h0, h))
+    for gradient in (d_gates, d_gates[:, 2:39]):
+        of_x, of_h = products.weight_gradients(gradient, Factor((x,)), Factor((h0, h)))
         torch.testing.assert_close(of_x, gradient.t() @ x, **tolerance)
-        torch.testing.assert_close(of_h, gradient.t() @ torch.cat([h0, h]), **tolerance)
+        torch.testing.assert_close(of_h, gradient.t() @ states, **tolerance)
+        of_x, of_h = products.weight_gradients(gradient, Factor((x,), slice(8)), Factor((h0, h), slice(3, None)))
+        torch.testing.assert_close(of_x, gradient[:, :8].t() @ x, **tolerance)
+        torch.testing.assert_close(of_h, gradient[:, 3:].t() @ states, **tolerance)
 
 
 def test_what_onednn_would_compute_in_plain_loops_is_not_given_to_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ width is no multiple of 16, once it is large enough to pay for its preparation. 
 its own compiler.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -31,26 +33,45 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return x.mm(weight.t()) if bias is None else torch.addmm(bias, x, weight.t())
 
 
-def weight_gradients(d_gates: Tensor, *inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    """What the gradient of the gates of all steps means for weights: d_gates transposed times each input.
+class Factor(NamedTuple):
+    """What a weight was multiplied with in all steps, and in which gates."""
+
+    pieces: tuple[Tensor, ...]  # (steps, columns) in all, one after the other
+    gates: slice = slice(None)  # columns of d_gates
+
+
+def weight_gradients(d_gates: Tensor, *factors: Factor) -> list[Tensor]:
+    """What the gradient of the gates of all steps means for weights: d_gates transposed times each factor.
+
+    One side of a large product has to be turned first. That of all factors is the smaller one for many steps, but the
+    result must be turned back.
 
     Args:
-        d_gates: (steps, rows of the weights); of any strides.
-        inputs: for each weight what it was multiplied with, (steps, columns), in pieces that follow one another.
+        d_gates: (steps, gates); of any strides.
+        factors: one for each weight.
 
     Returns:
-        For each input the gradient of its weight, (rows, columns).
+        The gradient of each weight, (gates of the factor, columns).
     """
     steps, rows = d_gates.shape
-    widths = [pieces[0].shape[1] for pieces in inputs]
-    if not is_large(steps * rows * sum(widths)) or not is_dense(d_gates):
-        return [d_gates.t().mm(pieces[0] if len(pieces) == 1 else torch.cat(pieces)) for pieces in inputs]
-    columns = d_gates.new_empty(sum(widths), steps)
-    for part, pieces in zip(columns.split(widths), inputs, strict=True):
-        for place, piece in zip(part.split([len(piece) for piece in pieces], 1), pieces, strict=True):
-            transpose(piece.contiguous(), place)
-    found = product(columns, d_gates)  # (columns of all weights, rows): so the larger matrix need not be copied
-    return [transposed(part) for part in found.split(widths)]
+    widths = [factor.pieces[0].shape[1] for factor in factors]
+    if d_gates.dtype != torch.float32 or not is_large(steps * rows * sum(widths)):
+        return [d_gates[:, factor.gates].t().mm(whole(factor.pieces)) for factor in factors]
+    copied = sum(width for width, factor in zip(widths, factors, strict=True) if len(factor.pieces) > 1)
+    takes_all = is_dense(d_gates) and all(factor.gates == slice(None) for factor in factors)
+    if takes_all and (steps + rows) * sum(widths) < steps * (rows + copied):
+        columns = d_gates.new_empty(sum(widths), steps)
+        for part, factor in zip(columns.split(widths), factors, strict=True):
+            for place, piece in zip(part.split([len(p) for p in factor.pieces], 1), factor.pieces, strict=True):
+                transpose(piece.contiguous(), place)
+        return [transposed(part) for part in product(columns, d_gates).split(widths)]
+    turned = transposed(d_gates)  # (gates, steps)
+    return [product(turned[factor.gates], whole(factor.pieces)) for factor in factors]
+
+
+def whole(pieces: tuple[Tensor, ...]) -> Tensor:
+    """Pieces one after the other."""
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
 def runs_kernels(x: Tensor) -> bool:

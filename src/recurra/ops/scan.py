@@ -17,7 +17,7 @@ from recurra.ops.calls import Call
 from recurra.ops.composed import gru, lstm, rnn
 from recurra.ops.kernels import Cell
 from recurra.ops.packing import Packing
-from recurra.ops.products import linear, product, weight_gradients
+from recurra.ops.products import Factor, linear, product, weight_gradients
 
 
 class Kind(NamedTuple):
@@ -201,26 +201,22 @@ def gradients_of_weights(
     cell: Cell, d_gates: Tensor, rows: Tensor, before: tuple[Tensor, ...], inner: Tensor
 ) -> list[Tensor]:
     """Gradients of weight_ih and weight_hh from that of the gates of all steps."""
+    hidden = before[0].shape[1]
     if cell == Cell.gru:  # n on the side of the input, r, z, n on the side of the state
-        hidden = before[0].shape[1]
-        (turned,) = weight_gradients(d_gates[:, : 3 * hidden], (rows,))
-        (d_weight_hh,) = weight_gradients(d_gates[:, hidden:], before)
-        return [turned.roll(-hidden, 0), d_weight_hh]
+        found = weight_gradients(d_gates, Factor((rows,), slice(3 * hidden)), Factor(before, slice(hidden, None)))
+        return [found[0].roll(-hidden, 0), found[1]]
     if cell == Cell.gru_reset_before:  # n is multiplied with r h
-        hidden = before[0].shape[1]
-        (d_weight_ih,) = weight_gradients(d_gates, (rows,))
-        (of_states,) = weight_gradients(d_gates[:, : 2 * hidden], before)
-        (of_inner,) = weight_gradients(d_gates[:, 2 * hidden :], (inner,))
-        return [d_weight_ih, torch.cat([of_states, of_inner])]
-    return weight_gradients(d_gates, (rows,), before)
+        of_states, of_inner = Factor(before, slice(2 * hidden)), Factor((inner,), slice(2 * hidden, None))
+        found = weight_gradients(d_gates, Factor((rows,)), of_states, of_inner)
+        return [found[0], torch.cat(found[1:])]
+    return weight_gradients(d_gates, Factor((rows,)), Factor(before))
 
 
 def gradient_of_rows(cell: Cell, d_gates: Tensor, weight_ih: Tensor) -> Tensor:
     """Gradient of the input of all valid steps, (steps, input)."""
-    if cell == Cell.gru:
+    if cell == Cell.gru:  # n on the side of the input, r, z, n on the side of the state
         hidden = len(weight_ih) // 3
-        r_z, n = weight_ih.split([2 * hidden, hidden])
-        return d_gates[:, hidden : 3 * hidden].mm(r_z).addmm_(d_gates[:, :hidden], n)
+        return product(d_gates[:, : 3 * hidden], weight_ih.roll(hidden, 0))
     return product(d_gates, weight_ih)
 
 
