@@ -1,5 +1,7 @@
 """How fast are the layers? Against torch.nn, interleaved in one process; the ratio is torch's time over ours.
 
+Inference is compared with ONNX Runtime too, where it is installed (`pip install onnx onnxruntime`).
+
 python benchmarks/layers.py [--cells lstm,gru,rnn] [--only TEXT] [--seconds 0.5] [--threads 2] [--save FOLDER]
 """
 
@@ -8,6 +10,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +35,7 @@ SHAPES = (  # batch, steps, input, hidden
     (32, 35, 1024, 1024),
 )
 LARGE = SHAPES[5:]
+GEMM = 1024  # width of the matrix product that large cases are compared with
 STREAMED = (64, 128, 256, 512)
 CELL_STEPS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn": nn.RNNCell}
 CELLS = {"lstm": (nn.LSTM, ours.LSTM, 4), "gru": (nn.GRU, ours.GRU, 3), "rnn": (nn.RNN, ours.RNN, 1)}
@@ -46,7 +50,8 @@ class Case(NamedTuple):
     name: str
     theirs: Run
     ours: Run
-    operations: float  # multiplications and additions of the matrix products; 0 where nobody asks
+    operations: float = 0  # multiplications and additions of the matrix products; 0 where nobody asks
+    peer: Run | None = None  # the same by ONNX Runtime
 
 
 class Result(NamedTuple):
@@ -57,7 +62,8 @@ class Result(NamedTuple):
     theirs: float
     ours: float
     ratio: float
-    share: float  # of the rate of a large matrix product
+    share: float  # of the rate of a large matrix product, measured in turn with the case; 0 where nobody asks
+    peer: float  # the ratio for ONNX Runtime; 0 where it does not run
 
 
 def training(layer: nn.Module, x: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]) -> Run:
@@ -93,9 +99,21 @@ def dense_cases(cells: list[str]) -> Iterator[Case]:
             name = f"{cell} {batch}x{steps} {inputs}->{hidden}"
             operations = 2.0 * steps * batch * gates * hidden * (inputs + hidden)
             runs = [inference(lambda x, layer=layer: layer(x)[0], x) for layer in (a, b)]
-            yield Case("inference", name, *runs, operations)
+            yield Case("inference", name, *runs, operations, onnx_runtime(a, x))
             runs = [training(layer, x, lambda x, layer=layer: layer(x)[0]) for layer in (a, b)]
             yield Case("training", name, *runs, 3 * operations)
+
+
+def onnx_runtime(layer: nn.RNNBase, x: torch.Tensor) -> Run | None:
+    """The layer in ONNX Runtime, where that is installed."""
+    if not (find_spec("onnx") and find_spec("onnxruntime")):
+        return None
+    from onnx_peer import session
+
+    runtime, given = session(layer, torch.get_num_threads()), {"x": x.numpy()}
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.from_numpy(runtime.run(None, given)[0][:, 0]), layer(x)[0])
+    return lambda: runtime.run(None, given)
 
 
 def length_cases(cells: list[str]) -> Iterator[Case]:
@@ -114,8 +132,8 @@ def length_cases(cells: list[str]) -> Iterator[Case]:
         def padded(x: torch.Tensor, layer: nn.Module = b, lengths: torch.Tensor = lengths) -> torch.Tensor:
             return layer(x, lengths=lengths)[0]
 
-        yield Case("lengths, inference", cell, inference(packed, x), inference(padded, x), 0)
-        yield Case("lengths, training", cell, training(a, x, packed), training(b, x, padded), 0)
+        yield Case("lengths, inference", cell, inference(packed, x), inference(padded, x))
+        yield Case("lengths, training", cell, training(a, x, packed), training(b, x, padded))
 
 
 def bidirectional_cases(cells: list[str]) -> Iterator[Case]:
@@ -124,9 +142,9 @@ def bidirectional_cases(cells: list[str]) -> Iterator[Case]:
         x = torch.randn(100, 32, 128)
         a, b = theirs(128, 128, bidirectional=True), mine(128, 128, bidirectional=True)
         runs = [inference(lambda x, layer=layer: layer(x)[0], x) for layer in (a, b)]
-        yield Case("bidirectional, inference", cell, *runs, 0)
+        yield Case("bidirectional, inference", cell, *runs)
         runs = [training(layer, x, lambda x, layer=layer: layer(x)[0]) for layer in (a, b)]
-        yield Case("bidirectional, training", cell, *runs, 0)
+        yield Case("bidirectional, training", cell, *runs)
 
 
 def streaming_cases(cells: list[str]) -> Iterator[Case]:
@@ -147,7 +165,7 @@ def streaming_cases(cells: list[str]) -> Iterator[Case]:
                 for row in rows:
                     step(row)
 
-            yield Case("streaming", f"{cell} {width}", theirs, mine, 0)
+            yield Case("streaming", f"{cell} {width}", theirs, mine)
 
 
 def seconds_of(run: Run) -> float:
@@ -156,23 +174,30 @@ def seconds_of(run: Run) -> float:
     return time.perf_counter() - started
 
 
-def measure(case: Case, seconds: float, rate: float) -> Result:
-    """Medians of runs in turn, at least five of each."""
-    for run in (case.theirs, case.ours) * 2:
+def median_seconds(runs: list[Run], seconds: float, *, rehearsed: bool = False) -> list[float]:
+    """Medians of runs in turn, at least five of each; where `rehearsed`, each is run once for nothing before."""
+    for run in runs * 2:
         run()
-    times: tuple[list[float], list[float]] = ([], [])
+    times: list[list[float]] = [[] for _ in runs]
     started = time.perf_counter()
     while len(times[0]) < 5 or time.perf_counter() - started < seconds:
-        for run, taken in zip((case.theirs, case.ours), times, strict=True):
+        for run, taken in zip(runs, times, strict=True):
+            if rehearsed:
+                run()
             taken.append(seconds_of(run))
-    theirs, mine = map(statistics.median, times)
-    return Result(case.group, case.name, theirs * 1e3, mine * 1e3, theirs / mine, case.operations / mine / rate)
+    return [statistics.median(taken) for taken in times]
 
 
-def gemm_rate() -> float:
-    """Operations a second of a large float32 matrix product."""
-    a, b = torch.randn(1536, 1536), torch.randn(1536, 1536)
-    return 2 * 1536**3 / min(seconds_of(lambda: a.mm(b)) for _ in range(10))
+def measure(case: Case, seconds: float) -> Result:
+    """A case against torch, and a large matrix product in turn with both; then against ONNX Runtime."""
+    a, b = torch.randn(2, GEMM, GEMM)
+    theirs, mine, gemm = median_seconds([case.theirs, case.ours, lambda: a.mm(b)], seconds)
+    share = case.operations / mine * gemm / (2 * GEMM**3)
+    peer = 0.0
+    if case.peer:  # rehearsed, since torch's threads and its own go on spinning in each other's way
+        ours, theirs_there = median_seconds([case.ours, case.peer], seconds / 2, rehearsed=True)
+        peer = theirs_there / ours
+    return Result(case.group, case.name, theirs * 1e3, mine * 1e3, theirs / mine, share, peer)
 
 
 def main() -> None:
@@ -186,48 +211,49 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
     cells = options.cells.split(",")
-    rate = gemm_rate()
     console = Console()
-    console.print(f"matrix product: {rate / 1e9:.0f} GFLOP/s with {options.threads} threads")
     results = []
     for source in (dense_cases, length_cases, bidirectional_cases, streaming_cases):
         for case in source(cells):
             if options.only in f"{case.group} {case.name}":
-                results.append(measure(case, options.seconds, rate))
+                results.append(measure(case, options.seconds))
                 print(line(results[-1]), flush=True)
     console.print(table(results))
     if options.save:
         options.save.mkdir(parents=True, exist_ok=True)
         rows = [result._asdict() for result in results]
-        (options.save / "layers.json").write_text(json.dumps({"gemm_rate": rate, "results": rows}, indent=2))
-        text = ["| group | case | torch ms | ours ms | ratio | share of GEMM rate |", "| --- " * 6 + "|"]
-        text += [
-            f"| {r.group} | {r.name} | {r.theirs:.3f} | {r.ours:.3f} | {r.ratio:.2f} | {r.share:.2f} |" for r in results
-        ]
+        (options.save / "layers.json").write_text(json.dumps({"threads": options.threads, "results": rows}, indent=2))
+        heads = ("group", "case", "torch ms", "ours ms", "torch / ours", "share of GEMM rate", "ONNX Runtime / ours")
+        text = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+        for r in results:
+            numbers = (f"{r.theirs:.3f}", f"{r.ours:.3f}", f"{r.ratio:.2f}", f"{r.share:.2f}", f"{r.peer:.2f}")
+            text.append(f"| {r.group} | {r.name} | {' | '.join('' if n == '0.00' else n for n in numbers)} |")
         (options.save / "layers.md").write_text("\n".join(text) + "\n")
 
 
 def line(result: Result) -> str:
-    share = f"{result.share:5.2f} of GEMM" if result.share else ""
-    return (
-        f"{result.group:26} {result.name:24} {result.theirs:9.3f} {result.ours:9.3f} ms  {result.ratio:6.2f}  {share}"
-    )
+    share = f"  {result.share:5.2f} of GEMM" if result.share else ""
+    peer = f"  {result.peer:5.2f} of ONNX Runtime" if result.peer else ""
+    times = f"{result.theirs:9.3f} {result.ours:9.3f} ms"
+    return f"{result.group:26} {result.name:24} {times}  {result.ratio:6.2f}{share}{peer}"
 
 
 def table(results: list[Result]) -> Table:
-    """Geometric mean and worst ratio of each group."""
-    found = Table("group", "cases", "geometric mean", "least", "least share, large shapes")
+    """Geometric mean and worst ratio of each group; the mean beside ONNX Runtime."""
+    found = Table("group", "cases", "geometric mean", "least", "least share, large shapes", "ONNX Runtime")
     large = {f"{batch}x{steps} {inputs}->{hidden}" for batch, steps, inputs, hidden in LARGE}
     for group in dict.fromkeys(result.group for result in results):
         members = [result for result in results if result.group == group]
         ratios = [result.ratio for result in members]
         shares = [result.share for result in members if result.name.partition(" ")[2] in large]
+        peers = [result.peer for result in members if result.peer]
         found.add_row(
             group,
             str(len(members)),
             f"{statistics.geometric_mean(ratios):.2f}",
             f"{min(ratios):.2f}",
-            f"{min(shares):.2f}" if shares else "",
+            f"{min(shares):.2f}" if any(shares) else "",
+            f"{statistics.geometric_mean(peers):.2f}" if peers else "",
         )
     return found
 
