@@ -312,5 +312,7 @@ def test_other_ways_to_differentiate_take_the_composed_path() -> None:
 
     ahead = torch.func.jvp(total, (x,), (torch.ones_like(x),))[1]
     torch.testing.assert_close(ahead, torch.func.grad(total)(x).sum())
+    each = torch.func.vmap(total)(torch.stack([x, 2 * x]))
+    torch.testing.assert_close(each, torch.stack([total(x), total(2 * x)]))
     x.requires_grad_()
     torch.testing.assert_close(ahead, torch.autograd.grad(total(x), x)[0].sum())
