@@ -46,6 +46,7 @@ def demo(
         import recurra
         from recurra.inspection import learning_curve
         from recurra.runs import Run
+        from recurra.tasks import LanguageModelling
         from recurra.training.session import free_run
 
     started = time.monotonic()
@@ -61,7 +62,7 @@ def demo(
         **RECIPE,
     )
     metrics = Run(folder).read_json("metrics.json")
-    print_metrics(metrics)
+    print_metrics(metrics, LanguageModelling)
     got = {name: splits["test"]["perplexity"] for name, splits in metrics.items() if name != "training"}
     print("\nTest perplexity, expected (Python 3.11; other versions carry other texts) against got:")
     for name, expected in EXPECTED.items():

@@ -10,18 +10,19 @@ from recurra.cli.output import Device, Json, Quiet, RunFolder, open_model, print
 def evaluate(
     run: RunFolder,
     data: Annotated[
-        str | None, typer.Argument(help="Text to judge by, all its splits but train; by default that of the run.")
+        str | None, typer.Argument(help="Data to judge by, all its splits but train; by default that of the run.")
     ] = None,
     device: Device = "cpu",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """How good a model is, beside unigram and trigram baselines.
+    """How good a model is, beside plain baselines.
 
     Example: recurra evaluate runs/ptb-256-128
     """
-    metrics = open_model(run, device).evaluate(data, progress(quiet))
+    model = open_model(run, device)
+    metrics = model.evaluate(data, progress(quiet))
     if as_json:
         print_json(metrics)
     else:
-        print_metrics(metrics)
+        print_metrics(metrics, model.task)

@@ -6,7 +6,7 @@ import typer
 
 from recurra.cli.output import Json, RunFolder, open_model, print_json, print_metrics, print_table, print_text
 
-TOLERANCE = 1e-3  # nats; other machines round otherwise
+TOLERANCE = 1e-3  # other machines round otherwise
 
 
 def info(
@@ -24,7 +24,7 @@ def info(
     from recurra.config import as_typed, leaf_options
     from recurra.errors import RunError
     from recurra.runs import METRICS
-    from recurra.tasks import num_parameters
+    from recurra.tasks import check_samples, num_parameters
     from recurra.training.card import training_in_words
 
     folder, recipe = model.run, model.task.recipe
@@ -32,10 +32,10 @@ def info(
     parameters = {name: list(tensor.shape) for name, tensor in model.task.model.named_parameters()}
     total = num_parameters(model.task)
     metrics = folder.read_json(METRICS) if folder.path(METRICS).exists() else {}
-    deviation = model.check_samples() if check else None
+    deviation = check_samples(model.task, folder) if check else None
     if deviation is not None and not deviation < TOLERANCE:
         raise RunError(
-            f"run {folder}: its stored samples come out different by {deviation:.2g} nats, more than rounding; "
+            f"run {folder}: its stored samples come out different by {deviation:.2g}, more than rounding; "
             "its files do not belong together, or this machine computes wrongly"
         )
     if as_json:
@@ -63,8 +63,8 @@ def info(
     print_table(("parameter", "shape"), [*rows, ("all", f"{total:,} numbers")])
     if metrics:
         print_text(training_in_words(metrics["training"]))
-        print_metrics(metrics)
+        print_metrics(metrics, model.task)
     else:
         print(f"Go on training with: recurra train --resume {folder}")
     if deviation is not None:
-        print(f"Samples computed again: they agree, largest deviation {deviation:.2g} nats.")
+        print(f"Samples computed again: they agree, largest deviation {deviation:.2g}.")

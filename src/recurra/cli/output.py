@@ -15,6 +15,7 @@ from recurra.cli.interrupts import dying_at_once
 if TYPE_CHECKING:
     from recurra.inference import TrainedLanguageModel
     from recurra.progress import Progress
+    from recurra.tasks import Measure, Task
 
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder that `recurra train` made.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
@@ -82,8 +83,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
     print(drawn.read(), end="")
 
 
-def print_metrics(metrics: Mapping[str, Any]) -> None:
-    """Metrics of the model and its baselines, one line a text, and in words which is better."""
+def print_metrics(metrics: Mapping[str, Any], task: "Task | type[Task]") -> None:
+    """Metrics of the model and its baselines, one line a split, and in words which is better."""
     from recurra.training.card import figure, metric_rows
 
     rows = metric_rows(metrics)
@@ -92,22 +93,23 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
         ["", "on", *(name.replace("_", " ") for name in columns)],
         [[who, split, *(figure(values.get(name)) for name in columns)] for who, split, values in rows],
     )
-    print_text(verdict(metrics))
+    print_text(verdict(metrics, task.headline))
 
 
-def verdict(metrics: Mapping[str, Any]) -> str:
-    """Whether the model beats the best baseline on the last text, in plain words."""
-    baselines = {name: splits for name, splits in metrics.items() if name not in ("model", "training")}
-    if not baselines:
-        return "No baseline to compare with."
+def verdict(metrics: Mapping[str, Any], measure: "Measure") -> str:
+    """Whether the model beats the best baseline on the last split, in plain words."""
     split = list(metrics["model"])[-1]
-    mine = metrics["model"][split]["perplexity"]
-    name, best = min(
-        ((name, splits[split]["perplexity"]) for name, splits in baselines.items()), key=lambda pair: pair[1]
-    )
-    if mine < best:
-        return f"On {split} the model beats the best baseline ({name}): perplexity {mine:,.4g} against {best:,.4g}."
+    mine = metrics["model"][split][measure.name]
+    others = {
+        name: splits[split][measure.name] for name, splits in metrics.items() if name not in ("model", "training")
+    }
+    if not others:
+        return "No baseline to compare with."
+    best = (max if measure.higher_is_better else min)(others, key=lambda name: others[name])
+    figures = f"{measure.name.replace('_', ' ')} {mine:,.4g} against {others[best]:,.4g}"
+    if measure.better(mine, others[best]):
+        return f"On {split} the model beats the best baseline ({best}): {figures}."
     return (
-        f"On {split} the model does NOT beat the {name} baseline: perplexity {mine:,.4g} against {best:,.4g}. "
-        "Train longer, on more text, or with another shape."
+        f"On {split} the model does NOT beat the {best} baseline: {figures}. "
+        "Train longer, on more data, or with another shape."
     )

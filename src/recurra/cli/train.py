@@ -44,6 +44,7 @@ def train(
         from recurra.config import parse_assignment
         from recurra.inspection import learning_curve
         from recurra.runs import METRICS, Run
+        from recurra.tasks import task_of
 
     what, rest = (words or [""])[0], (words or [])[1:]
     if resume:
@@ -72,7 +73,7 @@ def train(
     elif quiet:
         print(folder)
     else:
-        print_metrics(metrics)
+        print_metrics(metrics, task_of(finished))
         print(f"\nrun {folder}; learning curve {picture}")
 
 

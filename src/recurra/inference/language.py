@@ -10,11 +10,11 @@ from torch import Tensor
 from recurra.data.corpus import encode_text
 from recurra.data.text import find_text
 from recurra.devices import device_of
-from recurra.errors import DataError, RunError, UsageError
+from recurra.errors import DataError, UsageError
 from recurra.inference.sampling import adjusted
 from recurra.inference.streaming import LanguageModelStream
 from recurra.progress import Progress
-from recurra.runs import SAMPLES, Json, Run
+from recurra.runs import Json, Run
 from recurra.tasks import LanguageModelling, load_data
 from recurra.tasks.language_modelling import perplexity
 
@@ -170,7 +170,7 @@ class TrainedLanguageModel:
         progress = progress or Progress()
         if data is None:
             load_data(self.task, self.run, progress)
-            return self.task.report(progress)
+            return self.task.report(progress).metrics
         found = find_text(str(data))
         if "all" in found:
             found = {"text": found["all"]}
@@ -188,17 +188,6 @@ class TrainedLanguageModel:
         """A prompt with what was generated after it, spaced as the unit of the vocabulary needs it."""
         apart = self.vocabulary.unit == "word" and prompt and not prompt[-1].isspace() and text[:1] not in "\n.,;:!?)]}"
         return f"{prompt}{' ' if apart else ''}{text}"
-
-    def check_samples(self) -> float:
-        """Largest difference, in nats, between the stored sample outputs of the run and the same computed now."""
-        rows = self.run.read_rows(SAMPLES)
-        deviations: list[float] = []
-        for row in rows:
-            again = self.task.log_probabilities(row["ids"])
-            deviations += [abs(stored - now) for stored, now in zip(row["log_probabilities"], again, strict=True)]
-        if not deviations:
-            raise RunError(f"run {self.run}: samples.jsonl is damaged, it holds no sample; restore a copy")
-        return max(deviations)
 
     def read(self, ids: list[int]) -> tuple[Tensor, Any]:
         """Logits (types,) after a text that begins a line, and the state there."""

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from recurra.errors import DataError, RunError, UsageError
 from recurra.progress import Progress
-from recurra.runs import Run
+from recurra.runs import SAMPLES, Run
 from recurra.tasks.language_modelling import LanguageModelling
-from recurra.tasks.task import StepLoss, Task
+from recurra.tasks.task import Measure, Report, StepLoss, Task
 
 TASKS: dict[str, type[Task]] = {"language-modelling": LanguageModelling}
 
@@ -51,9 +51,34 @@ def load_data(task: Task, run: Run, progress: Progress) -> None:
         )
 
 
+def check_samples(task: Task, run: Run) -> float:
+    """Largest difference between the stored sample outputs of a run and the same computed now.
+
+    Raises:
+        RunError: there are none, or they are damaged.
+    """
+    pairs = [(row.pop("outputs", []), task.outputs_of(row)) for row in run.read_rows(SAMPLES)]
+    deviations: list[float] = [abs(there - here) for stored, now in pairs for there, here in zip(stored, now, strict=True)]
+    if not deviations:
+        raise RunError(f"run {run}: {SAMPLES} is damaged, it holds no sample; restore a copy")
+    return max(deviations)
+
+
 def num_parameters(task: Task) -> int:
     """Trainable numbers of the model."""
     return sum(parameter.numel() for parameter in task.model.parameters())
 
 
-__all__ = ["TASKS", "LanguageModelling", "StepLoss", "Task", "load_data", "num_parameters", "task_of", "task_type"]
+__all__ = [
+    "TASKS",
+    "LanguageModelling",
+    "Measure",
+    "Report",
+    "StepLoss",
+    "Task",
+    "check_samples",
+    "load_data",
+    "num_parameters",
+    "task_of",
+    "task_type",
+]

@@ -21,7 +21,7 @@ from recurra.models.ngram import LARGEST_SAMPLE, Trigram, Unigram, frequencies
 from recurra.nn import linear_cross_entropy
 from recurra.progress import Progress
 from recurra.runs import Json, Run
-from recurra.tasks.task import Metrics, StepLoss
+from recurra.tasks.task import Measure, Metrics, Report, StepLoss
 
 EVALUATION_STEPS = 64  # of a window; the state is carried, so it changes no result
 EVALUATION_LANE = 8192  # tokens a lane has at least, so that the cold start of each weighs nothing
@@ -94,7 +94,8 @@ class LanguageModelling:
 
     name: ClassVar[str] = "language-modelling"
     recipe_type: ClassVar[type[Recipe]] = LanguageModellingRecipe
-    criterion: ClassVar[str] = "loss"
+    headline: ClassVar[Measure] = Measure("perplexity")
+    criterion: ClassVar[Measure] = Measure("loss")
     item: ClassVar[str] = "token"
 
     def __init__(self, recipe: LanguageModellingRecipe, vocabulary: Vocabulary) -> None:
@@ -182,7 +183,8 @@ class LanguageModelling:
         num_items = int((targets >= 0).sum())
         return StepLoss(total / num_items, num_items, self.model.detach(state))
 
-    def describe_loss(self, loss: float) -> str:
+    @staticmethod
+    def describe_loss(loss: float) -> str:
         """Nats per token, and the perplexity they mean."""
         return f"loss {loss:.3f}  perplexity {perplexity(loss):.4g}"
 
@@ -210,11 +212,11 @@ class LanguageModelling:
         metrics = self.evaluate(self.splits["valid"], progress, "validating")
         return {name: metrics[name] for name in ("loss", "perplexity")}
 
-    def report(self, progress: Progress) -> Json:
+    def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test text."""
         held_out = {name: tokens for name, tokens in self.splits.items() if name != "train"}
         model = {name: self.evaluate(tokens, progress, f"evaluating {name}") for name, tokens in held_out.items()}
-        return {"model": model, **self.baselines(held_out, progress)}
+        return Report({"model": model, **self.baselines(held_out, progress)}, {})
 
     def baselines(self, texts: Mapping[str, TokenIds], progress: Progress) -> dict[str, dict[str, Metrics]]:
         """What counting reaches on some texts: unigrams, and Kneser-Ney trigrams."""
@@ -233,10 +235,13 @@ class LanguageModelling:
         return result
 
     def samples(self) -> list[Json]:
-        """The beginning of the validation text, with what the model gave each next token."""
+        """The beginning of the validation text."""
         ids = np.asarray(self.splits["valid"].ids[: SAMPLE_TOKENS + 1]).astype(int).tolist()
-        log_probabilities = self.log_probabilities(ids)
-        return [{"ids": ids, "text": self.vocabulary.decode(ids), "log_probabilities": log_probabilities}]
+        return [{"ids": ids, "text": self.vocabulary.decode(ids)}]
+
+    def outputs_of(self, sample: Json) -> list[float]:
+        """Log-probability of each token, in nats."""
+        return self.log_probabilities(sample["ids"])
 
     def log_probabilities(self, ids: list[int]) -> list[float]:
         """Log-probability of each token of a text that begins a line, in nats."""

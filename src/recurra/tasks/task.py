@@ -1,5 +1,6 @@
 """What the training loop and the commands ask of a task."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -10,6 +11,24 @@ from recurra.progress import Progress
 from recurra.runs import Json, Run
 
 Metrics = dict[str, float]
+
+
+class Measure(NamedTuple):
+    """A metric by which models are compared."""
+
+    name: str
+    higher_is_better: bool = False
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether `one` is the better figure; what is not finite never is."""
+        return math.isfinite(one) and (one > other if self.higher_is_better else one < other)
+
+
+class Report(NamedTuple):
+    """What a model and its baselines reach on the held-out splits."""
+
+    metrics: Json  # by who ("model" first), split and metric
+    details: Json  # of the model by split, as plain values that figures are drawn from; may be empty
 
 
 class StepLoss(NamedTuple):
@@ -33,7 +52,7 @@ class Task(Protocol):
 
     name: ClassVar[str]
     recipe_type: ClassVar[type[Recipe]]
-    criterion: ClassVar[str]  # which metric of `validate` chooses the best epoch; smaller is better
+    headline: ClassVar[Measure]  # of a report: by what the model is compared with its baselines
     item: ClassVar[str]  # what a prediction is about, for "tokens per second"
 
     recipe: Any
@@ -41,6 +60,11 @@ class Task(Protocol):
     @property
     def model(self) -> nn.Module:
         """The network."""
+        ...
+
+    @property
+    def criterion(self) -> Measure:
+        """Which metric of `validate` chooses the best epoch."""
         ...
 
     @classmethod
@@ -73,18 +97,23 @@ class Task(Protocol):
         """Loss of a batch; `state` is that of the batch before, None at the first of an epoch."""
         ...
 
-    def describe_loss(self, loss: float) -> str:
+    @staticmethod
+    def describe_loss(loss: float) -> str:
         """A loss in words, with what it means beside it."""
         ...
 
     def validate(self, progress: Progress) -> Metrics:
-        """Metrics on the validation data, the criterion among them."""
+        """Metrics on the validation data: "loss", the criterion and the headline among them."""
         ...
 
-    def report(self, progress: Progress) -> Json:
-        """Metrics of every held-out split, those of the baselines beside them."""
+    def report(self, progress: Progress) -> Report:
+        """The model and its baselines on every held-out split."""
         ...
 
     def samples(self) -> list[Json]:
-        """A few inputs with the model's outputs, to compare with wherever the run goes."""
+        """A few inputs to compare outputs on wherever the run goes, each with what else is worth storing."""
+        ...
+
+    def outputs_of(self, sample: Json) -> list[float]:
+        """What the model makes of a sample: log-probabilities, or predicted values."""
         ...

@@ -203,10 +203,11 @@ class Training:
         started = time.monotonic()
         metrics = self.task.validate(self.progress)
         position.seconds += time.monotonic() - started
-        criterion = metrics[self.task.criterion]
-        improved = math.isfinite(criterion) and (position.best is None or criterion < position.best)
+        criterion = self.task.criterion
+        found = metrics[criterion.name]
+        improved = math.isfinite(found) if position.best is None else criterion.better(found, position.best)
         if improved:
-            position.best, position.best_epoch = criterion, position.epoch + 1
+            position.best, position.best_epoch = found, position.epoch + 1
             self.save_weights()
         row = {
             "epoch": position.epoch + 1,
@@ -251,10 +252,10 @@ class Training:
     def describe_epoch(self, row: Json, improved: bool) -> str:
         """The line an epoch leaves behind; a star marks the best so far."""
         valid = {name.removeprefix("valid_"): value for name, value in row.items() if name.startswith("valid_")}
-        criterion = valid.pop(self.task.criterion)
+        loss = valid.pop("loss")
         others = "".join(f"  {name} {value:.4g}" for name, value in valid.items())
         return (
             f"epoch {row['epoch']:>2}/{self.options.epochs}  train {row['train_loss']:.3f}  "
-            f"valid {criterion:.3f}{others}  rate {row['learning_rate']:.3g}  {in_words(row['seconds'])}"
+            f"valid {loss:.3f}{others}  rate {row['learning_rate']:.3g}  {in_words(row['seconds'])}"
             f"{'  *' if improved else ''}"
         )

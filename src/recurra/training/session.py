@@ -12,7 +12,7 @@ from recurra.config import Recipe, differences, dump, find_option, read_recipe, 
 from recurra.devices import device_of
 from recurra.errors import RunError, SaveError, UsageError
 from recurra.progress import ConsoleProgress, Progress
-from recurra.runs import CARD, CHECKPOINT, METRICS, RECIPE, SAMPLES, WEIGHTS, Run
+from recurra.runs import CARD, CHECKPOINT, EVALUATION, METRICS, RECIPE, SAMPLES, WEIGHTS, Run
 from recurra.tasks import TASKS, load_data, num_parameters, task_of, task_type
 from recurra.training.card import model_card
 from recurra.training.loop import Position, Training
@@ -127,7 +127,7 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
         progress.note(f"{run} is finished: it has come to its {limit} at step {position.step:,}; raise --{limit}")
         return target.folder
     training = Training(task, target, progress)
-    target.remove(METRICS, SAMPLES, CARD)  # they speak of the weights before
+    target.remove(METRICS, EVALUATION, SAMPLES, CARD)  # they speak of the weights before
     try:
         training.restore(checkpoint)
     except (KeyError, RuntimeError, TypeError) as error:
@@ -145,8 +145,9 @@ def finish(training: Training) -> None:
         raise KeyboardInterrupt(f"stopped and saved after step {step:,}; go on with: recurra train --resume {run}")
     weights = run.load_weights(task.model)
     position = training.position
+    report = task.report(progress)
     metrics = {
-        **task.report(progress),
+        **report.metrics,
         "training": {
             "parameters": num_parameters(task),
             "epochs": position.epoch,
@@ -157,7 +158,9 @@ def finish(training: Training) -> None:
         },
     }
     run.write(METRICS, metrics)
-    run.write(SAMPLES, task.samples())
+    if report.details:
+        run.write(EVALUATION, report.details)
+    run.write(SAMPLES, [{**sample, "outputs": task.outputs_of(sample)} for sample in task.samples()])
     run.write(CARD, model_card(run, task, metrics))
 
 
