@@ -44,6 +44,7 @@ def demo(
 
     with dying_at_once():
         import recurra
+        from recurra.inference import TrainedLanguageModel
         from recurra.inspection import learning_curve
         from recurra.runs import Run
         from recurra.tasks import LanguageModelling
@@ -67,7 +68,7 @@ def demo(
     print("\nTest perplexity, expected (Python 3.11; other versions carry other texts) against got:")
     for name, expected in EXPECTED.items():
         print(f"  {name:8} {expected:8.1f} {got[name]:8.1f}")
-    model = recurra.load(folder)
+    model = TrainedLanguageModel(Run(folder))
     print("\nIt writes (temperature 0.7):")
     for seed, prompt in enumerate(PROMPTS):
         print(f"  {model.join(prompt, model.generate(prompt, 25, temperature=0.7, seed=seed))!r}")

@@ -30,6 +30,10 @@ def generate(
     if interactive and as_json:
         raise UsageError("--interactive is for people, --json for programs; leave one of them out")
     model = open_model(run, device)
+    from recurra.inference import TrainedLanguageModel
+
+    if not isinstance(model, TrainedLanguageModel):
+        raise UsageError(f"{run}: writes no text, its task is {model.task.name}; see recurra predict")
 
     def write(prompt: str) -> None:
         warn_of_unknown(model, prompt)

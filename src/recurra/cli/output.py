@@ -13,7 +13,7 @@ import typer
 from recurra.cli.interrupts import dying_at_once
 
 if TYPE_CHECKING:
-    from recurra.inference import TrainedLanguageModel
+    from recurra.inference import Trained, TrainedLanguageModel
     from recurra.progress import Progress
     from recurra.tasks import Measure, Task
 
@@ -24,7 +24,7 @@ Device = Annotated[str, typer.Option("--device", help="Torch device, such as cpu
 WIDEST = 100  # columns of running text
 
 
-def open_model(run: str, device: str = "cpu") -> "TrainedLanguageModel":
+def open_model(run: str, device: str = "cpu") -> "Trained":
     """The model of a run; says so where its training has not come to its end."""
     with dying_at_once():
         from recurra.inference import load

@@ -42,7 +42,7 @@ def train(
     with dying_at_once():
         from recurra import training
         from recurra.config import parse_assignment
-        from recurra.inspection import learning_curve
+        from recurra.inspection import evaluation_page, learning_curve
         from recurra.runs import METRICS, Run
         from recurra.tasks import task_of
 
@@ -67,14 +67,14 @@ def train(
         folder = training.train(what, *plain, run=run, progress=listener, **options)
     finished = Run(folder)
     metrics = finished.read_json(METRICS)
-    picture = learning_curve(finished)
+    picture, page = learning_curve(finished), evaluation_page(finished)
     if as_json:
         print_json({"run": str(folder), **metrics})
     elif quiet:
         print(folder)
     else:
         print_metrics(metrics, task_of(finished))
-        print(f"\nrun {folder}; learning curve {picture}")
+        print(f"\nrun {folder}; learning curve {picture}{f'; what it gets wrong {page}' if page else ''}")
 
 
 def schema_of_run(run: str):  # type: ignore[no-untyped-def]

@@ -68,7 +68,8 @@ class Table:
         """Cells of a column as numbers.
 
         Returns:
-            values (rows,), NaN where a cell is empty; and the rows, counted from 0, whose cells are no finite numbers (NaN here too).
+            values (rows,), NaN where a cell is empty; and the rows, counted from 0, whose cells are no finite numbers
+            (NaN here too).
         """
         column = self.columns[name].combine_chunks()
         if pa.types.is_null(column.type):
@@ -88,12 +89,16 @@ class Table:
 
     def place(self, row: int) -> str:
         """What messages call a row: the file, and the line it begins on."""
+        return self.places()[row]
+
+    def places(self) -> list[str]:
+        """What messages call each row."""
         suffix = self.path.suffix.lower()
-        if suffix == ".parquet":
-            return f"{self.path} row {row + 1}"
         if suffix in DELIMITERS:
-            return f"{self.path} line {line_of(self.path, row, DELIMITERS[suffix])}"
-        return f"{self.path} line {row + 1}"
+            lines = lines_of_rows(self.path, DELIMITERS[suffix])
+            return [f"{self.path} line {line}" for line in lines]
+        kind = "row" if suffix == ".parquet" else "line"
+        return [f"{self.path} {kind} {row + 1}" for row in range(len(self))]
 
 
 def number(cell: str | None) -> float:
@@ -151,17 +156,16 @@ def block_for(path: Path) -> int:
     return min(max(path.stat().st_size + 1, 1 << 16), LARGEST_BLOCK)
 
 
-def line_of(path: Path, row: int, delimiter: str) -> int:
-    """The line that a row of a delimited file begins on; quoted cells may hold line ends, blank lines do not count."""
+def lines_of_rows(path: Path, delimiter: str) -> list[int]:
+    """The line each row of a delimited file begins on; quoted cells may hold line ends, blank lines do not count."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, delimiter=delimiter)
-        before, seen = 0, -2
+        found, end = [], 0
         for cells in rows:
-            seen += bool(cells)
-            if seen == row:
-                return before + 1
-            before = rows.line_num
-    return before + 1
+            if cells:
+                found.append(end + 1)
+            end = rows.line_num
+    return found[1:]
 
 
 def first_line(error: Exception) -> str:

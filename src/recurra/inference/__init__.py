@@ -1,21 +1,32 @@
 """Using a trained model."""
 
 from pathlib import Path
+from typing import TypeAlias
 
+from recurra.inference.classification import TrainedClassifier
 from recurra.inference.language import TrainedLanguageModel
 from recurra.inference.streaming import LanguageModelStream
 from recurra.runs import Run
-from recurra.tasks import LanguageModelling, task_of
+from recurra.tasks import Classification, LanguageModelling, task_of
 
-TRAINED = {LanguageModelling.name: TrainedLanguageModel}
+Trained: TypeAlias = TrainedLanguageModel | TrainedClassifier
+
+TRAINED: dict[str, type[Trained]] = {
+    LanguageModelling.name: TrainedLanguageModel,
+    Classification.name: TrainedClassifier,
+}
 
 
-def load(run: str | Path, device: str = "cpu") -> TrainedLanguageModel:
+def load(run: str | Path, device: str = "cpu") -> Trained:
     """The trained model of a run folder.
 
     Args:
         run: the folder that `train` wrote.
         device: torch device to run on.
+
+    Returns:
+        What can be done with it depends on its task: a language model writes text, a classifier gives labels; all
+        `predict` and `evaluate`.
 
     Raises:
         RunError: missing, incomplete, damaged, of a newer format, or of a task this version does not know.
@@ -25,4 +36,4 @@ def load(run: str | Path, device: str = "cpu") -> TrainedLanguageModel:
     return TRAINED[task_of(opened).name](opened, device)
 
 
-__all__ = ["LanguageModelStream", "TrainedLanguageModel", "load"]
+__all__ = ["LanguageModelStream", "Trained", "TrainedClassifier", "TrainedLanguageModel", "load"]

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from recurra.data.corpus import encode_text
 from recurra.data.text import find_text
-from recurra.devices import device_of
 from recurra.errors import DataError, UsageError
+from recurra.inference.opening import open_task
 from recurra.inference.sampling import adjusted
 from recurra.inference.streaming import LanguageModelStream
 from recurra.progress import Progress
@@ -51,9 +51,8 @@ class TrainedLanguageModel:
     def __init__(self, run: Run, device: str = "cpu") -> None:
         self.run = run
         self.task = LanguageModelling.restore(run)
-        self.trained_steps: int = run.load_weights(self.task.model)["step"]
-        self.device = device_of(device)
-        self.task.model.to(self.device).eval()
+        self.trained_steps = open_task(self.task, run, device)
+        self.device = self.task.model.output.weight.device
         self.vocabulary = self.task.vocabulary
 
     def predict(self, text: str, top: int = 10) -> list[NextToken]:

@@ -1,5 +1,6 @@
 """Pictures of a saved run."""
 
 from recurra.inspection.curves import learning_curve
+from recurra.inspection.evaluation import evaluation_page
 
-__all__ = ["learning_curve"]
+__all__ = ["evaluation_page", "learning_curve"]

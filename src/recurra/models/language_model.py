@@ -4,16 +4,14 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from recurra.config import Section
-from recurra.nn import GRU, LSTM, RNN, LockedDropout, drop_words
-
-CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+from recurra.models.stack import CELLS, WidthOptions, dropout_of
+from recurra.nn import drop_words
 
 
-class LanguageModelOptions(Section):
+class LanguageModelOptions(WidthOptions):
     """The shape of the network and its dropout."""
 
     embedding_size: int = Field(200, ge=1, description="width of a token's vector")
@@ -31,17 +29,9 @@ class LanguageModelOptions(Section):
         None, gt=0, description="draw every weight from +-initial_range instead of the layers' own initialisation"
     )
 
-    @field_validator("hidden_size", mode="before")
-    @classmethod
-    def one_layer(cls, value: Any) -> Any:
-        """A single number is one layer."""
-        return [value] if isinstance(value, int) else value
-
     @model_validator(mode="after")
     def fits(self) -> "LanguageModelOptions":
-        """Widths are positive, and tied weights have the same shape."""
-        if min(self.hidden_size) < 1:
-            raise ValueError("every hidden_size of at least 1")
+        """Tied weights have the same shape."""
         if self.tied and self.hidden_size[-1] != self.embedding_size:
             raise ValueError(
                 f"with tied weights the last hidden_size ({self.hidden_size[-1]}) equal to embedding_size "
@@ -108,8 +98,3 @@ class LanguageModel(nn.Module):
     def detach(self, state: Any) -> Any:
         """The state without its history: where truncated backpropagation through time ends."""
         return state.detach() if isinstance(state, Tensor) else tuple(self.detach(part) for part in state)
-
-
-def dropout_of(share: float, locked: bool) -> nn.Module:
-    """Dropout with a fresh mask each step, or one for all steps."""
-    return LockedDropout(share) if locked else nn.Dropout(share)

@@ -5,6 +5,7 @@ from torch import nn
 from recurra.nn.cells import GRU, LSTM, RNN
 from recurra.nn.dropout import LockedDropout, drop_words
 from recurra.nn.losses import linear_cross_entropy
+from recurra.nn.pooling import AttentionPooling, max_over_time, mean_over_time
 from recurra.nn.recurrent import Batch, Recurrent
 from recurra.nn.sequences import both_ends, last_valid_step
 from recurra.nn.streaming import Stream
@@ -32,6 +33,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AttentionPooling",
     "LockedDropout",
     "Stream",
     "both_ends",
@@ -39,5 +41,7 @@ __all__ = [
     "explain",
     "last_valid_step",
     "linear_cross_entropy",
+    "max_over_time",
+    "mean_over_time",
     "use_path",
 ]

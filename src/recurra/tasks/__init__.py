@@ -5,10 +5,11 @@ from pathlib import Path
 from recurra.errors import DataError, RunError, UsageError
 from recurra.progress import Progress
 from recurra.runs import SAMPLES, Run
+from recurra.tasks.classification import Classification
 from recurra.tasks.language_modelling import LanguageModelling
 from recurra.tasks.task import Measure, Report, StepLoss, Task
 
-TASKS: dict[str, type[Task]] = {"language-modelling": LanguageModelling}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (LanguageModelling, Classification)}
 
 
 def task_type(name: object) -> type[Task]:
@@ -58,7 +59,9 @@ def check_samples(task: Task, run: Run) -> float:
         RunError: there are none, or they are damaged.
     """
     pairs = [(row.pop("outputs", []), task.outputs_of(row)) for row in run.read_rows(SAMPLES)]
-    deviations: list[float] = [abs(there - here) for stored, now in pairs for there, here in zip(stored, now, strict=True)]
+    deviations: list[float] = [
+        abs(there - here) for stored, now in pairs for there, here in zip(stored, now, strict=True)
+    ]
     if not deviations:
         raise RunError(f"run {run}: {SAMPLES} is damaged, it holds no sample; restore a copy")
     return max(deviations)
@@ -71,6 +74,7 @@ def num_parameters(task: Task) -> int:
 
 __all__ = [
     "TASKS",
+    "Classification",
     "LanguageModelling",
     "Measure",
     "Report",

@@ -1,27 +1,26 @@
 """Language modelling: predict each next word, character or byte pair of a text."""
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from torch import nn
 
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.corpus import TokenIds, encode_text
 from recurra.data.lanes import Lanes, Window
 from recurra.data.text import Text, find_text, whole_of
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
-from recurra.errors import DataError, RunError, UsageError
+from recurra.errors import DataError, RunError
 from recurra.models.language_model import LanguageModel, LanguageModelOptions
 from recurra.models.ngram import LARGEST_SAMPLE, Trigram, Unigram, frequencies
 from recurra.nn import linear_cross_entropy
 from recurra.progress import Progress
 from recurra.runs import Json, Run
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss
+from recurra.tasks.evaluation import inference
+from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe
 
 EVALUATION_STEPS = 64  # of a window; the state is carried, so it changes no result
 EVALUATION_LANE = 8192  # tokens a lane has at least, so that the cold start of each weighs nothing
@@ -127,13 +126,7 @@ class LanguageModelling:
         Raises:
             RunError: missing, damaged, or of another task.
         """
-        description = run.read_model()
-        if description["task"] != cls.name:
-            raise RunError(f"run {run}: of task {description['task']}, expected {cls.name}")
-        try:
-            recipe = LanguageModellingRecipe.parse(run.read_recipe(), f"{run}/recipe.toml")
-        except UsageError as error:
-            raise RunError(f"{error}; the recipe of a run is not for editing, restore a copy") from None
+        description, recipe = parse_recipe(run, LanguageModellingRecipe)
         vocabulary = Vocabulary.parse(run.read("tokenizer.json"), recipe.data.unit)
         task = cls(recipe, vocabulary)
         if description["architecture"] != task.architecture:
@@ -252,16 +245,6 @@ class LanguageModelling:
         targets = torch.tensor(ids, device=device).unsqueeze(1)
         picked: list[float] = logits[:, 0].log_softmax(-1).gather(1, targets).squeeze(1).tolist()
         return picked
-
-
-@contextmanager
-def inference(model: nn.Module) -> Iterator[None]:
-    """No gradient and no dropout inside; the mode of the model afterwards is the one before."""
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
-        yield
-    model.train(was_training)
 
 
 def perplexity(loss: float) -> float:

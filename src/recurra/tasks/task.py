@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 from torch import Tensor, nn
 
 from recurra.config import Recipe
+from recurra.errors import RunError, UsageError
 from recurra.progress import Progress
-from recurra.runs import Json, Run
+from recurra.runs import RECIPE, Json, Run
 
 Metrics = dict[str, float]
 
@@ -29,6 +30,9 @@ class Report(NamedTuple):
 
     metrics: Json  # by who ("model" first), split and metric
     details: Json  # of the model by split, as plain values that figures are drawn from; may be empty
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 class StepLoss(NamedTuple):
@@ -117,3 +121,18 @@ class Task(Protocol):
     def outputs_of(self, sample: Json) -> list[float]:
         """What the model makes of a sample: log-probabilities, or predicted values."""
         ...
+
+
+def parse_recipe(run: Run, kind: type[AnyRecipe]) -> tuple[Json, AnyRecipe]:
+    """What model.json of a run says, and its recipe.
+
+    Raises:
+        RunError: missing, damaged, or of another task.
+    """
+    description, name = run.read_model(), kind.model_fields["task"].default
+    if description["task"] != name:
+        raise RunError(f"run {run}: of task {description['task']}, expected {name}")
+    try:
+        return description, kind.parse(run.read_recipe(), f"{run}/{RECIPE}")
+    except UsageError as error:
+        raise RunError(f"{error}; the recipe of a run is not for editing, restore a copy") from None

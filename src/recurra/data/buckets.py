@@ -1,0 +1,42 @@
+"""Batches of sequences of about one length, so that little is padding."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+POOL = 50  # batches whose sequences are sorted among each other
+
+
+class Buckets:
+    """The batches of one epoch as indices: a new order each epoch, the same for the same epoch.
+
+    Args:
+        lengths: of all sequences.
+        batch_size: sequences in a batch at the most.
+        seed: of the order.
+        epoch: counted from 0.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> None:
+        random = np.random.default_rng((seed, epoch))
+        order = random.permutation(len(lengths))
+        lengths_there = np.asarray(lengths)
+        self.batches: list[NDArray[np.int64]] = []
+        for first in range(0, len(order), POOL * batch_size):
+            pool = order[first : first + POOL * batch_size]
+            pool = pool[np.argsort(lengths_there[pool], kind="stable")]
+            self.batches += [pool[start : start + batch_size] for start in range(0, len(pool), batch_size)]
+        self.batches = [self.batches[index] for index in random.permutation(len(self.batches))]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> NDArray[np.int64]:
+        return self.batches[index]
+
+
+def by_length(lengths: Sequence[int], batch_size: int) -> list[NDArray[np.int64]]:
+    """Batches for judging: the longest first, so that what does not fit into memory shows at once."""
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]

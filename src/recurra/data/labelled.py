@@ -1,0 +1,177 @@
+"""Labelled texts: tables, a file a class, a folder a class, lines of label and text, texts beside their labels."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from recurra.data.catalogue import locate
+from recurra.data.splits import SPLITS, Shares, by_hash, files_by_split, with_validation
+from recurra.data.tables import is_table, read_table
+from recurra.data.text import Text
+from recurra.errors import DataError
+
+INPUT, LABEL = "seq.in", "label"  # files of texts and of their labels, line by line
+
+
+class LabelledText(NamedTuple):
+    """A text, its label and its place for messages."""
+
+    content: str
+    label: str
+    place: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has both."""
+        return bool(self.content and self.label)
+
+
+class Columns(NamedTuple):
+    """What a table calls the text and the label."""
+
+    text: str
+    label: str
+
+
+def read_labelled_texts(path: str, columns: Columns) -> dict[str, list[LabelledText]]:
+    """Labelled texts under the split that the names of their files say, "all" where they say none.
+
+    Args:
+        path: a file, a folder or a data set: a table (CSV, TSV, JSONL, Parquet) with named columns; lines of a label, a
+            tab and a text; a folder of such files called train, valid and test; a folder of `seq.in` beside `label`; or
+            one file a class (a line an example), or one folder a class (a file an example).
+        columns: of a table.
+
+    Raises:
+        DataError: nothing there, or nothing that can be read so.
+    """
+    return read_splits(locate(path), columns)
+
+
+def read_texts(path: str, column: str) -> list[str]:
+    """Texts without labels: the cells of a column of a table, or the lines of any other file that are not empty.
+
+    Raises:
+        DataError: nothing there, or nothing that can be read so.
+    """
+    place = locate(path)
+    if place.is_dir():
+        raise DataError(f"{place}: a folder; expected a table or a file of lines")
+    if not is_table(place):
+        return [line.strip() for line in lines_of(place) if line.strip()]
+    table = read_table(place)
+    table.require([column], "the text (text_column)")
+    return [text.strip() for text in table.text(column) if text]
+
+
+def split_texts(found: dict[str, list[LabelledText]], path: str, shares: Shares) -> dict[str, list[LabelledText]]:
+    """Training, validation and maybe test texts; by a hash of the text what the files do not say.
+
+    Raises:
+        DataError: a split without examples.
+    """
+    if "train" in found:
+        splits = with_validation(found, [one.content for one in found["train"]], shares)
+    else:
+        splits = by_hash(((one.content, one) for one in found["all"]), shares)
+    for split, examples in splits.items():
+        if not examples:
+            raise DataError(f"{path}: no examples for {split}; give more data or other shares")
+    return {split: splits[split] for split in SPLITS if split in splits}
+
+
+def read_splits(place: Path, columns: Columns) -> dict[str, list[LabelledText]]:
+    """Examples under the split that the names of the files say, "all" where they say none."""
+    if place.is_file():
+        return {"all": read_file(place, columns)}
+    files = files_by_split(place)
+    if "train" not in files:
+        files = {"all": [file for found in files.values() for file in found]}
+    else:
+        files.pop("all", None)
+    return {split: read_files(found, columns, place) for split, found in files.items()}
+
+
+def read_files(files: list[Path], columns: Columns, root: Path) -> list[LabelledText]:
+    """Examples of the files of one split."""
+    if any(file.name == INPUT for file in files):
+        return [one for file in files if file.name == INPUT for one in side_by_side(file)]
+    if all(is_table(file) for file in files):
+        return [one for file in files for one in read_rows(file, columns)]
+    folders = {file.parent for file in files}
+    if len(files) == 1:
+        return read_file(files[0], columns)
+    if len(folders) > 1 and len(files) > len(folders):
+        return [LabelledText(" ".join(lines_of(file)), file.parent.name, str(file)) for file in files]
+    names = {file: file.stem for file in files}
+    if len(set(names.values())) < len(files):  # as of rt-polarity.pos and rt-polarity.neg
+        names = {file: file.suffix[1:] for file in files}
+    if len(set(names.values())) < len(files):
+        raise DataError(
+            f"{root}: the names of its files say no classes; expected one file or folder a class, or tables"
+        )
+    return [one for file in files for one in one_class(file, names[file])]
+
+
+def read_file(path: Path, columns: Columns) -> list[LabelledText]:
+    """Examples of a table, or of lines of a label, a tab and a text."""
+    if is_table(path):
+        return read_rows(path, columns)
+    examples = []
+    for number, line in enumerate(lines_of(path), 1):
+        label, tab, text = line.partition("\t")
+        if line and not tab:
+            raise DataError(
+                f"{path} line {number}: expected a label, a tab and a text, got {line[:60]!r}; or name it .csv, .tsv, "
+                ".jsonl or .parquet if it is a table"
+            )
+        examples.append(LabelledText(text.strip(), label.strip(), f"{path} line {number}"))
+    return examples
+
+
+def read_rows(path: Path, columns: Columns) -> list[LabelledText]:
+    """Examples of a table."""
+    table = read_table(path)
+    table.require([columns.text, columns.label], "text and label (text_column, label_column)")
+    pairs = zip(table.text(columns.text), table.text(columns.label), strict=True)
+    places = table.places()
+    return [
+        LabelledText((text or "").strip(), (label or "").strip(), place)
+        for (text, label), place in zip(pairs, places, strict=True)
+    ]
+
+
+def side_by_side(path: Path) -> list[LabelledText]:
+    """Examples of a file of texts and the file of labels beside it.
+
+    Raises:
+        DataError: files of unequal length.
+    """
+    texts, labels = lines_of(path), lines_of(path.parent / LABEL)
+    if len(texts) != len(labels):
+        raise DataError(
+            f"{path}: {len(texts):,} lines, but {path.parent / LABEL} has {len(labels):,}; they belong together"
+        )
+    return [
+        LabelledText(text.strip(), label.strip(), f"{path} line {number}")
+        for number, (text, label) in enumerate(zip(texts, labels, strict=True), 1)
+    ]
+
+
+def one_class(path: Path, label: str) -> list[LabelledText]:
+    """Examples of a file whose lines all have one label."""
+    return [
+        LabelledText(line.strip(), label, f"{path} line {number}")
+        for number, line in enumerate(lines_of(path), 1)
+        if line.strip()
+    ]
+
+
+def lines_of(path: Path) -> list[str]:
+    """Lines of a text file, without their ends.
+
+    Raises:
+        DataError: no such file, or not UTF-8; the message names the byte.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    return [line.rstrip("\n") for piece in Text.of([path]).pieces() for line in piece.splitlines(keepends=True)]

@@ -1,0 +1,67 @@
+"""Which example is for training, which for validation, which for the test: by names of files, else by a hash."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from recurra.data.text import SPLIT_NAMES, folder_files, split_of
+
+SPLITS = tuple(SPLIT_NAMES)
+Shares = tuple[float, float, float]
+Item = TypeVar("Item")
+
+
+def files_by_split(folder: Path) -> dict[str, list[Path]]:
+    """The files of a folder under the split that their names, or those of their folders, say; "all" for the others.
+
+    Files that speak of the data (README, LICENSE, MANIFEST) are left out.
+
+    Raises:
+        DataError: no files.
+    """
+    found: dict[str, list[Path]] = {}
+    for file in folder_files(folder):
+        if file.stem.upper() not in ("README", "LICENSE", "MANIFEST"):
+            found.setdefault(split_of(file.relative_to(folder)) or "all", []).append(file)
+    return found
+
+
+def draw(key: str, shares: Sequence[float]) -> int:
+    """Which of some shares a key falls into; the same key always into the same, on any machine."""
+    number = int.from_bytes(hashlib.sha256(key.encode("utf-8", "replace")).digest()[:8], "big") / 2**64
+    for index, share in enumerate(shares[:-1]):
+        if number < share:
+            return index
+        number -= share
+    return len(shares) - 1
+
+
+def by_hash(items: Iterable[tuple[str, Item]], shares: Shares) -> dict[str, list[Item]]:
+    """Split items by a hash of their keys: what has the same key is on the same side.
+
+    Args:
+        items: key and item.
+        shares: of training, validation and test.
+    """
+    found: dict[str, list[Item]] = {split: [] for split in SPLITS}
+    for key, item in items:
+        found[SPLITS[draw(key, shares)]].append(item)
+    return found
+
+
+def with_validation(splits: dict[str, list[Item]], keys: Sequence[str], shares: Shares) -> dict[str, list[Item]]:
+    """The same, with validation examples taken from the training ones where there are none.
+
+    Args:
+        splits: "train" and maybe "valid" and "test".
+        keys: of the training examples.
+        shares: those of training and validation say how many.
+    """
+    if "valid" in splits:
+        return splits
+    share = shares[1] / (shares[0] + shares[1])
+    parts: tuple[list[Item], list[Item]] = ([], [])
+    for key, item in zip(keys, splits["train"], strict=True):
+        parts[draw(key, (1 - share, share))].append(item)
+    return {**splits, "train": parts[0], "valid": parts[1]}

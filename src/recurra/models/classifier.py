@@ -1,0 +1,184 @@
+"""A recurrent classifier: one label for a whole sequence of tokens or of measurements."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from recurra.models.stack import StackOptions, build_stack, dropout_of, stack_width
+from recurra.nn import AttentionPooling, both_ends, drop_words, last_valid_step, max_over_time, mean_over_time
+
+
+class ClassifierOptions(StackOptions):
+    """The shape of the network and its dropout."""
+
+    cell: Literal["rnn", "lstm", "gru", "mlp"] = Field(
+        "lstm", description="kind of recurrent layer; mlp is a network without memory, over all steps at once"
+    )
+    read_out: Literal["last", "mean", "max", "attention"] = Field(
+        "max", description="what stands for a whole sequence: the last step, the mean or maximum, or a weighted mean"
+    )
+    embedding_size: int = Field(100, ge=1, description="width of a token's vector, where the data is text")
+    dropout_embedding: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
+    dropout_words: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a batch")
+
+    @model_validator(mode="after")
+    def both_ends_need_both_outputs(self) -> "ClassifierOptions":
+        """The last step of a backward direction is the first in time, so the two outputs may not be one already."""
+        if self.read_out == "last" and self.bidirectional and self.merge != "concat":
+            raise ValueError('merge = "concat" where read_out = "last" reads both directions')
+        return self
+
+
+class Verdict(NamedTuple):
+    """What a classifier says of a batch."""
+
+    logits: Tensor  # (batch, labels)
+    attention: Tensor | None  # (time, batch), how much each step counts; where read_out = attention
+
+
+class InputShape(NamedTuple):
+    """What a classifier reads."""
+
+    num_types: int | None  # of tokens; None for measurements
+    channels: int  # measurements at a step; 1 for tokens
+    longest: int  # steps of the longest training sequence
+    steps: int | None  # of every training sequence, if they agree
+
+
+class TokenVectors(nn.Module):
+    """A vector for each token, with dropout of features and of whole types.
+
+    Args:
+        num_types: size of the vocabulary.
+        options: width and dropout.
+    """
+
+    def __init__(self, num_types: int, options: ClassifierOptions) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(num_types, options.embedding_size))
+        self.dropout_words = options.dropout_words
+        self.dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """From ids (time, batch) to vectors (time, batch, embedding)."""
+        vectors: Tensor = self.dropout(F.embedding(ids, drop_words(self.weight, self.dropout_words, self.training)))
+        return vectors
+
+
+class SequenceClassifier(nn.Module):
+    """One label for a sequence: vectors, recurrent layers, a read-out over time, an output layer.
+
+    Args:
+        shape: what it reads.
+        num_labels: between how many labels it decides.
+        options: shape and dropout.
+
+    Raises:
+        UsageError: an initialisation that does not fit the cell.
+    """
+
+    def __init__(self, shape: InputShape, num_labels: int, options: ClassifierOptions) -> None:
+        super().__init__()
+        self.front = TokenVectors(shape.num_types, options) if shape.num_types else nn.Identity()
+        features = options.embedding_size if shape.num_types else shape.channels
+        self.body: Recurrence | Perceptron
+        if options.cell == "mlp":
+            self.body = Perceptron(features, None if shape.num_types else shape.steps, options)
+        else:
+            self.body = Recurrence(features, shape.longest, options)
+        self.output = nn.Linear(self.body.width, num_labels)
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Verdict:
+        """Judge a batch.
+
+        Args:
+            inputs: token ids (time, batch), or measurements (time, batch, channels).
+            lengths: valid steps of each, integer (batch,).
+        """
+        features, attention = self.body(self.front(inputs), lengths)
+        return Verdict(self.output(features), attention)
+
+
+class Recurrence(nn.Module):
+    """Recurrent layers and what is read out of them, (batch, width).
+
+    Args:
+        features: of a step.
+        longest: steps of the longest training sequence.
+        options: cell, widths, read-out and dropout.
+    """
+
+    def __init__(self, features: int, longest: int, options: ClassifierOptions) -> None:
+        super().__init__()
+        self.read_out, self.bidirectional = options.read_out, options.bidirectional
+        self.recurrent = build_stack(options.cell, features, options, longest)
+        self.width = stack_width(options)
+        self.attention = AttentionPooling(self.width) if options.read_out == "attention" else None
+        self.dropout = nn.Dropout(options.dropout_output)
+
+    def forward(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """From vectors (time, batch, features) to features (batch, width), and the weight of each step."""
+        output, _ = self.recurrent(vectors, lengths=lengths)  # (time, batch, width)
+        pooled, weights = self.pool(output, lengths)
+        return self.dropout(pooled), weights
+
+    def pool(self, output: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """One vector for a sequence, (batch, width)."""
+        if self.attention is not None:
+            pooled, weights = self.attention(output, lengths)
+            return pooled, weights
+        if self.read_out == "mean":
+            return mean_over_time(output, lengths), None
+        if self.read_out == "max":
+            return max_over_time(output, lengths), None
+        if self.bidirectional:
+            forward, backward = output.chunk(2, dim=2)
+            return both_ends(forward, backward, lengths), None
+        return last_valid_step(output, lengths), None
+
+
+class Perceptron(nn.Module):
+    """Layers without memory: over the whole window where all are of one length, else over mean and maximum.
+
+    Args:
+        features: of a step.
+        steps: of every sequence; None where they differ, or where order shall not count.
+        options: widths and dropout.
+    """
+
+    def __init__(self, features: int, steps: int | None, options: ClassifierOptions) -> None:
+        super().__init__()
+        self.steps = steps
+        widths = [features * (steps or 2), *options.hidden_size]
+        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in itertools.pairwise(widths))
+        self.width = widths[-1]
+        self.dropout = nn.Dropout(options.dropout_output)
+
+    def forward(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, None]:
+        """From vectors (time, batch, features) to features (batch, width)."""
+        if self.steps is None:
+            hidden = torch.cat([mean_over_time(vectors, lengths), max_over_time(vectors, lengths)], 1)
+        else:
+            hidden = window_of(vectors, lengths, self.steps)
+        for layer in self.layers:
+            hidden = self.dropout(layer(hidden).relu())
+        return hidden, None
+
+
+def window_of(vectors: Tensor, lengths: Tensor, steps: int) -> Tensor:
+    """The first steps of each sequence side by side, 0 where it has ended, (batch, steps*features)."""
+    time, batch, features = vectors.shape
+    valid = torch.arange(time, device=vectors.device)[:, None] < lengths.to(vectors.device)
+    vectors = torch.where(valid.unsqueeze(2), vectors, 0)[:steps]
+    window = F.pad(vectors, (0, 0, 0, 0, 0, steps - len(vectors)))
+    return window.transpose(0, 1).reshape(batch, steps * features)
+
+
+def steps_in_common(lengths: Sequence[int]) -> int | None:
+    """The length of all sequences, if they agree."""
+    return lengths[0] if len(set(lengths)) == 1 else None

@@ -1,0 +1,83 @@
+"""What classification reaches without recurrence, by scikit-learn: majority, linear model, network on features."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+MOST_FEATURES = 50_000
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+class Baseline(NamedTuple):
+    """A plain classifier, and what the table calls it."""
+
+    name: str
+    build: Callable[[], Any]
+
+
+def baselines(features: Callable[[], Any], seed: int) -> list[Baseline]:
+    """The plain classifiers to compare with.
+
+    Args:
+        features: makes what turns contents into rows of numbers, `text_features` or `series_features`.
+        seed: of the network's weights.
+    """
+
+    def network() -> Pipeline:
+        return make_pipeline(features(), MLPClassifier((64,), early_stopping=True, max_iter=40, random_state=seed))
+
+    return [
+        Baseline("majority", lambda: DummyClassifier(strategy="prior")),
+        Baseline("linear", lambda: make_pipeline(features(), LogisticRegression(C=10.0, max_iter=500))),
+        Baseline("mlp", network),
+    ]
+
+
+def probabilities_of(
+    baseline: Baseline, train: Sequence[Any], targets: Sequence[int], contents: Sequence[Sequence[Any]], num_labels: int
+) -> list[NDArray[np.float64]]:
+    """Train a plain classifier; the probability of each label for some lists of contents, (examples, labels) each."""
+    model = baseline.build()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline is given its time, not more
+        model.fit(train, targets)
+    return [spread(model.predict_proba(given), model.classes_, num_labels) for given in contents]
+
+
+def spread(probabilities: NDArray[np.float64], classes: NDArray[np.integer], num_labels: int) -> NDArray[np.float64]:
+    """Probabilities of the classes that a model knows, as those of all labels."""
+    found = np.zeros((len(probabilities), num_labels))
+    found[:, classes] = probabilities
+    return found
+
+
+def text_features(unit: str) -> Any:
+    """Weighted counts (TF-IDF) of words and pairs; of up to four characters in a row where those are the unit."""
+    shared = {"sublinear_tf": True, "max_features": MOST_FEATURES}
+    if unit == "character":
+        return TfidfVectorizer(analyzer="char", ngram_range=(1, 4), lowercase=False, **shared)
+    return TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+", **shared)
+
+
+def series_features() -> Any:
+    """Statistics of each channel over the window, scaled."""
+    return make_pipeline(FunctionTransformer(statistics), StandardScaler())
+
+
+def statistics(series: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Mean, deviation, quantiles and mean absolute step of every channel of each series (time, channels)."""
+    rows = []
+    for values in series:
+        steps = np.abs(np.diff(values, axis=0)).mean(0) if len(values) > 1 else np.zeros(values.shape[1])
+        rows.append(np.concatenate([values.mean(0), values.std(0), *np.quantile(values, QUANTILES, axis=0), steps]))
+    return np.array(rows, np.float64)

@@ -1,0 +1,88 @@
+"""The stack of recurrent layers that every model is built around, as a recipe describes it."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+from torch import nn
+
+from recurra.config import Section
+from recurra.nn import GRU, LSTM, RNN, LockedDropout
+from recurra.nn.initialisation import initialise
+from recurra.nn.recurrent import Recurrent
+
+CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+
+
+class WidthOptions(Section):
+    """The width of each layer."""
+
+    hidden_size: list[int] = Field([128], min_length=1, description="units of each layer, bottom first")
+
+    @field_validator("hidden_size", mode="before")
+    @classmethod
+    def one_layer(cls, value: Any) -> Any:
+        """A single number is one layer."""
+        return [value] if isinstance(value, int) else value
+
+    @field_validator("hidden_size")
+    @classmethod
+    def above_zero(cls, value: list[int]) -> list[int]:
+        """Widths are positive."""
+        if min(value) < 1:
+            raise ValueError("every hidden_size of at least 1")
+        return value
+
+
+class StackOptions(WidthOptions):
+    """A stack in one or both directions."""
+
+    bidirectional: bool = Field(True, description="read each sequence in both directions")
+    merge: Literal["concat", "sum", "average", "multiply"] = Field(
+        "concat", description="how the two directions become one"
+    )
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout between layers")
+    dropout_output: float = Field(0.3, ge=0, lt=1, description="dropout before the output layer")
+    locked_dropout: bool = Field(True, description="keep a dropout mask for all steps of a sequence")
+    initialisation: Literal["default", "orthogonal", "identity", "chrono"] = Field(
+        "default",
+        description="recurrent weights: uniform; orthogonal; identity (of an rnn); chrono: gates that keep the state "
+        "for up to as many steps as the longest training sequence has",
+    )
+    forget_bias: float | None = Field(None, description="bias of the gate that keeps the state, of lstm and gru")
+    nonlinearity: Literal["tanh", "relu", "sigmoid"] = Field("tanh", description="of an rnn")
+
+
+def build_stack(cell: str, input_size: int, options: StackOptions, longest: int) -> nn.Module:
+    """The recurrent layers of a recipe.
+
+    Args:
+        cell: "rnn", "lstm" or "gru".
+        input_size: features of the input.
+        options: widths, directions, dropout and initial weights.
+        longest: steps of the longest training sequence.
+
+    Raises:
+        UsageError: an initialisation that does not fit the cell.
+    """
+    own = {"nonlinearity": options.nonlinearity} if cell == "rnn" else {}
+    stack: Recurrent = CELLS[cell](
+        input_size,
+        options.hidden_size,
+        bidirectional=options.bidirectional,
+        merge=options.merge,
+        dropout=options.dropout if len(options.hidden_size) > 1 else 0.0,
+        locked_dropout=options.locked_dropout,
+        **own,
+    )
+    initialise(stack, options.initialisation, forget_bias=options.forget_bias, longest=longest)
+    return stack
+
+
+def stack_width(options: StackOptions) -> int:
+    """Features that a stack gives at each step."""
+    return options.hidden_size[-1] * (2 if options.bidirectional and options.merge == "concat" else 1)
+
+
+def dropout_of(share: float, locked: bool) -> nn.Module:
+    """Dropout with a fresh mask each step, or one for all steps."""
+    return LockedDropout(share) if locked else nn.Dropout(share)

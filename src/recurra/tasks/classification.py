@@ -1,0 +1,286 @@
+"""Classification: one label for a whole text or a whole series."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from recurra.config import Recipe, TrainingOptions
+from recurra.data.buckets import Buckets, by_length
+from recurra.errors import DataError, RunError
+from recurra.models.classifier import ClassifierOptions, SequenceClassifier, Verdict
+from recurra.models.plain import baselines, probabilities_of
+from recurra.models.scores import UNKNOWN, classification_details, classification_scores
+from recurra.progress import Progress
+from recurra.runs import Json, Run
+from recurra.tasks.evaluation import inference
+from recurra.tasks.examples import Example, ExampleOptions, Inputs, digest_of, find_examples, fit_inputs, parse_inputs
+from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe
+
+NUM_SAMPLES = 4
+JUDGED_AT_ONCE = 256  # examples
+
+
+class ClassificationTraining(TrainingOptions):
+    """The `[training]` section: the common one, and what counts."""
+
+    batch_size: int = Field(32, ge=1, description="sequences side by side in a step, of about one length")
+    criterion: Literal["loss", "accuracy", "macro_f1"] = Field(
+        "accuracy", description="metric on validation that chooses the best epoch and decides when patience ends"
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: an example counts the more in the loss the rarer its label is"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all labels")
+
+
+class ClassificationRecipe(Recipe):
+    """A recipe for a classifier."""
+
+    task: Literal["classification"] = Field("classification", description="name of the task")
+    data: ExampleOptions
+    model: ClassifierOptions = ClassifierOptions()
+    training: ClassificationTraining = ClassificationTraining()
+
+
+class Encoded(NamedTuple):
+    """The examples of a split as the model reads them."""
+
+    sequences: list[NDArray[Any]]  # ids (time,), or measurements (time, channels)
+    targets: NDArray[np.int64]  # (examples,), UNKNOWN where training had no such label
+
+    @property
+    def lengths(self) -> list[int]:
+        """Steps of each."""
+        return [len(sequence) for sequence in self.sequences]
+
+
+class Batch(NamedTuple):
+    """Some examples."""
+
+    inputs: Tensor  # ids (time, batch), or measurements (time, batch, channels); padded with 0
+    lengths: Tensor  # (batch,)
+    targets: Tensor  # (batch,)
+
+
+class Batches:
+    """The training batches of an epoch."""
+
+    def __init__(self, encoded: Encoded, buckets: Buckets) -> None:
+        self.encoded, self.buckets = encoded, buckets
+
+    def __len__(self) -> int:
+        return len(self.buckets)
+
+    def __getitem__(self, index: int) -> Batch:
+        return collate(self.encoded, self.buckets[index])
+
+
+class Classification:
+    """Labels, a classifier, and the examples it is trained and judged on.
+
+    Args:
+        recipe: what to train on what.
+        inputs: how an example becomes what the model reads.
+        labels: between which it decides.
+    """
+
+    name: ClassVar[str] = "classification"
+    recipe_type: ClassVar[type[Recipe]] = ClassificationRecipe
+    headline: ClassVar[Measure] = Measure("accuracy", higher_is_better=True)
+    item: ClassVar[str] = "example"
+
+    def __init__(self, recipe: ClassificationRecipe, inputs: Inputs, labels: Sequence[str]) -> None:
+        self.recipe, self.inputs, self.labels = recipe, inputs, list(labels)
+        self.model = SequenceClassifier(inputs.shape, len(self.labels), recipe.model)
+        self.splits: dict[str, list[Example]] = {}
+        self.encoded: dict[str, Encoded] = {}
+
+    @property
+    def criterion(self) -> Measure:
+        """As the recipe names it."""
+        name = self.recipe.training.criterion
+        return Measure(name, higher_is_better=name != "loss")
+
+    @classmethod
+    def start(cls, recipe: ClassificationRecipe, progress: Progress) -> Self:
+        """A new model for the examples the recipe names.
+
+        Raises:
+            DataError: they cannot be used, or have one label only.
+        """
+        splits = find_examples(recipe.data, progress)
+        labels = sorted({example.label for example in splits["train"]})
+        if len(labels) < 2:
+            raise DataError(
+                f"{recipe.data.path}: all training examples have the label {labels[0]!r}; expected at least two labels"
+            )
+        task = cls(recipe, fit_inputs(recipe.data, splits["train"]), labels)
+        task.take(splits)
+        return task
+
+    @classmethod
+    def restore(cls, run: Run) -> Self:
+        """The model of a run as its architecture, without weights and examples.
+
+        Raises:
+            RunError: missing, damaged, or of another task.
+        """
+        description, recipe = parse_recipe(run, ClassificationRecipe)
+        inputs = parse_inputs(run, recipe.data, description["architecture"]["inputs"])
+        task = cls(recipe, inputs, description["labels"])
+        if description["architecture"] != task.architecture:
+            raise RunError(f"run {run}: recipe.toml and model.json describe different models; restore a copy")
+        return task
+
+    @property
+    def architecture(self) -> Json:
+        """What the model is built from."""
+        return {"inputs": self.inputs.shape._asdict(), **self.recipe.model.model_dump(mode="json")}
+
+    def load_data(self, progress: Progress) -> None:
+        """Read the examples the recipe names.
+
+        Raises:
+            DataError: they cannot be used, or a label of theirs is none of the model's.
+        """
+        self.take(find_examples(self.recipe.data, progress))
+
+    def take(self, splits: dict[str, list[Example]]) -> None:
+        """Encode examples by split."""
+        self.splits, self.encoded = splits, {split: self.encode(examples) for split, examples in splits.items()}
+
+    def encode(self, examples: Sequence[Example]) -> Encoded:
+        """Examples as the model reads them.
+
+        Raises:
+            DataError: a label that no training example has, where the recipe does not allow it.
+        """
+        ids = {label: index for index, label in enumerate(self.labels)}
+        for example in examples:
+            if example.label not in ids and self.recipe.data.unknown_labels == "fail":
+                raise DataError(
+                    f"{example.place}: label {example.label!r} is none of the {len(ids)} that were trained on "
+                    f"({', '.join(self.labels[:8])}{', ...' if len(ids) > 8 else ''}); mend it, or count such examples "
+                    "as wrong with --unknown-labels wrong"
+                )
+        targets = np.array([ids.get(example.label, UNKNOWN) for example in examples], np.int64)
+        return Encoded([self.inputs.encode(example.content) for example in examples], targets)
+
+    def describe(self) -> tuple[Json, Mapping[str, str]]:
+        """What model.json says, and the files that belong to the model."""
+        return {"architecture": self.architecture, "labels": self.labels}, self.inputs.files()
+
+    def fingerprint(self) -> dict[str, str]:
+        """Digest of the encoded examples of each split."""
+        return {split: digest_of(encoded.sequences, encoded.targets) for split, encoded in self.encoded.items()}
+
+    def batches(self, epoch: int) -> Batches:
+        """Training examples in batches of about one length, in an order of the epoch's own."""
+        encoded = self.encoded["train"]
+        return Batches(encoded, Buckets(encoded.lengths, self.recipe.training.batch_size, self.recipe.seed, epoch))
+
+    def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
+        """Mean nats of the right label."""
+        options = self.recipe.training
+        logits = self.judge(batch).logits
+        targets = batch.targets.to(logits.device)
+        weights = None if options.class_weights == "none" else self.class_weights().to(logits.device)
+        mean = F.cross_entropy(logits, targets, weights, label_smoothing=options.label_smoothing)
+        return StepLoss(mean, len(targets), None)
+
+    def class_weights(self) -> Tensor:
+        """Weight of each label: the mean number of examples of a label over that of its own."""
+        counts = np.bincount(self.encoded["train"].targets, minlength=len(self.labels))
+        return torch.from_numpy(counts.sum() / (len(counts) * np.maximum(counts, 1))).float()
+
+    def judge(self, batch: Batch) -> Verdict:
+        """What the model says of a batch."""
+        device = self.model.output.weight.device
+        verdict: Verdict = self.model(batch.inputs.to(device), batch.lengths)
+        return verdict
+
+    @staticmethod
+    def describe_loss(loss: float) -> str:
+        """Nats of the right label."""
+        return f"loss {loss:.3f}"
+
+    def probabilities(self, encoded: Encoded, progress: Progress, title: str = "evaluating") -> NDArray[np.float64]:
+        """Probability of each label, (examples, labels)."""
+        found = np.zeros((len(encoded.targets), len(self.labels)))
+        batches = by_length(encoded.lengths, JUDGED_AT_ONCE)
+        with inference(self.model), progress.stage(title, len(batches)) as advance:
+            for indices in batches:
+                found[indices] = self.judge(collate(encoded, indices)).logits.double().softmax(1).cpu().numpy()
+                advance(1)
+        return found
+
+    def validate(self, progress: Progress) -> Metrics:
+        """Loss, accuracy and macro F1 on the validation examples."""
+        encoded = self.encoded["valid"]
+        scores = classification_scores(self.probabilities(encoded, progress, "validating"), encoded.targets)
+        return {name: scores[name] for name in ("loss", "accuracy", "macro_f1")}
+
+    def report(self, progress: Progress) -> Report:
+        """The model and its baselines on the validation and test examples."""
+        held_out = {split: examples for split, examples in self.splits.items() if split != "train"}
+        metrics, details = self.evaluate(held_out, progress)
+        return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
+
+    def evaluate(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> tuple[dict[str, Metrics], Json]:
+        """Scores of the model by split, and what figures are drawn from."""
+        metrics, details = {}, {}
+        for split, examples in splits.items():
+            encoded = self.encode(examples)
+            probabilities = self.probabilities(encoded, progress, f"evaluating {split}")
+            metrics[split] = classification_scores(probabilities, encoded.targets)
+            shown = [
+                {"place": example.place, "content": self.inputs.show(example.content), "label": example.label}
+                for example in examples
+            ]
+            details[split] = classification_details(probabilities, encoded.targets, self.labels, shown)
+        return metrics, details
+
+    def baselines(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> dict[str, dict[str, Metrics]]:
+        """What models without recurrence reach, trained on the same examples."""
+        train = [example.content for example in self.splits["train"]]
+        contents = [[example.content for example in examples] for examples in splits.values()]
+        targets = [self.encode(examples).targets for examples in splits.values()]
+        found: dict[str, dict[str, Metrics]] = {}
+        plain = baselines(self.inputs.features, self.recipe.seed)
+        with progress.stage("training the baselines", len(plain)) as advance:
+            for baseline in plain:
+                advance(0, baseline.name)
+                judged = probabilities_of(
+                    baseline, train, self.encoded["train"].targets.tolist(), contents, len(self.labels)
+                )
+                scores = map(classification_scores, judged, targets)
+                found[baseline.name] = dict(zip(splits, scores, strict=True))
+                advance(1)
+        return found
+
+    def samples(self) -> list[Json]:
+        """The first validation examples."""
+        return [self.inputs.dump(example.content) for example in self.splits["valid"][:NUM_SAMPLES]]
+
+    def outputs_of(self, sample: Json) -> list[float]:
+        """Probability of each label."""
+        encoded = Encoded([self.inputs.encode(self.inputs.load(sample))], np.zeros(1, np.int64))
+        found: list[float] = self.probabilities(encoded, Progress())[0].tolist()
+        return found
+
+
+def collate(encoded: Encoded, indices: NDArray[np.integer]) -> Batch:
+    """Some examples side by side, the shorter ones padded with 0."""
+    sequences = [encoded.sequences[index] for index in indices]
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    longest = max(int(lengths.max()), 1)
+    inputs = np.zeros((longest, len(sequences), *sequences[0].shape[1:]), sequences[0].dtype)
+    for column, sequence in enumerate(sequences):
+        inputs[: len(sequence), column] = sequence
+    return Batch(torch.from_numpy(inputs), lengths, torch.from_numpy(encoded.targets[indices]))

@@ -1,0 +1,205 @@
+"""Labelled examples, texts or series, and how they become what a model reads."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from recurra.data.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
+from recurra.data.splits import Shares
+from recurra.data.vocabulary import Vocabulary, VocabularyOptions
+from recurra.errors import DataError
+from recurra.models.classifier import InputShape, steps_in_common
+from recurra.models.plain import text_features
+from recurra.progress import Progress
+from recurra.runs import Json, Run
+
+Encoded = NDArray[Any]  # ids (time,), or measurements (time, channels)
+
+
+class Example(Protocol):
+    """A text or a series with its label, and its place for messages."""
+
+    @property
+    def content(self) -> Any:
+        """The text, or the measurements (time, channels)."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """File and line, or file and series."""
+        ...
+
+
+class ExampleOptions(VocabularyOptions):
+    """The `[data]` section: which examples, and how they are read."""
+
+    path: str = Field(description="a table, a file a class, a folder or the name of a data set; see docs/formats.md")
+    text_column: str = Field("text", description="column of the text, in a table")
+    label_column: str = Field("label", description="column of the label, in a table")
+    shares: Shares = Field(
+        (0.8, 0.1, 0.1), description="training, validation and test share where the files do not say; by a hash"
+    )
+    end_of_line: bool = Field(False, description="whether the end of a line is a token where the unit is a word")
+    on_bad: Literal["fail", "drop"] = Field("fail", description="what to do with an example without text or label")
+    unknown_labels: Literal["fail", "wrong"] = Field(
+        "fail", description="a label in held-out examples that training lacks: an error, or counted as wrong"
+    )
+
+
+class Inputs(Protocol):
+    """What lies between an example and the model."""
+
+    shape: InputShape
+
+    def encode(self, content: Any) -> Encoded:
+        """What the model reads of an example."""
+        ...
+
+    def files(self) -> Mapping[str, str]:
+        """Files of the run that it is restored from."""
+        ...
+
+    def features(self) -> Any:
+        """What plain models read of examples instead."""
+        ...
+
+    def given(self, argument: str) -> Iterable[Any]:
+        """Contents that an argument of a command stands for."""
+        ...
+
+    def read(self, path: str) -> Iterable[Any]:
+        """Contents of a file, which need no labels."""
+        ...
+
+    def show(self, content: Any) -> str:
+        """An example in a line."""
+        ...
+
+    def dump(self, content: Any) -> Json:
+        """An example as JSON."""
+        ...
+
+    def load(self, values: Json) -> Any:
+        """The example that `dump` wrote."""
+        ...
+
+
+class TextInputs:
+    """Texts as token ids.
+
+    Args:
+        vocabulary: types of the training texts.
+        shape: what the model reads.
+        options: how files are read.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, shape: InputShape, options: ExampleOptions) -> None:
+        self.vocabulary, self.shape, self.options = vocabulary, shape, options
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], options: ExampleOptions) -> "TextInputs":
+        """What training texts ask for."""
+        vocabulary = Vocabulary.of(texts, options)
+        lengths = [len(vocabulary.encode(text)) for text in texts]
+        return cls(vocabulary, InputShape(len(vocabulary), 1, max(lengths), steps_in_common(lengths)), options)
+
+    def encode(self, content: str) -> Encoded:
+        """Token ids, (time,)."""
+        return np.array(self.vocabulary.encode(content), np.int64)
+
+    def files(self) -> Mapping[str, str]:
+        """The tokenizer."""
+        return {"tokenizer.json": self.vocabulary.dump()}
+
+    def features(self) -> Any:
+        """Counts of words or characters."""
+        return text_features(self.vocabulary.unit)
+
+    def given(self, argument: str) -> list[str]:
+        """The text itself."""
+        return [argument]
+
+    def read(self, path: str) -> list[str]:
+        """The texts of a table, or the lines of a file."""
+        return read_texts(path, self.options.text_column)
+
+    def show(self, content: str) -> str:
+        """The text."""
+        return content
+
+    def dump(self, content: str) -> Json:
+        """The text under a key."""
+        return {"text": content}
+
+    def load(self, values: Json) -> str:
+        """The text."""
+        text: str = values["text"]
+        return text
+
+
+def find_examples(options: ExampleOptions, progress: Progress) -> dict[str, list[Any]]:
+    """Examples by split.
+
+    Raises:
+        DataError: they cannot be used; the message names the place.
+    """
+    return split_texts(whole_examples(labelled_texts(options), options, progress), options.path, options.shares)
+
+
+def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list[Any]]:
+    """Examples to judge by: those of every split but the training one, or all where there are no splits.
+
+    Raises:
+        DataError: they cannot be used; the message names the place.
+    """
+    found = whole_examples(labelled_texts(options), options, progress)
+    return {split: examples for split, examples in found.items() if split != "train"} or found
+
+
+def labelled_texts(options: ExampleOptions) -> dict[str, list[LabelledText]]:
+    """Texts as the files have them."""
+    return read_labelled_texts(options.path, Columns(options.text_column, options.label_column))
+
+
+def whole_examples(
+    found: dict[str, list[LabelledText]], options: ExampleOptions, progress: Progress
+) -> dict[str, list[LabelledText]]:
+    """The same without examples that lack text or label, if the options allow it."""
+    broken = [one.place for examples in found.values() for one in examples if not one.is_whole]
+    if not broken:
+        return found
+    if options.on_bad == "fail":
+        raise DataError(
+            f"{broken[0]}: no text or no label ({len(broken):,} such examples); mend them, or leave them out with "
+            "--on-bad drop"
+        )
+    progress.note(f"left out {len(broken):,} examples without text or label, the first: {broken[0]}")
+    return {split: [one for one in examples if one.is_whole] for split, examples in found.items()}
+
+
+def fit_inputs(options: ExampleOptions, train: Sequence[Example]) -> Inputs:
+    """What training examples ask for."""
+    return TextInputs.fit([example.content for example in train], options)
+
+
+def parse_inputs(run: Run, options: ExampleOptions, shape: Json) -> Inputs:
+    """What a run was trained with."""
+    return TextInputs(Vocabulary.parse(run.read("tokenizer.json"), options.unit), InputShape(**shape), options)
+
+
+def digest_of(sequences: Sequence[Encoded], targets: NDArray[np.integer]) -> str:
+    """SHA-256 of encoded examples."""
+    digest = hashlib.sha256(targets.tobytes())
+    for sequence in sequences:
+        digest.update(f"{sequence.shape};".encode())
+        digest.update(sequence.tobytes())
+    return digest.hexdigest()
