@@ -22,6 +22,11 @@ class Outcome(NamedTuple):
 
         return json.loads(self.out, parse_constant=refuse)
 
+    @property
+    def json_lines(self) -> list[Any]:
+        """The same where each line of standard output is a value."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
 
 Command = Callable[..., Outcome]
 

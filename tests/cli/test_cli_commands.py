@@ -202,12 +202,13 @@ def test_generate_keeps_what_it_wrote_when_stopped(
 def test_predict(recurra_command: Any, tiny_run: Path) -> None:
     outcome = recurra_command("predict", tiny_run, "nobody", "the old", "--top", "3", "--json")
     assert (outcome.code, outcome.err) == (0, "")
-    assert [found["text"] for found in outcome.json] == ["nobody", "the old"]
-    for found in outcome.json:
+    predictions = outcome.json_lines
+    assert [found["text"] for found in predictions] == ["nobody", "the old"]
+    for found in predictions:
         probabilities = [row["probability"] for row in found["next"]]
         assert len(probabilities) == 3
         assert 1 > probabilities[0] >= probabilities[1] >= probabilities[2] > 0
-    assert outcome.json[1]["next"][0]["token"] == "man"
+    assert predictions[1]["next"][0]["token"] == "man"
     assert "<unk>: zebra\n" in recurra_command("predict", tiny_run, "the zebra").err
     said = recurra_command("predict", tiny_run, "the old", "--top", "1")
     assert "the old ..." in said.out
@@ -229,7 +230,7 @@ def test_predict_score(recurra_command: Any, tiny_run: Path) -> None:
     likely, unlikely = "the cat sees a stone often .", "often stone a zebra the cat ."
     outcome = recurra_command("predict", tiny_run, "--score", likely, unlikely, "--json")
     assert (outcome.code, outcome.err) == (0, "")
-    first, second = outcome.json
+    first, second = outcome.json_lines
     assert first["text"] == likely
     assert first["log_probability"] > second["log_probability"]
     assert first["perplexity"] == pytest.approx(math.exp(-first["log_probability"] / first["tokens"]))

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 import recurra
+from recurra.cli.check import check
 from recurra.cli.data import app as data
 from recurra.cli.demo import demo
 from recurra.cli.doctor import doctor
@@ -70,6 +71,7 @@ def options(
 
 app.command()(demo)
 app.command(add_help_option=False, context_settings={"ignore_unknown_options": True})(train)
+app.command(context_settings={"ignore_unknown_options": True})(check)
 app.command()(evaluate)
 app.command()(generate)
 app.command()(predict)

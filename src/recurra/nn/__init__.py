@@ -3,7 +3,9 @@
 from torch import nn
 
 from recurra.nn.cells import GRU, LSTM, RNN
+from recurra.nn.crf import Allowed, LinearChainCRF, bio_constraints
 from recurra.nn.dropout import LockedDropout, drop_words
+from recurra.nn.initialisation import initialise
 from recurra.nn.losses import linear_cross_entropy
 from recurra.nn.pooling import AttentionPooling, max_over_time, mean_over_time
 from recurra.nn.recurrent import Batch, Recurrent
@@ -33,12 +35,16 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Allowed",
     "AttentionPooling",
+    "LinearChainCRF",
     "LockedDropout",
     "Stream",
+    "bio_constraints",
     "both_ends",
     "drop_words",
     "explain",
+    "initialise",
     "last_valid_step",
     "linear_cross_entropy",
     "max_over_time",

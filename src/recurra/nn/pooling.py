@@ -79,8 +79,9 @@ class AttentionPooling(nn.Module):
         """
         valid = check_sequences("AttentionPooling", output, lengths)
         output = torch.where(valid, output, 0)
-        scores = self.score(self.project(output).tanh()).masked_fill(~valid, torch.finfo(output.dtype).min)
-        weights = torch.where(valid, scores.softmax(0), 0)  # (time, batch, 1)
+        scores = self.score(self.project(output).tanh())  # (time, batch, 1), of a smaller type under autocast
+        scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)
+        weights = torch.where(valid, scores.softmax(0), 0)
         return (weights * output).sum(0), weights.squeeze(2)
 
 

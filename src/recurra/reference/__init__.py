@@ -12,6 +12,14 @@ from recurra.reference.composition import (
     stacked_backward,
     stacked_forward,
 )
+from recurra.reference.crf import (
+    CRFGradients,
+    crf_backward,
+    crf_forward,
+    crf_log_partition,
+    crf_path_score,
+    crf_viterbi,
+)
 from recurra.reference.embedding import embedding_backward, embedding_forward
 from recurra.reference.gru import GRUGradients, gru_backward, gru_cell_backward, gru_cell_forward, gru_forward
 from recurra.reference.jacobian import (
@@ -27,6 +35,7 @@ from recurra.reference.rnn import RNNGradients, rnn_backward, rnn_cell_backward,
 
 __all__ = [
     "BidirectionalGradients",
+    "CRFGradients",
     "GRUGradients",
     "LSTMGradients",
     "OutputGradients",
@@ -36,6 +45,11 @@ __all__ = [
     "bidirectional_forward",
     "clip_by_norm",
     "clip_by_value",
+    "crf_backward",
+    "crf_forward",
+    "crf_log_partition",
+    "crf_path_score",
+    "crf_viterbi",
     "embedding_backward",
     "embedding_forward",
     "gru_backward",

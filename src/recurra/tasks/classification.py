@@ -18,6 +18,7 @@ from recurra.models.plain import baselines, probabilities_of
 from recurra.models.scores import UNKNOWN, classification_details, classification_scores
 from recurra.progress import Progress
 from recurra.runs import Json, Run
+from recurra.tasks.checks import check_examples
 from recurra.tasks.evaluation import inference
 from recurra.tasks.examples import Example, ExampleOptions, Inputs, digest_of, find_examples, fit_inputs, parse_inputs
 from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe
@@ -123,6 +124,12 @@ class Classification:
         task = cls(recipe, fit_inputs(recipe.data, splits["train"]), labels)
         task.take(splits)
         return task
+
+    @classmethod
+    def check(cls, recipe: ClassificationRecipe, progress: Progress) -> Json:
+        """Counts, lengths, label balance and repetitions of the examples the recipe names."""
+        splits = find_examples(recipe.data, progress)
+        return check_examples(splits, fit_inputs(recipe.data, splits["train"]))
 
     @classmethod
     def restore(cls, run: Run) -> Self:

@@ -26,6 +26,7 @@ EVALUATION_STEPS = 64  # of a window; the state is carried, so it changes no res
 EVALUATION_LANE = 8192  # tokens a lane has at least, so that the cold start of each weighs nothing
 EVALUATION_LANES = 32  # lanes at the most
 SAMPLE_TOKENS = 12
+MOST_UNKNOWN = 0.1  # share of a split's tokens, above which `check` says so
 
 
 class TextOptions(VocabularyOptions):
@@ -118,6 +119,21 @@ class LanguageModelling:
         if recipe.model.initial_range is None:
             task.model.expect(torch.from_numpy(frequencies(task.splits["train"].ids, len(vocabulary))))
         return task
+
+    @classmethod
+    def check(cls, recipe: LanguageModellingRecipe, progress: Progress) -> Json:
+        """Tokens of each split, and how many of them the vocabulary would lack."""
+        task = cls.start(recipe, progress)
+        splits = {
+            name: {"tokens": len(tokens), "characters": tokens.num_characters, "unknown": tokens.num_unknown}
+            for name, tokens in task.splits.items()
+        }
+        problems = [
+            f"{row['unknown'] / row['tokens']:.0%} of the tokens of {name} are unknown; raise vocabulary_size"
+            for name, row in splits.items()
+            if row["unknown"] > MOST_UNKNOWN * row["tokens"]
+        ]
+        return {"splits": splits, "vocabulary": {"types": {"kept": len(task.vocabulary)}}, "problems": problems}
 
     @classmethod
     def restore(cls, run: Run) -> Self:

@@ -77,6 +77,11 @@ class Task(Protocol):
         ...
 
     @classmethod
+    def check(cls, recipe: Any, progress: Progress) -> Json:
+        """What there is to know of the data before training: tables by title, and "problems" in words."""
+        ...
+
+    @classmethod
     def restore(cls, run: Run) -> Self:
         """The model of a run as its architecture, without weights and data."""
         ...

@@ -1,5 +1,5 @@
 """One loop for all tasks."""
 
-from recurra.training.session import resume, schema_of, train
+from recurra.training.session import resolve_recipe, resume, schema_of, train
 
-__all__ = ["resume", "schema_of", "train"]
+__all__ = ["resolve_recipe", "resume", "schema_of", "train"]

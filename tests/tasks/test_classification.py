@@ -1,0 +1,180 @@
+"""Classification as a task: that it learns, judges fairly, comes back from its folder, and refuses bad examples."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import recurra
+from recurra.config import resolve
+from recurra.errors import DataError, RunError
+from recurra.inference import TrainedClassifier
+from recurra.progress import Progress
+from recurra.runs import Run
+from recurra.tasks import check_samples
+from recurra.tasks.classification import Classification, ClassificationRecipe, Encoded, collate
+
+PLACES = ("paris", "rome", "oslo", "lima")
+FILLERS = ("please", "now", "well", "the", "a", "so", "then")
+TINY = {"embedding_size": 7, "hidden_size": [9], "dropout": 0.0, "dropout_embedding": 0.0, "dropout_output": 0.0}
+
+
+def sentences(count: int, seed: int) -> list[tuple[str, str]]:
+    """Which of two places comes first is the label: a bag of words cannot know."""
+    draw = random.Random(seed)
+    found = []
+    for _ in range(count):
+        first, second = draw.sample(PLACES[:2], 2)
+        words = [draw.choice(FILLERS) for _ in range(draw.randint(3, 9))]
+        positions = sorted(draw.sample(range(len(words) + 1), 2))
+        words.insert(positions[0], first)
+        words.insert(positions[1] + 1, second)
+        found.append((first, " ".join(words)))
+    return found
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Path:
+    folder = tmp_path / "places"
+    folder.mkdir()
+    for split, count, seed in (("train", 240, 1), ("valid", 40, 2), ("test", 40, 3)):
+        rows = "".join(f"{label},{text}\n" for label, text in sentences(count, seed))
+        (folder / f"{split}.csv").write_text(f"label,text\n{rows}")
+    return folder
+
+
+def start(path: Path, model: dict[str, Any] | None = None, **data: Any) -> Classification:
+    values = {"data": {"path": str(path), **data}, "model": {**TINY, **(model or {})}, "training": {"batch_size": 6}}
+    torch.manual_seed(2)
+    return Classification.start(resolve(ClassificationRecipe, values, {}, "test"), Progress())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained classifier."""
+    folder = tmp_path_factory.mktemp("classification")
+    rows = "".join(f"{label}\t{text}\n" for label, text in sentences(400, 5))
+    (folder / "places.txt").write_text(rows)
+    return recurra.train(
+        "classification", folder / "places.txt", run=folder / "run", progress=Progress(),
+        epochs=12, learning_rate=0.02, batch_size=16, read_out="attention", **TINY,
+    )  # fmt: skip
+
+
+def test_learns_what_needs_order(run: Path) -> None:
+    metrics = Run(run).read_json("metrics.json")
+    assert metrics["model"]["test"]["accuracy"] > 0.95
+    assert metrics["majority"]["test"]["accuracy"] < 0.75
+    assert set(metrics) == {"model", "majority", "linear", "mlp", "training"}
+
+
+def test_a_loaded_run_predicts_the_same(run: Path) -> None:
+    model = recurra.load(run)
+    assert isinstance(model, TrainedClassifier)
+    assert check_samples(model.task, model.run) < 1e-6
+    found = model.predict(["so paris then rome", "so rome then paris"])
+    assert [one.label for one in found] == ["paris", "rome"]
+    assert sum(found[0].probabilities.values()) == pytest.approx(1)
+    assert found[0].probability == max(found[0].probabilities.values())
+    assert len(found[0].attention or []) == 4
+    assert sum(found[0].attention or []) == pytest.approx(1)
+    again = model.evaluate(progress=Progress())
+    assert again["model"] == Run(run).read_json("metrics.json")["model"]
+
+
+def test_details_of_the_test_split_add_up(run: Path) -> None:
+    details = Run(run).read_json("evaluation.json")["test"]
+    metrics = Run(run).read_json("metrics.json")["model"]["test"]
+    confusion = np.array(details["confusion"])
+    assert confusion.sum() == metrics["examples"]
+    assert np.trace(confusion) / confusion.sum() == pytest.approx(metrics["accuracy"])
+    wrong = int(confusion.sum() - np.trace(confusion))
+    assert len(details["worst"]) == min(wrong, 20)
+    assert all(row["predicted"] != row["label"] and "line" in row["place"] for row in details["worst"])
+
+
+def test_a_resumed_run_ends_in_the_same_weights(places: Path, tmp_path: Path) -> None:
+    options = {"epochs": 2, "batch_size": 16, **TINY}
+    whole = recurra.train("classification", places, run=tmp_path / "whole", progress=Progress(), **options)
+    parts = recurra.train("classification", places, run=tmp_path / "parts", progress=Progress(), steps=19, **options)
+    recurra.resume(parts, progress=Progress(), steps=None)
+    one, other = (Run(folder).read_tensors("last/checkpoint.safetensors").tensors for folder in (whole, parts))
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "mlp"])
+@pytest.mark.parametrize("read_out", ["last", "attention"])
+def test_predictions_do_not_depend_on_the_batch(cell: str, read_out: str, places: Path) -> None:
+    task = start(places, {"cell": cell, "read_out": read_out})
+    encoded = task.encoded["test"]
+    together = task.probabilities(encoded, Progress())
+    for index in (0, 7, 23):
+        alone = Encoded([encoded.sequences[index]], encoded.targets[[index]])
+        np.testing.assert_allclose(task.probabilities(alone, Progress())[0], together[index], atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "mlp"])
+def test_every_parameter_learns(cell: str, places: Path) -> None:
+    task = start(places, {"cell": cell, "read_out": "attention"})
+    task.loss(task.batches(0)[0], None).mean.backward()
+    for name, parameter in task.model.named_parameters():
+        assert parameter.grad is not None, name
+        assert float(parameter.grad.abs().max()) > 0, name
+
+
+def test_balanced_weights_make_rare_labels_count_alike(tmp_path: Path) -> None:
+    path = tmp_path / "few.txt"
+    path.write_text("".join(f"{'rare' if i % 10 == 0 else 'usual'}\tword{i} is here\n" for i in range(300)))
+    task = start(path)
+    weights, counts = task.class_weights().numpy(), np.bincount(task.encoded["train"].targets)
+    np.testing.assert_allclose(weights * counts, counts.sum() / 2, rtol=1e-6)
+    task.recipe = resolve(
+        ClassificationRecipe, task.recipe.model_dump(), {"training.class_weights": "balanced"}, "test"
+    )
+    batch = collate(task.encoded["train"], np.arange(12))
+    logits = task.judge(batch).logits
+    nats = torch.nn.functional.cross_entropy(logits, batch.targets, reduction="none")
+    each = torch.tensor(weights)[batch.targets]
+    torch.testing.assert_close(task.loss(batch, None).mean, (nats * each).sum() / each.sum())
+
+
+def test_an_unknown_label_is_named_or_counted_as_wrong(places: Path) -> None:
+    text = (places / "test.csv").read_text()
+    (places / "test.csv").write_text(text + "bern,so bern then rome\n")
+    with pytest.raises(DataError, match=r"test.csv line 42: label 'bern' is none of the 2 that were trained on"):
+        start(places)
+    task = start(places, unknown_labels="wrong")
+    assert list(task.encoded["test"].targets).count(-1) == 1
+    metrics, details = task.evaluate({"test": task.splits["test"]}, Progress())
+    assert metrics["test"]["examples"] == 41
+    assert len(details["test"]["confusion"]) == 3
+
+
+def test_one_label_only(tmp_path: Path) -> None:
+    path = tmp_path / "same.txt"
+    path.write_text("".join(f"yes\tnumber {i}\n" for i in range(60)))
+    with pytest.raises(DataError, match="all training examples have the label 'yes'"):
+        start(path)
+
+
+def test_empty_texts_are_named_or_left_out(places: Path) -> None:
+    text = (places / "train.csv").read_text()
+    (places / "train.csv").write_text(text + "rome,\n,so oslo\n")
+    with pytest.raises(DataError, match=r"train.csv line 242: no text or no label \(2 such examples\)"):
+        start(places)
+    assert len(start(places, on_bad="drop").splits["train"]) == 240
+
+
+def test_a_run_of_another_shape_is_refused(run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(run, tmp_path / "changed")
+    recipe = (tmp_path / "changed" / "recipe.toml").read_text()
+    (tmp_path / "changed" / "recipe.toml").write_text(recipe.replace("embedding_size = 7", "embedding_size = 8"))
+    with pytest.raises(RunError, match="describe different models"):
+        recurra.load(tmp_path / "changed")
