@@ -155,6 +155,51 @@ def test_an_unknown_label_is_named_or_counted_as_wrong(places: Path) -> None:
     assert len(details["test"]["confusion"]) == 3
 
 
+@pytest.fixture
+def waves(tmp_path: Path) -> Path:
+    """Two channels of noise; the label is whether the first leads or follows the second."""
+    random = np.random.default_rng(3)
+    lengths = random.integers(12, 20, 200)
+    values = np.zeros((200, 20, 2))
+    for row, steps in zip(values, lengths, strict=True):
+        row[:steps] = 50 + 9 * random.normal(size=(steps, 2))
+    leads = random.random(200) < 0.5
+    values[leads, 1:, 1] = values[leads, :-1, 0]
+    values[~leads, 1:, 0] = values[~leads, :-1, 1]
+    np.savez(tmp_path / "waves.npz", x=values, y=np.where(leads, "leads", "follows"), lengths=lengths)
+    return tmp_path / "waves.npz"
+
+
+def test_series_are_learned_and_read_back(waves: Path, tmp_path: Path) -> None:
+    run = recurra.train(
+        "classification", waves, run=tmp_path / "run", progress=Progress(),
+        epochs=25, learning_rate=0.02, batch_size=16, hidden_size=[12], dropout_output=0.0,
+    )  # fmt: skip
+    metrics = Run(run).read_json("metrics.json")
+    assert metrics["model"]["test"]["accuracy"] > 0.9
+    assert metrics["linear"]["test"]["accuracy"] < 0.8
+    model = recurra.load(run)
+    assert isinstance(model, TrainedClassifier)
+    assert check_samples(model.task, model.run) < 1e-6
+    normalised = np.concatenate(list(start(waves).encoded["train"].sequences))
+    np.testing.assert_allclose(normalised.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(normalised.std(0), 1, atol=1e-5)
+    names, contents = zip(*model.task.inputs.read(str(waves)), strict=True)
+    assert len(set(names)) == 200
+    right = [one.label for one in model.predict(contents)] == np.load(waves)["y"]
+    assert right.mean() > 0.9
+
+
+@pytest.mark.parametrize("cell", ["gru", "mlp"])
+def test_padding_of_series_does_not_matter(cell: str, waves: Path) -> None:
+    task = start(waves, {"cell": cell, "read_out": "attention"})
+    encoded = task.encoded["train"]
+    together = task.probabilities(encoded, Progress())
+    for index in (0, 11):
+        alone = Encoded([encoded.sequences[index]], encoded.targets[[index]])
+        np.testing.assert_allclose(task.probabilities(alone, Progress())[0], together[index], atol=1e-6)
+
+
 def test_one_label_only(tmp_path: Path) -> None:
     path = tmp_path / "same.txt"
     path.write_text("".join(f"yes\tnumber {i}\n" for i in range(60)))

@@ -51,8 +51,8 @@ def predict(
         print_next_words(model, texts, top, as_json)
 
 
-def contents(model: "TrainedClassifier", inputs: list[str], file: str | None) -> Iterator[Any]:
-    """What is to be classified, from arguments and a file; of neither, from standard input as it comes."""
+def contents(model: "TrainedClassifier", inputs: list[str], file: str | None) -> Iterator[tuple[str, Any]]:
+    """What is to be classified, with names: from arguments and a file, else from standard input as it comes."""
     reader = model.task.inputs
     for given in inputs:
         yield from reader.given(given)
@@ -70,11 +70,11 @@ def lines() -> Iterator[str]:
     return (line.rstrip("\r\n") for line in sys.stdin)
 
 
-def print_labels(model: "TrainedClassifier", contents: Iterator[Any], as_json: bool) -> None:
+def print_labels(model: "TrainedClassifier", contents: Iterator[tuple[str, Any]], as_json: bool) -> None:
     """The label of each input with its probability."""
     rows = []
-    for content in contents:
-        found, shown = model.predict([content])[0], model.task.inputs.show(content)
+    for shown, content in contents:
+        found = model.predict([content])[0]
         if as_json:
             print_line({"input": shown, **found._asdict()})
             continue

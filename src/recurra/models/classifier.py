@@ -25,6 +25,12 @@ class ClassifierOptions(StackOptions):
     embedding_size: int = Field(100, ge=1, description="width of a token's vector, where the data is text")
     dropout_embedding: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
     dropout_words: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a batch")
+    noise: float = Field(
+        0.0, ge=0, description="of series: deviation of what is added to each measurement in training, normalised"
+    )
+    drift: float = Field(
+        0.0, ge=0, description="of series: deviation of a channel's factor and shift, drawn for each series in training"
+    )
 
     @model_validator(mode="after")
     def both_ends_need_both_outputs(self) -> "ClassifierOptions":
@@ -70,6 +76,29 @@ class TokenVectors(nn.Module):
         return vectors
 
 
+class Measurements(nn.Module):
+    """Series as they are; in training as another sensor might have given them.
+
+    Args:
+        options: noise and drift.
+
+    Source: jittering and scaling of Um et al. 2017, Data augmentation of wearable sensor data.
+    """
+
+    def __init__(self, options: ClassifierOptions) -> None:
+        super().__init__()
+        self.noise, self.drift = options.noise, options.drift
+
+    def forward(self, series: Tensor) -> Tensor:
+        """From and to (time, batch, channels)."""
+        if self.training and self.drift:
+            factor, shift = self.drift * torch.randn(2, 1, *series.shape[1:], device=series.device)
+            series = series * (1 + factor) + shift
+        if self.training and self.noise:
+            series = series + self.noise * torch.randn_like(series)
+        return series
+
+
 class SequenceClassifier(nn.Module):
     """One label for a sequence: vectors, recurrent layers, a read-out over time, an output layer.
 
@@ -84,7 +113,7 @@ class SequenceClassifier(nn.Module):
 
     def __init__(self, shape: InputShape, num_labels: int, options: ClassifierOptions) -> None:
         super().__init__()
-        self.front = TokenVectors(shape.num_types, options) if shape.num_types else nn.Identity()
+        self.front = TokenVectors(shape.num_types, options) if shape.num_types else Measurements(options)
         features = options.embedding_size if shape.num_types else shape.channels
         self.body: Recurrence | Perceptron
         if options.cell == "mlp":

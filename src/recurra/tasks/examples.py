@@ -8,12 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from recurra.data.catalogue import locate
 from recurra.data.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
-from recurra.data.splits import Shares
+from recurra.data.normaliser import Normaliser
+from recurra.data.series import SeriesOptions, find_series, read_series
+from recurra.data.splits import Shares, files_by_split
+from recurra.data.tables import is_table, read_table
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError
 from recurra.models.classifier import InputShape, steps_in_common
-from recurra.models.plain import text_features
+from recurra.models.plain import series_features, text_features
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 
@@ -39,17 +43,21 @@ class Example(Protocol):
         ...
 
 
-class ExampleOptions(VocabularyOptions):
-    """The `[data]` section: which examples, and how they are read."""
+class ExampleOptions(SeriesOptions, VocabularyOptions):
+    """The `[data]` section: which examples, texts or series, and how they are read."""
 
     path: str = Field(description="a table, a file a class, a folder or the name of a data set; see docs/formats.md")
-    text_column: str = Field("text", description="column of the text, in a table")
-    label_column: str = Field("label", description="column of the label, in a table")
+    kind: Literal["auto", "text", "series"] = Field(
+        "auto", description="what the examples are; auto: .ts, .npz and tables without `text_column` hold series"
+    )
+    text_column: str = Field("text", description="column of a table with the texts")
+    end_of_line: bool = Field(False, description="whether the end of a line is a token where the unit is a word")
     shares: Shares = Field(
         (0.8, 0.1, 0.1), description="training, validation and test share where the files do not say; by a hash"
     )
-    end_of_line: bool = Field(False, description="whether the end of a line is a token where the unit is a word")
-    on_bad: Literal["fail", "drop"] = Field("fail", description="what to do with an example without text or label")
+    on_bad: Literal["fail", "drop"] = Field(
+        "fail", description="at a text without label, or a value that is no number: stop, or leave it out"
+    )
     unknown_labels: Literal["fail", "wrong"] = Field(
         "fail", description="a label in held-out examples that training lacks: an error, or counted as wrong"
     )
@@ -72,12 +80,12 @@ class Inputs(Protocol):
         """What plain models read of examples instead."""
         ...
 
-    def given(self, argument: str) -> Iterable[Any]:
-        """Contents that an argument of a command stands for."""
+    def given(self, argument: str) -> Iterable[tuple[str, Any]]:
+        """What an argument of a command stands for: contents, each with its name."""
         ...
 
-    def read(self, path: str) -> Iterable[Any]:
-        """Contents of a file, which need no labels."""
+    def read(self, path: str) -> Iterable[tuple[str, Any]]:
+        """Contents of a file, which need no labels, each with its name."""
         ...
 
     def show(self, content: Any) -> str:
@@ -124,13 +132,13 @@ class TextInputs:
         """Counts of words or characters."""
         return text_features(self.vocabulary.unit)
 
-    def given(self, argument: str) -> list[str]:
+    def given(self, argument: str) -> list[tuple[str, str]]:
         """The text itself."""
-        return [argument]
+        return [(argument, argument)]
 
-    def read(self, path: str) -> list[str]:
+    def read(self, path: str) -> list[tuple[str, str]]:
         """The texts of a table, or the lines of a file."""
-        return read_texts(path, self.options.text_column)
+        return [(text, text) for text in read_texts(path, self.options.text_column)]
 
     def show(self, content: str) -> str:
         """The text."""
@@ -146,13 +154,78 @@ class TextInputs:
         return text
 
 
+class SeriesInputs:
+    """Series as measurements of mean 0 and deviation 1.
+
+    Args:
+        normaliser: of the training series.
+        shape: what the model reads.
+        options: how files are read.
+    """
+
+    def __init__(self, normaliser: Normaliser, shape: InputShape, options: ExampleOptions) -> None:
+        self.normaliser, self.shape, self.options = normaliser, shape, options
+
+    @classmethod
+    def fit(cls, series: Sequence[NDArray[np.float32]], options: ExampleOptions) -> "SeriesInputs":
+        """What training series ask for."""
+        lengths = [len(values) for values in series]
+        shape = InputShape(None, series[0].shape[1], max(lengths), steps_in_common(lengths))
+        return cls(Normaliser.of(series), shape, options)
+
+    def encode(self, content: NDArray[np.float32]) -> Encoded:
+        """Normalised measurements, (time, channels)."""
+        return self.normaliser.apply(content)
+
+    def files(self) -> Mapping[str, str]:
+        """The normaliser."""
+        return {"normalizer.json": self.normaliser.dump()}
+
+    def features(self) -> Any:
+        """Statistics of each channel."""
+        return series_features()
+
+    def given(self, argument: str) -> list[tuple[str, NDArray[np.float32]]]:
+        """The series of the file that it names."""
+        return self.read(argument)
+
+    def read(self, path: str) -> list[tuple[str, NDArray[np.float32]]]:
+        """The series of a file."""
+        return [(one.name, one.values) for one in read_series(locate(path), self.options, labelled=False)]
+
+    def show(self, content: NDArray[np.float32]) -> str:
+        """Its size."""
+        return f"{len(content)} steps of {content.shape[1]} channels"
+
+    def dump(self, content: NDArray[np.float32]) -> Json:
+        """The values under a key."""
+        return {"values": content.tolist()}
+
+    def load(self, values: Json) -> NDArray[np.float32]:
+        """The values."""
+        return np.array(values["values"], np.float32)
+
+
+def is_series(options: ExampleOptions) -> bool:
+    """Whether the examples are series; as the options say, or as the files look."""
+    if options.kind != "auto":
+        return options.kind == "series"
+    place = locate(options.path)
+    files = [place] if place.is_file() else [file for found in files_by_split(place).values() for file in found]
+    if any(file.suffix.lower() in (".ts", ".npz") for file in files):
+        return True
+    return is_table(files[0]) and options.text_column not in read_table(files[0]).names
+
+
 def find_examples(options: ExampleOptions, progress: Progress) -> dict[str, list[Any]]:
     """Examples by split.
 
     Raises:
         DataError: they cannot be used; the message names the place.
     """
-    return split_texts(whole_examples(labelled_texts(options), options, progress), options.path, options.shares)
+    if is_series(options):
+        return dict(find_series(options.path, options, progress))
+    return dict(split_texts(whole_examples(labelled_texts(options), options, progress), options.path, options.shares))
 
 
 def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list[Any]]:
@@ -161,7 +234,13 @@ def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list
     Raises:
         DataError: they cannot be used; the message names the place.
     """
-    found = whole_examples(labelled_texts(options), options, progress)
+    found: dict[str, list[Any]]
+    if not is_series(options):
+        found = dict(whole_examples(labelled_texts(options), options, progress))
+    elif locate(options.path).is_file():
+        found = {"all": read_series(locate(options.path), options, progress)}
+    else:
+        found = dict(find_series(options.path, options, progress))
     return {split: examples for split, examples in found.items() if split != "train"} or found
 
 
@@ -188,12 +267,16 @@ def whole_examples(
 
 def fit_inputs(options: ExampleOptions, train: Sequence[Example]) -> Inputs:
     """What training examples ask for."""
-    return TextInputs.fit([example.content for example in train], options)
+    contents = [example.content for example in train]
+    return TextInputs.fit(contents, options) if isinstance(contents[0], str) else SeriesInputs.fit(contents, options)
 
 
-def parse_inputs(run: Run, options: ExampleOptions, shape: Json) -> Inputs:
+def parse_inputs(run: Run, options: ExampleOptions, values: Json) -> Inputs:
     """What a run was trained with."""
-    return TextInputs(Vocabulary.parse(run.read("tokenizer.json"), options.unit), InputShape(**shape), options)
+    shape = InputShape(**values)
+    if shape.num_types is None:
+        return SeriesInputs(Normaliser.parse(run.read("normalizer.json")), shape, options)
+    return TextInputs(Vocabulary.parse(run.read("tokenizer.json"), options.unit), shape, options)
 
 
 def digest_of(sequences: Sequence[Encoded], targets: NDArray[np.integer]) -> str:

@@ -1,0 +1,117 @@
+"""Recordings with labelled stretches, and the series to classify that are cut from them."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.errors import DataError
+
+
+class Segment(NamedTuple):
+    """A stretch of a recording with one label."""
+
+    label: str | None  # None where labels were not asked for
+    start: int  # first step
+    stop: int  # the step after the last
+
+
+class Recording(NamedTuple):
+    """What sensors gave, step by step, and what went on meanwhile."""
+
+    values: NDArray[np.float32]  # (time, channels)
+    segments: list[Segment]  # by time, none overlapping; steps without a label are in none
+    name: str  # file and place, for messages
+    group: str | None = None  # whose it is: a group is on one side of a split
+    channels: tuple[str, ...] = ()
+
+
+class Series(NamedTuple):
+    """Values with one label: an example for a classifier."""
+
+    values: NDArray[np.float32]  # (time, channels)
+    label: str | None  # None where labels were not asked for
+    name: str  # file and place, for messages
+    group: str | None = None
+    channels: tuple[str, ...] = ()
+
+    @property
+    def content(self) -> NDArray[np.float32]:
+        """What a classifier reads: the values."""
+        return self.values
+
+    @property
+    def place(self) -> str:
+        """Where it stands: its name."""
+        return self.name
+
+
+def numbered(num_channels: int) -> tuple[str, ...]:
+    """Names of channels that a file does not name: 1, 2, ..."""
+    return tuple(str(number + 1) for number in range(num_channels))
+
+
+def segments_of(codes: NDArray[np.integer], labels: Sequence[str | None]) -> list[Segment]:
+    """Segments of a label per step.
+
+    Args:
+        codes: index of each step's label, negative where it has none, (time,).
+        labels: the labels meant.
+    """
+    changes = np.flatnonzero(np.diff(codes)) + 1
+    starts, stops = [0, *changes.tolist()], [*changes.tolist(), len(codes)]
+    return [
+        Segment(labels[codes[start]], start, stop)
+        for start, stop in zip(starts, stops, strict=True)
+        if codes[start] >= 0
+    ]
+
+
+def without_steps(recording: Recording, bad: NDArray[np.bool_]) -> Recording:
+    """A recording less the steps that are bad, (time,); what was around them is joined."""
+    moved = np.concatenate([[0], np.cumsum(~bad)]).tolist()  # where each step, and the end, comes to lie
+    segments = [Segment(label, moved[start], moved[stop]) for label, start, stop in recording.segments]
+    return recording._replace(
+        values=recording.values[~bad],
+        segments=[segment for segment in segments if segment.start < segment.stop],
+    )
+
+
+def whole_of(recording: Recording) -> Series:
+    """A recording of one label as one series.
+
+    Raises:
+        DataError: its label changes, or it has none throughout.
+    """
+    values, segments, name, group, channels = recording
+    if not segments:
+        raise DataError(f"{name}: has no label")
+    label, start, stop = segments[0]
+    if (start, stop) != (0, len(values)):
+        raise DataError(
+            f"{name}: label {label!r} holds for steps {start + 1} to {stop} of {len(values)}; expected one label for "
+            "the whole. Set window to cut it into windows of one label"
+        )
+    return Series(values, label, name, group, channels)
+
+
+def windows_of(
+    recording: Recording, window: int, overlap: int = 0, labels: Collection[str] | None = None
+) -> list[Series]:
+    """Windows of equal length, each wholly inside a segment; the first begins where the segment does.
+
+    Args:
+        recording: what to cut; the values of the windows are views of its.
+        window: steps.
+        overlap: steps that a window shares with the one before, fewer than `window`.
+        labels: the labels wanted, all where None.
+    """
+    assert 0 <= overlap < window
+    values, segments, name, group, channels = recording
+    return [
+        Series(values[at : at + window], label, f"{name} steps {at + 1} to {at + window}", group, channels)
+        for label, start, stop in segments
+        if labels is None or label in labels
+        for at in range(start, stop - window + 1, window - overlap)
+    ]

@@ -1,0 +1,207 @@
+"""Labelled series from files, in splits: what a classifier of series is trained and judged on."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from recurra.data.catalogue import locate
+from recurra.data.recordings import Recording, Series, whole_of, windows_of, without_steps
+from recurra.data.series_archives import read_archive
+from recurra.data.series_arrays import read_arrays
+from recurra.data.series_splits import split_recordings
+from recurra.data.series_tables import ColumnOptions, Names, read_series_table
+from recurra.data.tables import KINDS as TABLES
+from recurra.data.text import SPLIT_NAMES, folder_files, split_of
+from recurra.errors import DataError
+from recurra.progress import Progress
+
+KINDS = (".ts", ".npz", *TABLES)
+SILENT = Progress()
+
+
+class SeriesOptions(ColumnOptions):
+    """How files become labelled series in splits."""
+
+    labels: Names | None = Field(None, description="labels to keep; none: all")
+    window: int | None = Field(None, ge=1, description="steps of the windows that recordings are cut into; none: uncut")
+    overlap: int = Field(0, ge=0, description="steps that a window shares with the one before")
+    valid_groups: Names | None = Field(None, description="groups to validate on; none: chosen by hash")
+    test_groups: Names | None = Field(None, description="groups to test on; none: chosen by hash")
+    shares: tuple[float, float, float] = Field(
+        (0.8, 0.1, 0.1), description="training, validation and test share of groups, or else series, without a split"
+    )
+
+    @model_validator(mode="after")
+    def values_fit_together(self) -> "SeriesOptions":
+        """Shares add up to one, windows move on, no group is on two sides."""
+        if min(self.shares) <= 0 or not math.isclose(sum(self.shares), 1):
+            raise ValueError("shares above 0 that add up to 1")
+        if self.overlap >= (self.window or 1):
+            raise ValueError("an overlap smaller than window" if self.window else "window where there is an overlap")
+        twice = set(self.valid_groups or []) & set(self.test_groups or [])
+        if twice:
+            raise ValueError(f"each group in one of valid_groups and test_groups; {sorted(twice)[0]} is in both")
+        return self
+
+
+def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) -> dict[str, list[Series]]:
+    """Labelled series by split, from a file, a folder, or the name of a data set.
+
+    A folder whose files are called train, valid (val, dev) and test, as in `Toy_TRAIN.ts`, or are in folders called
+    so, gives those splits; else all its files are split: the groups named go where they are named for, other groups by
+    the SHA-256 of their names, each to one side. Series without a group go by the SHA-256 of their values. Recordings
+    are split before they are cut into windows. Validation series are taken from the training ones where none are given.
+
+    Args:
+        path: what to read.
+        options: how.
+        progress: told what was left out.
+
+    Returns:
+        "train", "valid", and "test" unless only the others were given; each in the order of the files.
+
+    Raises:
+        DataError: nothing there, bad content, channels that differ, groups or labels that do not exist, or a
+            split without series.
+    """
+    files = find_files(locate(path))
+    found = {split: [r for file in files[split] for r in read_recordings(file, options, progress)] for split in files}
+    recordings = [recording for part in found.values() for recording in part]
+    refuse_mixed_channels(recordings)
+    refuse_unknown_labels(path, recordings, options.labels or [])
+    for split, part in found.items():
+        found[split] = useful(part, options, progress, path if split == "all" else f"{path}, {split} files")
+    groups = {"valid": options.valid_groups, "test": options.test_groups}
+    parts = split_recordings(path, found, groups, options.shares)
+    return {split: [one for recording in part for one in cut(recording, options)] for split, part in parts.items()}
+
+
+def read_series(
+    path: Path, options: SeriesOptions, progress: Progress = SILENT, *, labelled: bool = True
+) -> list[Series]:
+    """The series of a file, unsplit.
+
+    Args:
+        path: a `.ts` archive, `.npz` arrays (`recurra.data.series_arrays` says which) or a table of long form.
+        options: how to read it.
+        progress: told what was left out.
+        labelled: whether labels are wanted; without, they are not looked at.
+
+    Raises:
+        DataError: no such kind of file, bad content, or no series.
+    """
+    if not labelled:
+        options = options.model_copy(update={"labels": None})
+    recordings = useful(read_recordings(path, options, progress, labelled=labelled), options, progress, str(path))
+    return [one for recording in recordings for one in cut(recording, options)]
+
+
+def read_recordings(
+    path: Path, options: SeriesOptions, progress: Progress, *, labelled: bool = True
+) -> list[Recording]:
+    """The recordings of a file, with the channels asked for and without bad steps; arguments as in `read_series`."""
+    suffix = path.suffix.lower()
+    if suffix in TABLES:
+        return read_series_table(path, options, progress, labelled=labelled, one_label=options.window is None)
+    if suffix not in KINDS:
+        raise DataError(f"{path}: not a file of series; expected one ending in {', '.join(KINDS)}")
+    read = read_archive if suffix == ".ts" else read_arrays
+    recordings = [with_channels(recording, options.channels) for recording in read(path, labelled=labelled)]
+    good = [without_bad_steps(recording, options) for recording in recordings]
+    dropped = sum(len(recording.values) for recording in recordings) - sum(len(recording.values) for recording in good)
+    if dropped:
+        progress.note(f"{path}: left out {dropped:,} steps with a missing value")
+    good = [recording for recording in good if len(recording.values)]
+    if not good:
+        raise DataError(f"{path}: every step has a missing value")
+    return good
+
+
+def with_channels(recording: Recording, names: list[str] | None) -> Recording:
+    """A recording with only some of its channels.
+
+    Raises:
+        DataError: one is missing.
+    """
+    if names is None:
+        return recording
+    missing = [name for name in names if name not in recording.channels]
+    if missing:
+        raise DataError(f"{recording.name}: no channel {missing[0]!r}; it has {', '.join(recording.channels)}")
+    picked = [recording.channels.index(name) for name in names]
+    return recording._replace(values=recording.values[:, picked], channels=tuple(names))
+
+
+def without_bad_steps(recording: Recording, options: SeriesOptions) -> Recording:
+    """A recording without the steps that have a missing value.
+
+    Raises:
+        DataError: there is one, and none may be left out.
+    """
+    bad = ~np.isfinite(recording.values)
+    if not bad.any():
+        return recording
+    step, channel = np.argwhere(bad)[0].tolist()
+    if options.on_bad == "fail":
+        raise DataError(
+            f"{recording.name}: channel {recording.channels[channel]} has no finite value at step {step + 1}; mend it, "
+            "or leave out such steps: on_bad = drop"
+        )
+    return without_steps(recording, np.any(bad, axis=1))
+
+
+def find_files(path: Path) -> dict[str, list[Path]]:
+    """The files of each split, or "all" where files are not split."""
+    if path.is_file():
+        return {"all": [path]}
+    files = [file for file in folder_files(path) if file.suffix.lower() in KINDS]
+    if not files:
+        raise DataError(f"{path}: no file of series in it; expected files ending in {', '.join(KINDS)}")
+    splits = {split: [file for file in files if split_of(file.relative_to(path)) == split] for split in SPLIT_NAMES}
+    return {split: found for split, found in splits.items() if found} if splits["train"] else {"all": files}
+
+
+def refuse_mixed_channels(recordings: list[Recording]) -> None:
+    """Refuse recordings whose channels differ."""
+    first = recordings[0]
+    for other in recordings:
+        if other.channels != first.channels:
+            raise DataError(
+                f"{other.name}: its channels are {', '.join(other.channels)}, those of {first.name} are "
+                f"{', '.join(first.channels)}; expected the same everywhere"
+            )
+
+
+def refuse_unknown_labels(path: str, recordings: list[Recording], labels: list[str]) -> None:
+    """Refuse labels that no recording has."""
+    known = {str(segment.label) for recording in recordings for segment in recording.segments}
+    unknown = [label for label in labels if label not in known]
+    if unknown:
+        raise DataError(f"{path}: no label {unknown[0]!r}; it has {', '.join(sorted(known))}")
+
+
+def cut(recording: Recording, options: SeriesOptions) -> list[Series]:
+    """The series of a recording that have a label to keep: windows where there is a window, else it as a whole."""
+    if options.window is not None:
+        return windows_of(recording, options.window, options.overlap, options.labels)
+    series = whole_of(recording)
+    return [series] if options.labels is None or series.label in options.labels else []
+
+
+def useful(recordings: list[Recording], options: SeriesOptions, progress: Progress, name: str) -> list[Recording]:
+    """The recordings that give series.
+
+    Raises:
+        DataError: none does.
+    """
+    found = [recording for recording in recordings if cut(recording, options)]
+    which = f" labelled {' or '.join(options.labels)}" if options.labels else ""
+    what = "series" if options.window is None else f"stretch of {options.window} steps of one label"
+    if not found:
+        hint = "" if options.window is None else ", or a smaller window"
+        raise DataError(f"{name}: no {what}{which}; give more data{hint}")
+    if options.window is not None and len(found) < len(recordings):
+        progress.note(f"{name}: {len(recordings) - len(found)} of {len(recordings)} recordings have no {what}{which}")
+    return found
