@@ -13,14 +13,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["load", "resume", "train"]
+__all__ = ["load", "resume", "train", "train_seeds"]
 
 if TYPE_CHECKING:
     from recurra.inference import load
-    from recurra.training import resume, train
+    from recurra.training import resume, train, train_seeds
 
 # Loaded on first use, so that `recurra --help` does not wait for torch.
-HOMES = {"load": "recurra.inference", "resume": "recurra.training", "train": "recurra.training"}
+HOMES = {
+    "load": "recurra.inference",
+    "resume": "recurra.training",
+    "train": "recurra.training",
+    "train_seeds": "recurra.training",
+}
 PACKAGES = ("data", "inference", "inspection", "models", "nn", "ops", "reference", "tasks", "training")
 
 

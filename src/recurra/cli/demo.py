@@ -47,7 +47,6 @@ def demo(
         from recurra.inference import TrainedLanguageModel
         from recurra.inspection import learning_curve
         from recurra.runs import Run
-        from recurra.tasks import LanguageModelling
         from recurra.training.session import free_run
 
     started = time.monotonic()
@@ -63,12 +62,12 @@ def demo(
         **RECIPE,
     )
     metrics = Run(folder).read_json("metrics.json")
-    print_metrics(metrics, LanguageModelling)
+    model = TrainedLanguageModel(Run(folder))
+    print_metrics(metrics, model.task)
     got = {name: splits["test"]["perplexity"] for name, splits in metrics.items() if name != "training"}
     print("\nTest perplexity, expected (Python 3.11; other versions carry other texts) against got:")
     for name, expected in EXPECTED.items():
         print(f"  {name:8} {expected:8.1f} {got[name]:8.1f}")
-    model = TrainedLanguageModel(Run(folder))
     print("\nIt writes (temperature 0.7):")
     for seed, prompt in enumerate(PROMPTS):
         print(f"  {model.join(prompt, model.generate(prompt, 25, temperature=0.7, seed=seed))!r}")

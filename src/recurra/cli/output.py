@@ -83,7 +83,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
     print(drawn.read(), end="")
 
 
-def print_metrics(metrics: Mapping[str, Any], task: "Task | type[Task]") -> None:
+def print_metrics(metrics: Mapping[str, Any], task: "Task") -> None:
     """Metrics of the model and its baselines, one line a split, and in words which is better."""
     from recurra.training.card import figure, metric_rows
 

@@ -1,6 +1,6 @@
 """`recurra train`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +8,9 @@ from recurra.cli.interrupts import dying_at_once
 from recurra.cli.output import Json, print_json, print_metrics, print_table, progress
 from recurra.cli.recipe_options import option_rows, read_words
 from recurra.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EPILOG = """Examples:
 
@@ -28,6 +31,9 @@ def train(
     run: Annotated[str | None, typer.Option(help="Folder to write; by default a new one in runs/.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with this run instead, exactly.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a recipe key.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="Train N times with seeds of their own; tells mean and spread.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the run folder.")] = False,
     as_json: Json = False,
     help_: Annotated[bool, typer.Option("--help", "-h", help="Show this, and every recipe key.")] = False,
@@ -61,6 +67,12 @@ def train(
             raise UsageError(f"expected one DATA, got {' '.join(plain)}; put more files into a folder")
     options |= dict(parse_assignment(schema, text) for text in set_ or [])
     listener = progress(quiet)
+    if seeds is not None:
+        if resume:
+            raise UsageError("--seeds: a resumed run has the seed it was begun with; leave one of the two out")
+        folder = training.train_seeds(what, *plain, seeds=seeds, run=run, progress=listener, **options)
+        show_seeds(folder, quiet, as_json)
+        return
     if resume:
         folder = training.resume(resume, progress=listener, **options)
     else:
@@ -73,8 +85,34 @@ def train(
     elif quiet:
         print(folder)
     else:
-        print_metrics(metrics, task_of(finished))
+        print_metrics(metrics, task_of(finished).restore(finished))
         print(f"\nrun {folder}; learning curve {picture}{f'; what it gets wrong {page}' if page else ''}")
+
+
+def show_seeds(folder: "Path", quiet: bool, as_json: bool) -> None:
+    """Mean and spread over several seeds."""
+    from recurra.runs import Run
+    from recurra.training.seeds import SEEDS
+
+    found = Run(folder).read_json(SEEDS)
+    if as_json:
+        print_json({"run": str(folder), **found})
+        return
+    if quiet:
+        print(folder)
+        return
+    rows = [(who, split, values) for who, splits in found.items() for split, values in splits.items()]
+    columns = list(dict.fromkeys(name for _, _, values in rows for name in values))
+    cells = [
+        (
+            who,
+            split,
+            *(f"{values[n]['mean']:.4g} ± {values[n]['deviation']:.2g}" if n in values else "" for n in columns),
+        )
+        for who, split, values in rows
+    ]
+    print_table(("", "on", *(name.replace("_", " ") for name in columns)), cells)
+    print(f"mean ± deviation over {len(list(folder.glob('seed-*')))} seeds; runs {folder}/seed-*")
 
 
 def schema_of_run(run: str):  # type: ignore[no-untyped-def]

@@ -118,8 +118,10 @@ def read_file(path: Path, columns: Columns) -> list[LabelledText]:
         return read_rows(path, columns)
     examples = []
     for number, line in enumerate(lines_of(path), 1):
+        if not line.strip():
+            continue
         label, tab, text = line.partition("\t")
-        if line and not tab:
+        if not tab:
             raise DataError(
                 f"{path} line {number}: expected a label, a tab and a text, got {line[:60]!r}; or name it .csv, .tsv, "
                 ".jsonl or .parquet if it is a table"
@@ -174,4 +176,5 @@ def lines_of(path: Path) -> list[str]:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    return [line.rstrip("\n") for piece in Text.of([path]).pieces() for line in piece.splitlines(keepends=True)]
+    lines = "".join(Text.of([path]).pieces()).split("\n")  # no other line end: those of Unicode may stand in a text
+    return lines if lines[-1] else lines[:-1]

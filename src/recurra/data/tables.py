@@ -1,8 +1,10 @@
 """Tables with named columns: CSV, TSV, JSON lines and Parquet, each cell with its place for messages."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +14,13 @@ import pyarrow.json
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from recurra.data.text import Text
 from recurra.errors import DataError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 KINDS = (*DELIMITERS, ".jsonl", ".ndjson", ".parquet")
 LARGEST_BLOCK = 1 << 28  # bytes a line may have
+TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary())  # what Parquet may hold text as
 
 
 def is_table(path: Path) -> bool:
@@ -58,29 +62,35 @@ class Table:
             )
 
     def text(self, name: str) -> list[str | None]:
-        """Cells of a column as text; None where a cell is empty."""
+        """Cells of a column as text; None where a cell is empty.
+
+        Raises:
+            DataError: it holds what is neither text nor numbers nor dates.
+        """
         column = self.columns[name].combine_chunks()
-        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-            column = pc.cast(column, pa.string())
+        try:
+            column = pc.cast(column, pa.large_string())
+        except pa.ArrowException:
+            raise DataError(f"{self.path}: column {name!r} holds {column.type}; expected text or numbers") from None
         return [cell if cell is None or cell.strip() else None for cell in column.to_pylist()]
 
     def numbers(self, name: str) -> tuple[NDArray[np.float64], list[int]]:
         """Cells of a column as numbers.
 
         Returns:
-            values (rows,), NaN where a cell is empty; and the rows, counted from 0, whose cells are no finite numbers
-            (NaN here too).
+            values (rows,), NaN where a cell is empty or says NaN; and the rows, counted from 0, whose cells are no
+            finite numbers (NaN here too).
+
+        Raises:
+            pyarrow.ArrowException: it holds neither numbers nor text, but such as dates or lists.
         """
         column = self.columns[name].combine_chunks()
-        if pa.types.is_null(column.type):
-            return np.full(len(self), np.nan), []
-        if not pa.types.is_string(column.type):
-            return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), []
-        column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), pa.scalar(None, pa.string()), column)
-        try:
-            values = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
-        except pa.ArrowInvalid:
-            values = np.array([number(cell) for cell in column.to_pylist()])
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        if column.type in TEXTS:
+            values = parse_numbers(pc.cast(column, pa.large_string()))
+        else:
+            values = pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         return np.where(np.isinf(values), np.nan, values), np.flatnonzero(np.isinf(values)).tolist()
 
     def cell(self, name: str, row: int) -> object:
@@ -93,12 +103,20 @@ class Table:
 
     def places(self) -> list[str]:
         """What messages call each row."""
-        suffix = self.path.suffix.lower()
-        if suffix in DELIMITERS:
-            lines = lines_of_rows(self.path, DELIMITERS[suffix])
-            return [f"{self.path} line {line}" for line in lines]
-        kind = "row" if suffix == ".parquet" else "line"
-        return [f"{self.path} {kind} {row + 1}" for row in range(len(self))]
+        lines = [] if self.path.suffix.lower() == ".parquet" else lines_of_rows(self.path)
+        if len(lines) != len(self):  # Parquet, or JSON that is not an object a line
+            return [f"{self.path} row {row + 1}" for row in range(len(self))]
+        return [f"{self.path} line {line}" for line in lines]
+
+
+def parse_numbers(column: Any) -> NDArray[np.float64]:
+    """A column of text as numbers: NaN where a cell is empty, infinite where it is none."""
+    column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), pa.scalar(None, column.type), column)
+    try:
+        values: NDArray[np.float64] = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        values = np.array([number(cell) for cell in column.to_pylist()])
+    return values
 
 
 def number(cell: str | None) -> float:
@@ -113,8 +131,8 @@ def read_table(path: Path) -> Table:
     """Read a table.
 
     Raises:
-        DataError: not UTF-8, not of its kind, a row with too many or too few cells, or no rows; the message names the
-            line where there is one.
+        DataError: not UTF-8, not of its kind, a row with too many or too few cells, two columns of one name, or no
+            rows; the message names the line where there is one.
     """
     suffix = path.suffix.lower()
     if suffix not in KINDS:
@@ -127,10 +145,13 @@ def read_table(path: Path) -> Table:
         elif suffix == ".parquet":
             columns = pa.parquet.read_table(path)
         else:
-            columns = pa.json.read_json(path, pa.json.ReadOptions(block_size=block_for(path)))
+            columns = read_json(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as {suffix[1:]}: {first_line(error)}") from None
+        explain(path, error)
     table = Table(path, columns)
+    twice = sorted({name for name in table.names if table.names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}: column {twice[0]!r} is named twice; rename one")
     if not len(table):
         raise DataError(f"{path}: no rows below the header")
     return table
@@ -138,17 +159,26 @@ def read_table(path: Path) -> Table:
 
 def read_delimited(path: Path, delimiter: str) -> pa.Table:
     """All cells of a CSV or TSV file as text."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = next(csv.reader(file, delimiter=delimiter), [])
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise DataError(f"{path} line 1: column {twice[0]!r} is named twice; rename one")
     return pa.csv.read_csv(
         path,
         pa.csv.ReadOptions(block_size=block_for(path)),
         pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        pa.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
+        pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(header_of(path, delimiter), pa.string()), strings_can_be_null=False
+        ),
     )
+
+
+def read_json(path: Path) -> pa.Table:
+    """A table of JSON lines; what looks like a date stays the text that it is."""
+    options = pa.json.ReadOptions(block_size=block_for(path))
+    columns = pa.json.read_json(path, options)
+    dates = [(field.name, pa.string()) for field in columns.schema if pa.types.is_timestamp(field.type)]
+    if dates:
+        schema = pa.json.ParseOptions(explicit_schema=pa.schema(dates))
+        columns = pa.json.read_json(path, options, schema).select(columns.column_names)
+    columns.validate(full=True)  # reading lets pass what is not UTF-8
+    return columns
 
 
 def block_for(path: Path) -> int:
@@ -156,18 +186,66 @@ def block_for(path: Path) -> int:
     return min(max(path.stat().st_size + 1, 1 << 16), LARGEST_BLOCK)
 
 
-def lines_of_rows(path: Path, delimiter: str) -> list[int]:
-    """The line each row of a delimited file begins on; quoted cells may hold line ends, blank lines do not count."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter)
-        found, end = [], 0
-        for cells in rows:
-            if cells:
-                found.append(end + 1)
-            end = rows.line_num
-    return found[1:]
+def rows_of(path: Path, delimiter: str) -> Generator[tuple[int, list[str]], None, None]:
+    """The line that each row of a delimited file begins on, header first, and its cells.
+
+    Quoted cells may hold line ends; blank lines are no rows.
+    """
+    longest = csv.field_size_limit((1 << 31) - 1)  # as large as it can be everywhere; 131,072 unless told
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows, end = csv.reader(file, delimiter=delimiter), 0
+            for cells in rows:
+                if cells:
+                    yield end + 1, cells
+                end = rows.line_num
+    finally:
+        csv.field_size_limit(longest)
 
 
-def first_line(error: Exception) -> str:
-    """The first line of what a library says."""
-    return str(error).split("\n")[0][:300]
+def header_of(path: Path, delimiter: str) -> list[str]:
+    """Names of the columns of a delimited file."""
+    with closing(rows_of(path, delimiter)) as rows:
+        return next(rows, (1, []))[1]
+
+
+def lines_of_rows(path: Path) -> list[int]:
+    """The line each row of a text file begins on; blank lines and the header do not count."""
+    suffix = path.suffix.lower()
+    if suffix in DELIMITERS:
+        return [line for line, _ in rows_of(path, DELIMITERS[suffix])][1:]
+    with path.open("rb") as file:
+        return [number for number, line in enumerate(file, 1) if line.strip()]
+
+
+def explain(path: Path, error: Exception) -> NoReturn:
+    """Say why a table cannot be read, and where.
+
+    Raises:
+        DataError: always.
+    """
+    suffix = path.suffix.lower()
+    if suffix != ".parquet":
+        for _ in Text.of([path]).pieces():  # names the first byte that is no UTF-8 text
+            pass
+    if suffix in DELIMITERS:
+        refuse_ragged(path, DELIMITERS[suffix])
+    reason = str(error).split("\n")[0][:300]
+    reason, _, row = reason.partition(" in row ")  # of JSON, counted from 0
+    line = dict(enumerate(lines_of_rows(path))).get(int(row)) if row.isdecimal() else None
+    raise DataError(f"{path}{f' line {line}' if line else ''}: cannot be read as {suffix[1:]}: {reason}") from None
+
+
+def refuse_ragged(path: Path, delimiter: str) -> None:
+    """Refuse a delimited file with a row of more or fewer cells than the header has.
+
+    Raises:
+        DataError: there is one; the message names its line.
+    """
+    header = header_of(path, delimiter)
+    for line, cells in rows_of(path, delimiter):
+        if len(cells) != len(header):
+            raise DataError(
+                f"{path} line {line}: expected {len(header)} cells, as the header has, got {len(cells)}; mend it, and "
+                f"quote cells that hold {delimiter!r} or line ends"
+            )

@@ -28,7 +28,7 @@ def learning_curve(run: Run | str | Path) -> Path:
     from plotly.subplots import make_subplots
 
     run = run if isinstance(run, Run) else Run(run)
-    task = task_of(run)
+    task = task_of(run).restore(run)
     rows = run.read_rows(HISTORY)
     if not rows:
         raise RunError(

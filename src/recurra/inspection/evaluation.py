@@ -26,6 +26,7 @@ def evaluation_page(run: Run | str | Path) -> Path | None:
         SaveError: the page cannot be written.
     """
     run = run if isinstance(run, Run) else Run(run)
+    run.read_model()
     if not run.path(EVALUATION).exists():
         return None
     split, details = list(run.read_json(EVALUATION).items())[-1]
@@ -63,8 +64,8 @@ def confusion_figure(details: Mapping[str, Any]) -> Any:
             hovertemplate="true %{y}<br>predicted %{x}<br>%{customdata} examples, %{z:.1%}<extra></extra>",
         )
     )
-    figure.update_yaxes(autorange="reversed", title="true")
-    figure.update_xaxes(title="predicted")
+    figure.update_yaxes(autorange="reversed", title="true", type="category")  # labels may look like numbers or dates
+    figure.update_xaxes(title="predicted", type="category")
     return titled(figure, "Confusion", 200 + HEIGHT_A_LABEL * len(rows))
 
 

@@ -1,6 +1,7 @@
 """What classification reaches without recurrence, by scikit-learn: majority, linear model, network on features."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 MOST_FEATURES = 50_000
+LARGEST_BATCH = 200
+STEPS_AN_EPOCH = 20  # at the least: with one, as of a single batch, the network would hardly leave its first weights
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -22,7 +25,7 @@ class Baseline(NamedTuple):
     """A plain classifier, and what the table calls it."""
 
     name: str
-    build: Callable[[], Any]
+    build: Callable[[Sequence[int]], Any]  # of the training targets
 
 
 def baselines(features: Callable[[], Any], seed: int) -> list[Baseline]:
@@ -33,23 +36,34 @@ def baselines(features: Callable[[], Any], seed: int) -> list[Baseline]:
         seed: of the network's weights.
     """
 
-    def network() -> Pipeline:
-        return make_pipeline(features(), MLPClassifier((64,), early_stopping=True, max_iter=40, random_state=seed))
+    def network(targets: Sequence[int]) -> Pipeline:
+        batch = min(max(len(targets) // STEPS_AN_EPOCH, 1), LARGEST_BATCH)
+        stops = can_hold_out(targets)
+        return make_pipeline(
+            features(), MLPClassifier((64,), batch_size=batch, early_stopping=stops, max_iter=40, random_state=seed)
+        )
 
     return [
-        Baseline("majority", lambda: DummyClassifier(strategy="prior")),
-        Baseline("linear", lambda: make_pipeline(features(), LogisticRegression(C=10.0, max_iter=500))),
+        Baseline("majority", lambda _: DummyClassifier(strategy="prior")),
+        Baseline("linear", lambda _: make_pipeline(features(), LogisticRegression(C=10.0, max_iter=500))),
         Baseline("mlp", network),
     ]
+
+
+def can_hold_out(targets: Sequence[int]) -> bool:
+    """Whether scikit-learn can hold out a tenth of the examples, of two labels in proportion, to stop by."""
+    counts = Counter(targets)
+    return len(targets) > 10 and (len(counts) > 2 or min(counts.values()) > 1)
 
 
 def probabilities_of(
     baseline: Baseline, train: Sequence[Any], targets: Sequence[int], contents: Sequence[Sequence[Any]], num_labels: int
 ) -> list[NDArray[np.float64]]:
     """Train a plain classifier; the probability of each label for some lists of contents, (examples, labels) each."""
-    model = baseline.build()
+    model = baseline.build(targets)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline is given its time, not more
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few examples may have many
         model.fit(train, targets)
     return [spread(model.predict_proba(given), model.classes_, num_labels) for given in contents]
 

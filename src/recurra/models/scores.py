@@ -72,8 +72,8 @@ def classification_details(
 
     Returns:
         labels; confusion (rows are the true labels), where one is unknown with a last row for those; classes
-        (precision, recall, f1, examples of each label); reliability; worst (the examples whose true label was given
-        the least probability, with what was predicted).
+        (precision, recall, f1, examples of each label); reliability; worst (of the examples predicted wrong those
+        whose true label was given the least probability, with what was predicted).
     """
     predicted = probabilities.argmax(1)
     indices = np.arange(len(labels))
@@ -86,10 +86,10 @@ def classification_details(
     has_unknown = bool((targets == UNKNOWN).any())
     confusion = confusion_matrix(targets, predicted, labels=[*indices, UNKNOWN] if has_unknown else indices)
     right = np.where(targets == UNKNOWN, 0, probabilities[np.arange(len(targets)), np.maximum(targets, 0)])
-    order = [index for index in np.argsort(right, kind="stable")[:WORST] if predicted[index] != targets[index]]
+    order = [index for index in np.argsort(right, kind="stable") if predicted[index] != targets[index]]
     worst = [
         {**examples[index], "predicted": labels[predicted[index]], "probability": float(probabilities[index].max())}
-        for index in order
+        for index in order[:WORST]
     ]
     return {
         "labels": list(labels),

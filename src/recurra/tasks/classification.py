@@ -34,8 +34,8 @@ class ClassificationTraining(TrainingOptions):
     criterion: Literal["loss", "accuracy", "macro_f1"] = Field(
         "accuracy", description="metric on validation that chooses the best epoch and decides when patience ends"
     )
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: an example counts the more in the loss the rarer its label is"
+    class_weights: Literal["equal", "balanced"] = Field(
+        "equal", description="balanced: an example counts the more in the loss the rarer its label is"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all labels")
 
@@ -197,7 +197,7 @@ class Classification:
         options = self.recipe.training
         logits = self.judge(batch).logits
         targets = batch.targets.to(logits.device)
-        weights = None if options.class_weights == "none" else self.class_weights().to(logits.device)
+        weights = None if options.class_weights == "equal" else self.class_weights().to(logits.device)
         mean = F.cross_entropy(logits, targets, weights, label_smoothing=options.label_smoothing)
         return StepLoss(mean, len(targets), None)
 

@@ -56,7 +56,6 @@ class Task(Protocol):
 
     name: ClassVar[str]
     recipe_type: ClassVar[type[Recipe]]
-    headline: ClassVar[Measure]  # of a report: by what the model is compared with its baselines
     item: ClassVar[str]  # what a prediction is about, for "tokens per second"
 
     recipe: Any
@@ -64,6 +63,11 @@ class Task(Protocol):
     @property
     def model(self) -> nn.Module:
         """The network."""
+        ...
+
+    @property
+    def headline(self) -> Measure:
+        """By which metric of a report the model is compared with its baselines."""
         ...
 
     @property

@@ -1,0 +1,45 @@
+"""Several seeds of one recipe: runs of their own, and what they say together."""
+
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+import recurra
+from recurra.errors import UsageError
+from recurra.progress import Progress
+
+TINY = {"embedding_size": 5, "hidden_size": 6, "epochs": 2, "batch_size": 16}
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    path = tmp_path / "colours.txt"
+    path.write_text(
+        "".join(f"{'warm' if i % 3 else 'cold'}\t{'red' if i % 3 else 'blue'} number {i}\n" for i in range(90))
+    )
+    return path
+
+
+def test_seeds_differ_and_their_mean_is_told(colours: Path, tmp_path: Path) -> None:
+    folder = recurra.train_seeds(
+        "classification", colours, seeds=3, run=tmp_path / "runs", seed=7, progress=Progress(), **TINY
+    )
+    found = json.loads((folder / "seeds.json").read_text())
+    losses = [
+        json.loads((folder / f"seed-{n}" / "metrics.json").read_text())["model"]["test"]["loss"] for n in (7, 8, 9)
+    ]
+    assert len(set(losses)) == 3
+    told = found["model"]["test"]["loss"]
+    assert told["values"] == losses
+    assert told["mean"] == pytest.approx(statistics.fmean(losses))
+    assert told["deviation"] == pytest.approx(statistics.stdev(losses))
+    assert found["majority"]["test"]["loss"]["deviation"] == 0
+    again = recurra.train("classification", colours, run=tmp_path / "again", seed=8, progress=Progress(), **TINY)
+    assert json.loads((again / "metrics.json").read_text())["model"]["test"]["loss"] == losses[1]
+
+
+def test_one_seed_is_a_run(colours: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="seeds: expected at least 2, got 1"):
+        recurra.train_seeds("classification", colours, seeds=1, run=tmp_path / "runs", progress=Progress(), **TINY)
