@@ -9,7 +9,7 @@ import pytest
 
 from recurra.errors import RunError
 from recurra.inspection import evaluation_page
-from recurra.inspection.evaluation import class_figure, confusion_figure, reliability_figure, worst_table
+from recurra.inspection.labels import class_figure, confusion_figure, reliability_figure, worst_table
 from recurra.models.scores import UNKNOWN, classification_details
 from recurra.runs import Run
 
@@ -23,7 +23,7 @@ def details_of(probabilities: np.ndarray = PROBABILITIES, targets: np.ndarray = 
         {"place": f"<file> line {number}", "content": f"text {number} <b>&", "label": ["1", "10", "2", "odd"][target]}
         for number, target in enumerate(targets.tolist())
     ]
-    return classification_details(probabilities, targets, LABELS, told)
+    return classification_details(probabilities, targets, LABELS, told.__getitem__)
 
 
 def run_of(folder: Path, evaluation: dict[str, Any] | None) -> Run:

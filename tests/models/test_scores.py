@@ -127,7 +127,7 @@ def test_who_is_as_right_as_sure_has_no_calibration_error() -> None:
 def test_confusion_and_classes_counted_one_by_one(unknown: bool) -> None:
     probabilities, targets = drawn(unknown=unknown)
     predicted = probabilities.argmax(1)
-    details = classification_details(probabilities, targets, LABELS, told(len(targets)))
+    details = classification_details(probabilities, targets, LABELS, told(len(targets)).__getitem__)
     rows = [0, 1, 2, 3, UNKNOWN] if unknown else [0, 1, 2, 3]
     pairs = list(zip(targets.tolist(), predicted.tolist(), strict=True))
     assert details["labels"] == LABELS
@@ -143,7 +143,7 @@ def test_confusion_and_classes_counted_one_by_one(unknown: bool) -> None:
 
 def test_the_worst_are_wrong_and_come_in_order() -> None:
     probabilities, targets = drawn(unknown=True)
-    details = classification_details(probabilities, targets, LABELS, told(len(targets)))
+    details = classification_details(probabilities, targets, LABELS, told(len(targets)).__getitem__)
     given = [0.0 if target == UNKNOWN else row[target] for row, target in zip(probabilities, targets, strict=True)]
     wrong = [index for index in np.argsort(given, kind="stable") if probabilities[index].argmax() != targets[index]]
     assert len(wrong) > WORST
@@ -157,14 +157,38 @@ def test_the_worst_are_wrong_and_come_in_order() -> None:
 def test_doubtful_but_right_examples_do_not_push_out_the_wrong_ones() -> None:
     doubtful, wrong = [[0.3, 0.28, 0.22, 0.2]] * (WORST + 5), [[0.55, 0.45, 0, 0]] * 2
     probabilities, targets = np.array(doubtful + wrong), np.array([0] * (WORST + 5) + [1] * 2)
-    details = classification_details(probabilities, targets, LABELS, told(len(targets)))
+    details = classification_details(probabilities, targets, LABELS, told(len(targets)).__getitem__)
     assert [row["place"] for row in details["worst"]] == ["line 26", "line 27"]
 
 
 @pytest.mark.parametrize("target", [2, UNKNOWN])
 def test_a_single_example(target: int) -> None:
     probabilities, targets = np.array([[0.1, 0.2, 0.6, 0.1]]), np.array([target])
-    details = classification_details(probabilities, targets, LABELS, told(1))
+    details = classification_details(probabilities, targets, LABELS, told(1).__getitem__)
     assert sum(map(sum, details["confusion"])) == 1
     assert len(details["worst"]) == (target == UNKNOWN)
     assert classification_scores(probabilities, targets)["accuracy"] == (target == 2)
+
+
+def test_details_of_labels_that_are_not_the_likeliest_add_up() -> None:
+    draw, labels = np.random.default_rng(4), ["A", "B", "C"]
+    probabilities = draw.dirichlet(np.ones(3), 40)
+    predicted = draw.integers(0, 3, 40)  # not always the likeliest, as a best path is not
+    targets = draw.integers(-1, 3, 40)
+    found = classification_details(
+        probabilities, targets, labels, lambda i: {"place": f"line {i}", "label": "?"}, predicted
+    )
+    confusion = np.array(found["confusion"])
+    for row, target in enumerate([0, 1, 2, UNKNOWN]):
+        for column in range(3):
+            assert confusion[row, column] == sum((targets == target) & (predicted == column))
+    assert [row["examples"] for row in found["classes"]] == [sum(targets == i) for i in range(3)]
+    assert found["classes"][1]["recall"] == pytest.approx(confusion[1, 1] / sum(targets == 1))
+    worst = [int(row["place"].split()[1]) for row in found["worst"]]
+    wrong = [i for i in range(40) if predicted[i] != targets[i]]
+    given = [0 if targets[i] == UNKNOWN else probabilities[i, targets[i]] for i in range(40)]
+    assert sorted(given[i] for i in wrong)[: len(worst)] == [given[i] for i in worst]
+    assert len(worst) == min(len(wrong), 20)
+    for row, i in zip(found["worst"], worst, strict=True):
+        assert row["predicted"] == labels[predicted[i]] != row["label"]
+        assert row["probability"] == probabilities[i, predicted[i]]

@@ -13,6 +13,7 @@ from recurra.cli.data import app as data
 from recurra.cli.demo import demo
 from recurra.cli.doctor import doctor
 from recurra.cli.evaluate import evaluate
+from recurra.cli.forecast import forecast
 from recurra.cli.generate import generate
 from recurra.cli.info import info
 from recurra.cli.predict import predict
@@ -75,6 +76,7 @@ app.command(context_settings={"ignore_unknown_options": True})(check)
 app.command()(evaluate)
 app.command()(generate)
 app.command()(predict)
+app.command()(forecast)
 app.command()(info)
 app.add_typer(data, name="data")
 app.command()(doctor)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +11,7 @@ from recurra.cli.output import Device, RunFolder, open_model, print_table, warn_
 from recurra.errors import UsageError
 
 if TYPE_CHECKING:
-    from recurra.inference import TrainedClassifier, TrainedLanguageModel
+    from recurra.inference import TrainedClassifier, TrainedLanguageModel, TrainedTagger
 
 MOST_OTHERS = 2  # labels shown beside the likeliest
 WIDEST = 60  # characters of an input shown
@@ -23,29 +23,34 @@ def predict(
         list[str] | None,
         typer.Argument(metavar="[INPUT]...", help="Texts; files, where the model reads series. None: standard input."),
     ] = None,
-    file: Annotated[str | None, typer.Option("--file", "-f", help="Read inputs from it: a table, or lines.")] = None,
+    file: Annotated[
+        str | None, typer.Option("--file", "-f", help="Read inputs from a table with texts, or lines.")
+    ] = None,
     top: Annotated[int, typer.Option(help="How many next words a language model shows.")] = 10,
     score: Annotated[bool, typer.Option("--score", help="Of a language model: how likely each text is.")] = False,
     device: Device = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output, a line each.")] = False,
 ) -> None:
-    """The most likely next words with their probabilities; or the label of each text or series.
+    """The most likely next words; the label of each text or series; the tag of each word. With probabilities.
 
     Examples: recurra predict runs/ptb-256-128 "this is an"; recurra predict runs/ptb-256-128 --score "he is" "is he";
     recurra predict runs/snips --file new.csv --json > labels.jsonl
     """
     model = open_model(run, device)
-    from recurra.inference import TrainedClassifier
+    from recurra.data.labelled import read_texts
+    from recurra.inference import TrainedClassifier, TrainedForecaster, TrainedLanguageModel, TrainedTagger
 
+    if isinstance(model, TrainedForecaster):
+        raise UsageError(f"{run}: goes on from tables; see recurra forecast {run}")
+    if score and not isinstance(model, TrainedLanguageModel):
+        raise UsageError(f"--score: {run} is no language model; its predictions have their probabilities anyway")
     if isinstance(model, TrainedClassifier):
-        if score:
-            raise UsageError(f"--score: {run} is a classifier, whose predictions have their probabilities anyway")
         print_labels(model, contents(model, inputs or [], file), as_json)
         return
-    if file:
-        raise UsageError(f"--file: {run} is a language model, whose texts are arguments or lines of standard input")
-    texts = inputs or list(lines())
-    if score:
+    texts = [*(inputs or []), *(read_texts(file, "text") if file else ())] if inputs or file else lines()
+    if isinstance(model, TrainedTagger):
+        print_tags(model, texts, as_json)
+    elif score:
         print_scores(model, texts, as_json)
     else:
         print_next_words(model, texts, top, as_json)
@@ -86,20 +91,32 @@ def print_labels(model: "TrainedClassifier", contents: Iterator[tuple[str, Any]]
         print_table(("input", "label", "probability", "next"), rows)
 
 
-def print_scores(model: "TrainedLanguageModel", texts: list[str], as_json: bool) -> None:
+def print_tags(model: "TrainedTagger", texts: Iterable[str], as_json: bool) -> None:
+    """The tag of each token, with its probability."""
+    for text in texts:
+        found = model.predict([text])[0]
+        if as_json:
+            spans = [span._asdict() for span in found.spans]
+            print_line({"input": text, **found._asdict(), "spans": spans})
+        else:
+            rows = zip(found.tokens, found.tags, (f"{p:.4f}" for p in found.probabilities), strict=True)
+            print_table(("token", "tag", "probability"), list(rows))
+
+
+def print_scores(model: "TrainedLanguageModel", texts: Iterable[str], as_json: bool) -> None:
     """How likely each text is."""
-    scores = [model.score(text) for text in texts]
     if as_json:
-        for found in scores:
-            print_line(found._asdict())
+        for text in texts:
+            print_line(model.score(text)._asdict())
         return
     rows = [
-        (s.text, f"{s.log_probability:.2f}", f"{s.perplexity:,.1f}", f"{s.tokens}", " ".join(s.unknown)) for s in scores
+        (s.text, f"{s.log_probability:.2f}", f"{s.perplexity:,.1f}", f"{s.tokens}", " ".join(s.unknown))
+        for s in map(model.score, texts)
     ]
     print_table(("text", "log-probability", "perplexity", "tokens", "unknown"), rows)
 
 
-def print_next_words(model: "TrainedLanguageModel", texts: list[str], top: int, as_json: bool) -> None:
+def print_next_words(model: "TrainedLanguageModel", texts: Iterable[str], top: int, as_json: bool) -> None:
     """The most likely next words after each text."""
     for text in texts:
         warn_of_unknown(model, text)

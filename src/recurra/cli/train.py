@@ -86,7 +86,7 @@ def train(
         print(folder)
     else:
         print_metrics(metrics, task_of(finished).restore(finished))
-        print(f"\nrun {folder}; learning curve {picture}{f'; what it gets wrong {page}' if page else ''}")
+        print(f"\nrun {folder}; learning curve {picture}{f'; what it makes of the test data {page}' if page else ''}")
 
 
 def show_seeds(folder: "Path", quiet: bool, as_json: bool) -> None:

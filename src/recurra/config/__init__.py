@@ -2,11 +2,12 @@
 
 from recurra.config.options import Option, as_typed, find_option, leaf_options, parse_assignment, parse_value
 from recurra.config.recipe import Recipe, differences, dump, read_recipe, resolve
-from recurra.config.schema import Duration, Section
+from recurra.config.schema import Duration, Names, Section
 from recurra.config.training import TrainingOptions
 
 __all__ = [
     "Duration",
+    "Names",
     "Option",
     "Recipe",
     "Section",

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from recurra.errors import UsageError
 
@@ -114,3 +114,13 @@ def parse_duration(value: object) -> object:
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+
+
+def as_texts(value: object) -> object:
+    """A list of names as text: on a command line `2,4` are numbers, and a single name is no list."""
+    values = value if isinstance(value, list | tuple) else [value]
+    is_plain = all(isinstance(name, str | int) and not isinstance(name, bool) for name in values)
+    return [str(name) for name in values] if is_plain else value
+
+
+Names = Annotated[list[str], Field(min_length=1), BeforeValidator(as_texts)]

@@ -1,18 +1,16 @@
-"""Images of handwritten digits (MNIST, and sets in its files) read as sequences, by rows or pixel by pixel."""
+"""Images of handwritten digits (MNIST, and sets in its files) read as series, by rows or pixel by pixel."""
 
 import gzip
 import math
 import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from recurra.data.recordings import Recording, Segment, numbered
 from recurra.errors import DataError
 
 Split: TypeAlias = Literal["train", "test"]
@@ -21,7 +19,7 @@ View: TypeAlias = Literal["rows", "pixels"]
 PREFIXES: dict[Split, str] = {"train": "train", "test": "t10k"}
 SIDE = 28  # rows and columns of an image
 NUM_PIXELS = SIDE * SIDE
-FEATURES: dict[View, int] = {"rows": SIDE, "pixels": 1}
+CHANNELS: dict[View, int] = {"rows": SIDE, "pixels": 1}
 NUM_CLASSES = 10
 UNSIGNED_BYTES = 0x0800  # type code in a magic number; the number of axes is added to it
 
@@ -31,13 +29,6 @@ class Digits(NamedTuple):
 
     images: NDArray[np.uint8]  # (images, 28, 28), 0 is paper and 255 ink
     labels: NDArray[np.uint8]  # (images,), 0..9
-
-
-class DigitBatch(NamedTuple):
-    """Some images as sequences."""
-
-    inputs: Tensor  # (time, batch, features), float32 in 0..1
-    labels: Tensor  # (batch,), int64
 
 
 def read_digits(folder: Path, split: Split) -> Digits:
@@ -94,47 +85,42 @@ def read_idx(path: Path, num_axes: int) -> NDArray[np.uint8]:
     return np.frombuffer(values, np.uint8).reshape(shape)
 
 
-class DigitSequences:
-    """Batches of images as sequences, made when asked for.
+def holds_digits(folder: Path) -> bool:
+    """Whether there are images in a file of MNIST's."""
+    return any(images_path(folder, split).is_file() for split in PREFIXES)
+
+
+def images_path(folder: Path, split: Split) -> Path:
+    """Where the images of a split are."""
+    return folder / f"{PREFIXES[split]}-images-idx3-ubyte.gz"
+
+
+def digit_recordings(
+    folder: Path, split: Split, view: View = "rows", permutation_seed: int | None = None
+) -> list[Recording]:
+    """Every image as a recording of one label, its values from 0, paper, to 1, ink.
 
     Args:
-        digits: the images.
-        batch_size: images in a batch; the last may have fewer.
+        folder: where the four files of MNIST lie.
+        split: "train" or "test".
         view: "rows", 28 steps of 28 pixels, or "pixels", 784 steps of one.
-        order: which images, in which order, (images,); None for all as they come.
         permutation_seed: read the pixels of every image in one random order, that of this seed; None for that of the
             page. Training and test need the same.
+
+    Raises:
+        DataError: as `read_digits`.
     """
-
-    def __init__(
-        self,
-        digits: Digits,
-        batch_size: int,
-        view: View = "rows",
-        *,
-        order: NDArray[np.integer] | None = None,
-        permutation_seed: int | None = None,
-    ) -> None:
-        assert batch_size > 0
-        self.digits, self.batch_size, self.features = digits, batch_size, FEATURES[view]
-        self.order = np.arange(len(digits.labels)) if order is None else order
-        self.permutation = None if permutation_seed is None else permutation_of(permutation_seed)
-
-    def __len__(self) -> int:
-        return -(-len(self.order) // self.batch_size)
-
-    def __iter__(self) -> Iterator[DigitBatch]:
-        return (self[index] for index in range(len(self)))
-
-    def __getitem__(self, index: int) -> DigitBatch:
-        assert 0 <= index < len(self)
-        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        pixels = self.digits.images[chosen].reshape(len(chosen), NUM_PIXELS)
-        if self.permutation is not None:
-            pixels = pixels[:, self.permutation]
-        sequences = pixels.reshape(len(chosen), -1, self.features).swapaxes(0, 1)  # (time, batch, features)
-        inputs = np.divide(sequences, 255, dtype=np.float32, order="C")
-        return DigitBatch(torch.from_numpy(inputs), torch.from_numpy(self.digits.labels[chosen].astype(np.int64)))
+    images, labels = read_digits(folder, split)
+    pixels = images.reshape(len(images), NUM_PIXELS)
+    if permutation_seed is not None:
+        pixels = pixels[:, permutation_of(permutation_seed)]
+    series = np.divide(pixels, 255, dtype=np.float32, order="C").reshape(len(images), -1, CHANNELS[view])
+    steps, channels, place = series.shape[1], numbered(CHANNELS[view]), images_path(folder, split)
+    segments = [[Segment(str(label), 0, steps)] for label in range(NUM_CLASSES)]
+    return [
+        Recording(values, segments[label], f"{place} image {number}", None, channels)
+        for number, (values, label) in enumerate(zip(series, labels.tolist(), strict=True), 1)
+    ]
 
 
 def permutation_of(seed: int) -> NDArray[np.intp]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from recurra.data.catalogue import locate
 from recurra.data.splits import SPLITS, Shares, by_hash, files_by_split, with_validation
 from recurra.data.tables import is_table, read_table
-from recurra.data.text import Text
+from recurra.data.text import lines_of
 from recurra.errors import DataError
 
 INPUT, LABEL = "seq.in", "label"  # files of texts and of their labels, line by line
@@ -166,15 +166,3 @@ def one_class(path: Path, label: str) -> list[LabelledText]:
         for number, line in enumerate(lines_of(path), 1)
         if line.strip()
     ]
-
-
-def lines_of(path: Path) -> list[str]:
-    """Lines of a text file, without their ends.
-
-    Raises:
-        DataError: no such file, or not UTF-8; the message names the byte.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    lines = "".join(Text.of([path]).pieces()).split("\n")  # no other line end: those of Unicode may stand in a text
-    return lines if lines[-1] else lines[:-1]

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field, model_validator
 
+from recurra.config import Names
 from recurra.data.catalogue import locate
+from recurra.data.digits import PREFIXES, View, digit_recordings, holds_digits
 from recurra.data.recordings import Recording, Series, whole_of, windows_of, without_steps
 from recurra.data.series_archives import read_archive
 from recurra.data.series_arrays import read_arrays
 from recurra.data.series_splits import split_recordings
-from recurra.data.series_tables import ColumnOptions, Names, read_series_table
+from recurra.data.series_tables import ColumnOptions, read_series_table
 from recurra.data.tables import KINDS as TABLES
 from recurra.data.text import SPLIT_NAMES, folder_files, split_of
 from recurra.errors import DataError
@@ -31,6 +33,10 @@ class SeriesOptions(ColumnOptions):
     test_groups: Names | None = Field(None, description="groups to test on; none: chosen by hash")
     shares: tuple[float, float, float] = Field(
         (0.8, 0.1, 0.1), description="training, validation and test share of groups, or else series, without a split"
+    )
+    view: View = Field("rows", description="of digits: 28 rows of 28 pixels, or 784 pixels one by one")
+    permutation_seed: int | None = Field(
+        None, ge=0, description="of digits: seed of the random order in which the pixels are read; none: as on paper"
     )
 
     @model_validator(mode="after")
@@ -53,6 +59,7 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
     so, gives those splits; else all its files are split: the groups named go where they are named for, other groups by
     the SHA-256 of their names, each to one side. Series without a group go by the SHA-256 of their values. Recordings
     are split before they are cut into windows. Validation series are taken from the training ones where none are given.
+    The four files of MNIST in a folder are its training and its test split.
 
     Args:
         path: what to read.
@@ -66,8 +73,7 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
         DataError: nothing there, bad content, channels that differ, groups or labels that do not exist, or a
             split without series.
     """
-    files = find_files(locate(path))
-    found = {split: [r for file in files[split] for r in read_recordings(file, options, progress)] for split in files}
+    found = find_recordings(locate(path), options, progress)
     recordings = [recording for part in found.values() for recording in part]
     refuse_mixed_channels(recordings)
     refuse_unknown_labels(path, recordings, options.labels or [])
@@ -76,6 +82,20 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
     groups = {"valid": options.valid_groups, "test": options.test_groups}
     parts = split_recordings(path, found, groups, options.shares)
     return {split: [one for recording in part for one in cut(recording, options)] for split, part in parts.items()}
+
+
+def find_recordings(path: Path, options: SeriesOptions, progress: Progress) -> dict[str, list[Recording]]:
+    """The recordings of each split, or under "all" where they are not split."""
+    if holds_digits(path):
+        return {
+            split: [
+                with_channels(recording, options.channels)
+                for recording in digit_recordings(path, split, options.view, options.permutation_seed)
+            ]
+            for split in PREFIXES
+        }
+    files = find_files(path)
+    return {split: [r for file in files[split] for r in read_recordings(file, options, progress)] for split in files}
 
 
 def read_series(

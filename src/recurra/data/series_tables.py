@@ -4,28 +4,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from recurra.config import Section
+from recurra.config import Names, Section
 from recurra.data.recordings import Recording, segments_of
 from recurra.data.tables import Table, read_table
 from recurra.errors import DataError
 from recurra.progress import Progress
-
-
-def as_texts(value: object) -> object:
-    """A list of names as text: on a command line `2,4` are numbers, and a single name is no list."""
-    values = value if isinstance(value, list | tuple) else [value]
-    is_plain = all(isinstance(name, str | int) and not isinstance(name, bool) for name in values)
-    return [str(name) for name in values] if is_plain else value
-
-
-Names = Annotated[list[str], Field(min_length=1), BeforeValidator(as_texts)]
 
 
 class ColumnOptions(Section):

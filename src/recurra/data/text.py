@@ -152,6 +152,18 @@ def decode(piece: bytes, path: Path, offset: int) -> str:
     return text.replace("\r\n", "\n") if "\r" in text else text
 
 
+def lines_of(path: Path) -> list[str]:
+    """Lines of a text file, without their ends.
+
+    Raises:
+        DataError: no such file, or not UTF-8; the message names the byte.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    lines = "".join(Text.of([path]).pieces()).split("\n")  # no other line end: those of Unicode may stand in a text
+    return lines if lines[-1] else lines[:-1]
+
+
 def find_text(name: str) -> dict[str, Text]:
     """Text by split, from a file, a folder, or the name of a data set.
 

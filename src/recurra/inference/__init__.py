@@ -4,16 +4,20 @@ from pathlib import Path
 from typing import TypeAlias
 
 from recurra.inference.classification import TrainedClassifier
+from recurra.inference.forecasting import TrainedForecaster
 from recurra.inference.language import TrainedLanguageModel
 from recurra.inference.streaming import LanguageModelStream
+from recurra.inference.tagging import TrainedTagger
 from recurra.runs import Run
-from recurra.tasks import Classification, LanguageModelling, task_of
+from recurra.tasks import Classification, Forecasting, LanguageModelling, Tagging, task_of
 
-Trained: TypeAlias = TrainedLanguageModel | TrainedClassifier
+Trained: TypeAlias = TrainedLanguageModel | TrainedClassifier | TrainedTagger | TrainedForecaster
 
 TRAINED: dict[str, type[Trained]] = {
     LanguageModelling.name: TrainedLanguageModel,
     Classification.name: TrainedClassifier,
+    Tagging.name: TrainedTagger,
+    Forecasting.name: TrainedForecaster,
 }
 
 
@@ -25,8 +29,8 @@ def load(run: str | Path, device: str = "cpu") -> Trained:
         device: torch device to run on.
 
     Returns:
-        What can be done with it depends on its task: a language model writes text, a classifier gives labels; all
-        `predict` and `evaluate`.
+        What can be done with it depends on its task: a language model writes text, a classifier gives labels, a
+        tagger a tag for every token, a forecaster what comes next; all `evaluate`.
 
     Raises:
         RunError: missing, incomplete, damaged, of a newer format, or of a task this version does not know.
@@ -36,4 +40,12 @@ def load(run: str | Path, device: str = "cpu") -> Trained:
     return TRAINED[task_of(opened).name](opened, device)
 
 
-__all__ = ["LanguageModelStream", "Trained", "TrainedClassifier", "TrainedLanguageModel", "load"]
+__all__ = [
+    "LanguageModelStream",
+    "Trained",
+    "TrainedClassifier",
+    "TrainedForecaster",
+    "TrainedLanguageModel",
+    "TrainedTagger",
+    "load",
+]

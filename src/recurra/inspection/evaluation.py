@@ -1,22 +1,21 @@
-"""What a classifier gets wrong, as one HTML page that needs nothing else: drawn from `evaluation.json` of its run."""
+"""What a model gets wrong, as one HTML page: drawn from `evaluation.json` of its run."""
 
-import html
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from recurra.runs import EVALUATION, Run, write_atomically
+from recurra.inspection.forecasts import error_figure, fan_figures
+from recurra.inspection.labels import class_figure, confusion_figure, reliability_figure, worst_table
+from recurra.inspection.pages import write_page
+from recurra.runs import EVALUATION, Run
 
 FILE = "evaluation.html"
-HEIGHT_A_LABEL = 22  # pixels
-STYLE = """body{font-family:sans-serif;margin:2em auto;max-width:1100px;color:#222}
-table{border-collapse:collapse;font-size:14px}td,th{padding:3px 10px;border-bottom:1px solid #ddd;text-align:left}"""
+LABELS = "confusion"  # what details of predicted labels hold, and others do not
 
 
 def evaluation_page(run: Run | str | Path) -> Path | None:
-    """Draw confusion, precision and recall of each label, reliability and the worst examples of the last split.
+    """Draw what there is to see of the predictions for the last split.
+
+    Of labels: confusion, precision and recall of each, reliability and the worst examples. Of forecasts: the error by
+    step ahead, and some of them.
 
     Returns:
         `evaluation.html` of the run, or None where its task leaves nothing to draw.
@@ -27,92 +26,12 @@ def evaluation_page(run: Run | str | Path) -> Path | None:
     """
     run = run if isinstance(run, Run) else Run(run)
     run.read_model()
-    if not run.path(EVALUATION).exists():
+    evaluation = run.read_json(EVALUATION) if run.path(EVALUATION).exists() else {}
+    if not evaluation:
         return None
-    split, details = list(run.read_json(EVALUATION).items())[-1]
-    figures = (confusion_figure(details), class_figure(details), reliability_figure(details))
-    drawn = [
-        figure.to_html(include_plotlyjs=first, full_html=False)
-        for first, figure in zip((True, False, False), figures, strict=True)
-    ]
-    title = f"{html.escape(run.folder.name)}: what it makes of {split}"
-    page = f"<!DOCTYPE html><meta charset=utf-8><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
-    path = run.path(FILE)
-    write_atomically(path, (page + "\n".join(drawn) + worst_table(details)).encode())
-    return path
-
-
-def confusion_figure(details: Mapping[str, Any]) -> Any:
-    """True labels against predicted ones, as shares of the true; counts are told on hovering and, if few, written."""
-    import plotly.graph_objects as go
-
-    labels, counts = details["labels"], np.array(details["confusion"])
-    rows = [*labels, "(none of these)"][: len(counts)]
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    few = len(labels) <= 25
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares,
-            x=labels,
-            y=rows,
-            zmin=0,
-            zmax=1,
-            colorscale="Blues",
-            text=counts if few else None,
-            texttemplate="%{text}" if few else None,
-            customdata=counts,
-            hovertemplate="true %{y}<br>predicted %{x}<br>%{customdata} examples, %{z:.1%}<extra></extra>",
-        )
-    )
-    figure.update_yaxes(autorange="reversed", title="true", type="category")  # labels may look like numbers or dates
-    figure.update_xaxes(title="predicted", type="category")
-    return titled(figure, "Confusion", 200 + HEIGHT_A_LABEL * len(rows))
-
-
-def class_figure(details: Mapping[str, Any]) -> Any:
-    """Precision, recall and F1 of each label."""
-    import plotly.graph_objects as go
-
-    classes = [row for row in details["classes"] if row["examples"]]
-    names = [f"{row['label']} ({row['examples']:.0f})" for row in classes]
-    figure = go.Figure()
-    for measure in ("precision", "recall", "f1"):
-        figure.add_bar(x=[row[measure] for row in classes], y=names, name=measure, orientation="h")
-    figure.update_yaxes(autorange="reversed")
-    figure.update_xaxes(range=[0, 1])
-    return titled(figure, "Each label (examples)", 200 + 2 * HEIGHT_A_LABEL * len(names))
-
-
-def reliability_figure(details: Mapping[str, Any]) -> Any:
-    """Accuracy against confidence: below the line the model is surer than it should be."""
-    import plotly.graph_objects as go
-
-    bins = details["reliability"]
-    figure = go.Figure()
-    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line_dash="dot", name="as sure as right")
-    figure.add_scatter(
-        x=[bin["confidence"] for bin in bins],
-        y=[bin["accuracy"] for bin in bins],
-        text=[f"{bin['examples']} examples" for bin in bins],
-        mode="lines+markers",
-        name="model",
-    )
-    figure.update_xaxes(range=[0, 1], title="confidence")
-    figure.update_yaxes(range=[0, 1], title="accuracy")
-    return titled(figure, "Reliability", 420)
-
-
-def titled(figure: Any, title: str, height: int) -> Any:
-    """A figure in the style of the page."""
-    return figure.update_layout(title=title, height=height, template="plotly_white")
-
-
-def worst_table(details: Mapping[str, Any]) -> str:
-    """The examples whose true label was given the least probability."""
-    rows = [
-        f"<tr><td>{html.escape(str(row['content'])[:300])}<td>{html.escape(row['label'])}"
-        f"<td>{html.escape(row['predicted'])}<td>{row['probability']:.3f}<td>{html.escape(row['place'])}"
-        for row in details["worst"]
-    ]
-    head = "<tr><th>example<th>true<th>predicted<th>probability<th>where"
-    return f"<h2>Worst examples</h2><table>{head}{''.join(rows)}</table>"
+    split, details = list(evaluation.items())[-1]
+    if LABELS in details:
+        parts = [confusion_figure(details), class_figure(details), reliability_figure(details), worst_table(details)]
+    else:
+        parts = [error_figure(evaluation), *fan_figures(details["fans"])]
+    return write_page(run.path(FILE), f"{run.folder.name}: what it makes of {split}", parts)

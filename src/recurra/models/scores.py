@@ -1,6 +1,6 @@
 """How good predicted probabilities of labels are: the figures of a table, and what figures are drawn from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,11 @@ def calibration_error(bins: Sequence[dict[str, float]]) -> float:
 
 
 def classification_details(
-    probabilities: Floats, targets: Ints, labels: Sequence[str], examples: Sequence[dict[str, Any]]
+    probabilities: Floats,
+    targets: Ints,
+    labels: Sequence[str],
+    describe: Callable[[int], dict[str, Any]],
+    predicted: Ints | None = None,
 ) -> dict[str, Any]:
     """What figures of one split are drawn from, as plain values.
 
@@ -68,15 +72,16 @@ def classification_details(
         probabilities: (examples, labels).
         targets: label of each example, UNKNOWN where training had none such.
         labels: their names.
-        examples: what to tell of each: at least its place and its label.
+        describe: what to tell of an example by its number: at least its place and its label.
+        predicted: label of each example; by default the likeliest.
 
     Returns:
         labels; confusion (rows are the true labels), where one is unknown with a last row for those; classes
         (precision, recall, f1, examples of each label); reliability; worst (of the examples predicted wrong those
         whose true label was given the least probability, with what was predicted).
     """
-    predicted = probabilities.argmax(1)
-    indices = np.arange(len(labels))
+    predicted = probabilities.argmax(1) if predicted is None else predicted
+    indices, each = np.arange(len(labels)), np.arange(len(targets))
     columns = precision_recall_fscore_support(targets, predicted, labels=indices, zero_division=0)
     names = ("precision", "recall", "f1", "examples")
     classes = [
@@ -85,10 +90,11 @@ def classification_details(
     ]
     has_unknown = bool((targets == UNKNOWN).any())
     confusion = confusion_matrix(targets, predicted, labels=[*indices, UNKNOWN] if has_unknown else indices)
-    right = np.where(targets == UNKNOWN, 0, probabilities[np.arange(len(targets)), np.maximum(targets, 0)])
-    order = [index for index in np.argsort(right, kind="stable") if predicted[index] != targets[index]]
+    right = np.where(targets == UNKNOWN, 0, probabilities[each, np.maximum(targets, 0)])
+    sure = probabilities[each, predicted]
+    order = [index for index in np.argsort(right, kind="stable").tolist() if predicted[index] != targets[index]]
     worst = [
-        {**examples[index], "predicted": labels[predicted[index]], "probability": float(probabilities[index].max())}
+        {**describe(index), "predicted": labels[predicted[index]], "probability": float(sure[index])}
         for index in order[:WORST]
     ]
     return {

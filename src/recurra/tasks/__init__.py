@@ -6,10 +6,13 @@ from recurra.errors import DataError, RunError, UsageError
 from recurra.progress import Progress
 from recurra.runs import SAMPLES, Run
 from recurra.tasks.classification import Classification
+from recurra.tasks.forecasting import Forecasting
 from recurra.tasks.language_modelling import LanguageModelling
+from recurra.tasks.tagging import Tagging
 from recurra.tasks.task import Measure, Report, StepLoss, Task
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (LanguageModelling, Classification)}
+KNOWN: tuple[type[Task], ...] = (LanguageModelling, Classification, Tagging, Forecasting)
+TASKS = {task.name: task for task in KNOWN}
 
 
 def task_type(name: object) -> type[Task]:
@@ -75,10 +78,12 @@ def num_parameters(task: Task) -> int:
 __all__ = [
     "TASKS",
     "Classification",
+    "Forecasting",
     "LanguageModelling",
     "Measure",
     "Report",
     "StepLoss",
+    "Tagging",
     "Task",
     "check_samples",
     "load_data",

@@ -1,6 +1,7 @@
 """Classification: one label for a whole text or a whole series."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -246,12 +247,15 @@ class Classification:
             encoded = self.encode(examples)
             probabilities = self.probabilities(encoded, progress, f"evaluating {split}")
             metrics[split] = classification_scores(probabilities, encoded.targets)
-            shown = [
-                {"place": example.place, "content": self.inputs.show(example.content), "label": example.label}
-                for example in examples
-            ]
-            details[split] = classification_details(probabilities, encoded.targets, self.labels, shown)
+            details[split] = classification_details(
+                probabilities, encoded.targets, self.labels, partial(self.tell, examples)
+            )
         return metrics, details
+
+    def tell(self, examples: Sequence[Example], number: int) -> Json:
+        """One of some examples, for a list of them."""
+        example = examples[number]
+        return {"place": example.place, "content": self.inputs.show(example.content), "label": example.label}
 
     def baselines(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> dict[str, dict[str, Metrics]]:
         """What models without recurrence reach, trained on the same examples."""

@@ -1,0 +1,113 @@
+"""`recurra forecast`."""
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recurra.cli.output import Device, Json, RunFolder, open_model, print_json
+from recurra.errors import UsageError
+
+if TYPE_CHECKING:
+    from recurra.tasks.forecasts import Forecast
+
+
+def forecast(
+    run: RunFolder,
+    data: Annotated[
+        str | None, typer.Argument(help="Table to go on from; by default that the run was trained on.")
+    ] = None,
+    horizon: Annotated[
+        int | None, typer.Option("--horizon", "-n", min=1, help="Steps; by default as many as were trained on.")
+    ] = None,
+    quantiles: Annotated[
+        str | None, typer.Option(help="Levels such as 0.1,0.5,0.9; by default those of the run, if it tells any.")
+    ] = None,
+    backtest: Annotated[
+        bool, typer.Option("--backtest", help="Forecast the test part instead, block by block, beside what came.")
+    ] = False,
+    out: Annotated[str | None, typer.Option(help="CSV file to write instead of standard output.")] = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """What comes after the end of a table, as CSV; and a chart of it in the run folder.
+
+    Example: recurra forecast runs/etth1-24 newest.csv --horizon 48 --out tomorrow.csv
+    """
+    levels = read_levels(quantiles)
+    if out and as_json:
+        raise UsageError("--out is for CSV, --json for standard output; leave one of them out")
+    model = open_model(run, device)
+    from recurra.inference import TrainedForecaster
+    from recurra.inspection.forecasts import FILE, forecast_page
+    from recurra.runs import write_atomically
+
+    if not isinstance(model, TrainedForecaster):
+        raise UsageError(f"{run}: forecasts nothing, its task is {model.task.name}; see recurra predict")
+    found = (model.backtest if backtest else model.forecast)(data, horizon, levels)
+    rows = [row for one in found for row in rows_of(one, backtest)]
+    fans = [one.fan(target) for one in found for target in range(one.values.shape[1])]
+    title = f"{model.run.folder.name}: {'backtest' if backtest else 'forecast'}"
+    page = forecast_page(fans, model.run.path(FILE), title)
+    if as_json:
+        print_json({"forecast": rows, "page": str(page), **({"mae": mean_errors(rows)} if backtest else {})})
+        return
+    text = as_csv(rows)
+    if out:
+        write_atomically(Path(out), text.encode())
+    else:
+        print(text, end="")
+    for name, error in mean_errors(rows).items() if backtest else ():
+        print(f"{name}: mean absolute error {error:,.4g} over {len(found):,} forecasts", file=sys.stderr)
+    print(f"{f'forecast {out}; ' if out else ''}chart {page}", file=sys.stderr)
+
+
+def read_levels(text: str | None) -> list[float] | None:
+    """Levels as typed."""
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--quantiles {text}: expected numbers between 0 and 1, such as 0.1,0.5,0.9") from None
+
+
+def rows_of(found: "Forecast", backtest: bool) -> list[dict[str, Any]]:
+    """One row a target and step; with what came, as far as that is known, where it is a backtest."""
+    from recurra.data.stamps import as_text
+
+    rows = []
+    made_at = as_text(found.timeline.times[found.start - 1])
+    for target, name in enumerate(found.timeline.channels[: found.values.shape[1]]):
+        for step, time in enumerate(found.times):
+            row: dict[str, Any] = {
+                "series": found.timeline.name,
+                "target": name,
+                "made_at": made_at,
+                "time": as_text(time),
+            }
+            row["forecast"] = float(found.values[step, target])
+            if backtest:
+                row["actual"] = float(found.actual[step, target])
+            rows.append(row | {f"q{level:g}": float(told[step, target]) for level, told in found.quantiles.items()})
+    return rows
+
+
+def mean_errors(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean absolute error of each target, in units of the table."""
+    errors: dict[str, list[float]] = {}
+    for row in rows:
+        errors.setdefault(row["target"], []).append(abs(row["forecast"] - row["actual"]))
+    return {name: sum(found) / len(found) for name, found in errors.items()}
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """Rows as CSV with a head."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {key: f"{value:.7g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
+    )
+    return file.getvalue()

@@ -1,0 +1,240 @@
+"""Tagged sentences, a tag for every token: columns, CoNLL-U, texts beside their tags, JSON lines."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recurra.data.catalogue import locate
+from recurra.data.splits import SPLITS, Shares, by_hash, files_by_split, with_validation
+from recurra.data.text import lines_of
+from recurra.errors import DataError
+
+INPUT, OUTPUT = "seq.in", "seq.out"  # files of texts and of their tags, line by line
+CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+NEW_DOCUMENT = "-DOCSTART-"  # a line of the CoNLL 2003 corpus that is no token
+
+Column = str | int  # its name, or its number: 0 is the first, -1 the last
+Row = tuple[int, list[str]]  # number of a line, and its cells
+
+
+class TaggedSentence(NamedTuple):
+    """A sentence and its place for messages."""
+
+    tokens: tuple[str, ...]
+    tags: tuple[str, ...]  # one a token
+    place: str
+
+
+class Columns(NamedTuple):
+    """Where token and tag stand; None for where they usually do.
+
+    That is the first and the last of plain columns, form and upos of CoNLL-U, tokens and tags of JSON lines.
+    """
+
+    token: Column | None = None
+    tag: Column | None = None
+
+
+def read_tagged(path: str, columns: Columns) -> dict[str, list[TaggedSentence]]:
+    """Tagged sentences under the split that the names of their files say, "all" where they say none.
+
+    Args:
+        path: a file, a folder or a data set: a line a token and a blank line between sentences, with columns separated
+            by tabs or spaces; CoNLL-U (.conllu); JSON lines (.jsonl) with a list of tokens and one of tags; `seq.in`
+            beside `seq.out`; a folder of such, in files or folders called train, valid and test.
+        columns: where token and tag stand.
+
+    Raises:
+        DataError: nothing there, or nothing that can be read so; the message names the line.
+    """
+    place = locate(path)
+    if place.is_file():
+        return {"all": read_file(place, columns)}
+    files = files_by_split(place)
+    if "train" in files:
+        files.pop("all", None)
+    else:
+        files = {"all": [file for found in files.values() for file in found]}
+    return {split: read_files(found, columns) for split, found in files.items()}
+
+
+def split_tagged(found: dict[str, list[TaggedSentence]], path: str, shares: Shares) -> dict[str, list[TaggedSentence]]:
+    """Training, validation and maybe test sentences; by a hash of the tokens what the files do not say.
+
+    Raises:
+        DataError: a split without sentences.
+    """
+    if "train" in found:
+        splits = with_validation(found, [key_of(sentence) for sentence in found["train"]], shares)
+    else:
+        splits = by_hash(((key_of(sentence), sentence) for sentence in found["all"]), shares)
+    for split, sentences in splits.items():
+        if not sentences:
+            raise DataError(f"{path}: no sentences for {split}; give more data or other shares")
+    return {split: splits[split] for split in SPLITS if split in splits}
+
+
+def key_of(sentence: TaggedSentence) -> str:
+    """What decides into which split a sentence falls: its tokens."""
+    return " ".join(sentence.tokens)
+
+
+def read_files(files: Sequence[Path], columns: Columns) -> list[TaggedSentence]:
+    """Sentences of the files of one split."""
+    beside = [file for file in files if file.name == INPUT]
+    return [sentence for file in beside or files for sentence in read_file(file, columns)]
+
+
+def read_file(path: Path, columns: Columns) -> list[TaggedSentence]:
+    """Sentences of a file of any kind; those without tokens are left out."""
+    if path.name == INPUT:
+        return list(side_by_side(path))
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        return list(json_lines(path, columns))
+    return list(conllu(path, columns) if path.suffix.lower() == ".conllu" else plain_columns(path, columns))
+
+
+def plain_columns(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
+    """Sentences of columns without names: as many in every line as in the first."""
+    token, tag, width = 0, 0, 0
+    for block in blocks(path):
+        rows = [(number, cells_of(line)) for number, line in block if not line.startswith(NEW_DOCUMENT)]
+        if rows and not width:
+            width = len(rows[0][1])
+            token, tag = positions(Columns(columns.token or 0, -1 if columns.tag is None else columns.tag), width, path)
+        for number, cells in rows:
+            if len(cells) != width:
+                raise DataError(
+                    f"{path} line {number}: {count(len(cells), 'column')}, where the first has {width}; expected a "
+                    "line a token, all of as many columns, and a blank line between sentences"
+                )
+        if rows:
+            yield sentence_of(path, rows, token, tag)
+
+
+def conllu(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
+    """Sentences of CoNLL-U, as sequences of syntactic words."""
+    token, tag = positions(Columns(columns.token or "form", columns.tag or "upos"), len(CONLLU), path, CONLLU)
+    for block in blocks(path):
+        rows = [(number, line.split("\t")) for number, line in block if not line.startswith("#")]
+        for number, cells in rows:
+            if len(cells) != len(CONLLU):
+                raise DataError(
+                    f"{path} line {number}: {count(len(cells), 'column')}; expected the {len(CONLLU)} of CoNLL-U, "
+                    "separated by tabs"
+                )
+        # 3-4 is the written form of the words 3 and 4; 5.1 is a word that the sentence leaves out
+        words = [(number, cells) for number, cells in rows if not set("-.") & set(cells[0])]
+        if words:
+            yield sentence_of(path, words, token, tag)
+
+
+def side_by_side(path: Path) -> Iterator[TaggedSentence]:
+    """Sentences of a file of texts and the file of tags beside it, both separated by spaces."""
+    beside = path.parent / OUTPUT
+    texts, tags = lines_of(path), lines_of(beside)
+    if len(texts) != len(tags):
+        raise DataError(f"{path}: {len(texts):,} lines, but {beside} has {len(tags):,}; they belong together")
+    for number, pair in enumerate(zip(texts, tags, strict=True), 1):
+        tokens_there, tags_there = (split_at_spaces(line) for line in pair)
+        yield from matched(tokens_there, tags_there, f"{path} line {number}")
+
+
+def json_lines(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
+    """Sentences of JSON objects, one a line, that hold a list of tokens and one of tags."""
+    names = (columns.token or "tokens", columns.tag or "tags")
+    for number, line in enumerate(lines_of(path), 1):
+        if line.strip():
+            place = f"{path} line {number}"
+            tokens, tags = lists_of(line, names, place)
+            yield from matched(tokens, tags, place)
+
+
+def lists_of(line: str, names: Sequence[Column], place: str) -> list[list[str]]:
+    """Lists of texts of a JSON object by their names."""
+    try:
+        row: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: not JSON ({error}); expected an object a line") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{place}: expected a JSON object, got {line[:60]!r}")
+    for name in names:
+        if name not in row:
+            raise DataError(
+                f"{place}: no {name!r}; it has {', '.join(row)}. Name the right ones (token and tag_column)"
+            )
+        if not isinstance(row[name], list) or not all(isinstance(item, str) for item in row[name]):
+            raise DataError(f"{place}: {name!r} is no list of texts")
+    # Half of a surrogate pair can stand in JSON, but in no file that is written later.
+    return [[item.encode("utf-8", "replace").decode() for item in row[name]] for name in names]
+
+
+def matched(tokens: Sequence[str], tags: Sequence[str], place: str) -> Iterator[TaggedSentence]:
+    """The sentence of some tokens and as many tags; nothing where there are none."""
+    if len(tokens) != len(tags):
+        raise DataError(
+            f"{place}: {count(len(tokens), 'token')}, but {count(len(tags), 'tag')}; expected a tag for every token"
+        )
+    if not all(text.strip() for text in (*tokens, *tags)):
+        raise DataError(f"{place}: an empty token or tag; give it a text, or leave both out")
+    if tokens:
+        yield TaggedSentence(tuple(tokens), tuple(tags), place)
+
+
+def sentence_of(path: Path, rows: Sequence[Row], token: int, tag: int) -> TaggedSentence:
+    """The sentence of some rows of cells."""
+    for number, cells in rows:
+        if not (cells[token].strip() and cells[tag].strip()):
+            raise DataError(f"{path} line {number}: an empty token or tag; expected both in every line")
+    tokens, tags = (tuple(cells[at].strip() for _, cells in rows) for at in (token, tag))
+    return TaggedSentence(tokens, tags, f"{path} line {rows[0][0]}")
+
+
+def positions(columns: Columns, width: int, path: Path, names: Sequence[str] = ()) -> tuple[int, int]:
+    """Which of some columns token and tag are.
+
+    Raises:
+        DataError: no such column, or one for both.
+    """
+    found = []
+    for column, option in ((columns.token, "token_column"), (columns.tag, "tag_column")):
+        if isinstance(column, int) and -width <= column < width:
+            found.append(column % width)
+        elif column in names:
+            found.append(names.index(str(column)))
+        else:
+            known = f"{', '.join(names)}" if names else f"numbers 0 to {width - 1}, and -1 for the last"
+            raise DataError(f"{path}: no column {column!r} ({option}); it has {known}")
+    if found[0] == found[1]:
+        raise DataError(
+            f"{path}: column {found[0]} would be both token and tag of its {count(width, 'column')}; set token_column "
+            "and tag_column"
+        )
+    return found[0], found[1]
+
+
+def blocks(path: Path) -> Iterator[list[tuple[int, str]]]:
+    """Lines with their numbers, from one blank line to the next."""
+    block: list[tuple[int, str]] = []
+    for number, line in enumerate([*lines_of(path), ""], 1):
+        if line.strip():
+            block.append((number, line))
+        elif block:
+            yield block
+            block = []
+
+
+def cells_of(line: str) -> list[str]:
+    """Cells of a line: between tabs where it has any, else between spaces."""
+    return line.split("\t") if "\t" in line else split_at_spaces(line)
+
+
+def split_at_spaces(line: str) -> list[str]:
+    """What stands between spaces; a no-break space is part of a token."""
+    return [part for part in line.split(" ") if part]
+
+
+def count(number: int, thing: str) -> str:
+    """A number of things in words."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,285 @@
+"""Tables as time series: the steps between their stamps, and values with nothing missing."""
+
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from recurra.config import Names, Section
+from recurra.data.catalogue import locate
+from recurra.data.stamps import Step, Times, as_text, calendar_features, infer_step, parse_times, readers
+from recurra.data.tables import Table, read_table
+from recurra.errors import DataError
+
+Rows = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+class TimelineOptions(Section):
+    """Which table, which of its columns, and what to do where something is wrong in it."""
+
+    path: str = Field(description="a table: .csv, .tsv, .jsonl or .parquet")
+    target: Names = Field(description="columns to forecast")
+    time_column: str | None = Field(None, description="column of time stamps; by default the first that holds dates")
+    time_format: str | None = Field(None, description="how stamps are written, as in strptime, where it is unusual")
+    series_column: str | None = Field(None, description="column that names the series, where the table holds several")
+    covariates_past: Names | None = Field(None, description="further columns, known up to the present")
+    covariates_future: Names | None = Field(
+        None, description="further columns, known beforehand; rows at the end without targets carry them on"
+    )
+    calendar: bool = Field(False, description="hour, weekday, month and day of the year as further known columns")
+    on_bad: Literal["fail", "drop"] = Field("fail", description="at a cell that is no number: stop, or drop its row")
+    missing: Literal["fail", "interpolate", "forward"] = Field(
+        "fail",
+        description="at an empty cell: stop; a straight line between its neighbours; or the last value. "
+        "The latter two also fill in steps that are absent, which else are counted only",
+    )
+
+    @model_validator(mode="after")
+    def columns_have_one_role(self) -> "TimelineOptions":
+        """A target is in the context anyway, and a covariate is known beforehand or is not."""
+        twice = [name for name in self.columns if self.columns.count(name) > 1]
+        if twice:
+            raise ValueError(f"each column once among target and covariates, not {twice[0]!r} twice")
+        return self
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of numbers: targets, covariates of the past, covariates known beforehand."""
+        return [*self.target, *(self.covariates_past or []), *(self.covariates_future or [])]
+
+    @property
+    def first_known(self) -> int:
+        """Which of `columns` is the first that is known beforehand."""
+        return len(self.target) + len(self.covariates_past or [])
+
+
+class Repairs(NamedTuple):
+    """What was found in a series, and mended where the options say so."""
+
+    dropped: int  # rows with a cell that is no number
+    gaps: int  # places where steps are absent
+    absent: int  # steps absent in them
+    irregular: int  # stamps that are no whole number of steps after the one before
+    filled: int  # cells without a value, those of absent steps included
+
+
+class Timeline(NamedTuple):
+    """One series. Its channels are in this order: targets, covariates of the past, covariates known beforehand."""
+
+    name: str
+    times: Times  # (steps,)
+    data: Values  # (steps, channels), all finite
+    channels: tuple[str, ...]
+    num_targets: int
+    num_known: int
+    step: Step
+    ahead: Values  # covariates_future of the steps after the last, (steps, columns)
+    repairs: Repairs
+
+    @property
+    def values(self) -> Values:
+        """Targets, (steps, targets); a view."""
+        return self.data[:, : self.num_targets]
+
+    @property
+    def past(self) -> Values:
+        """Covariates of the past, (steps, covariates); a view."""
+        return self.data[:, self.num_targets : self.first_known]
+
+    @property
+    def known(self) -> Values:
+        """Covariates known beforehand, those of the calendar last, (steps, known); a view."""
+        return self.data[:, self.first_known :]
+
+    @property
+    def first_known(self) -> int:
+        """The channel that the covariates known beforehand begin at."""
+        return len(self.channels) - self.num_known
+
+    def future_times(self, num_steps: int) -> Times:
+        """Stamps of the steps after the last, (num_steps,)."""
+        return self.step.after(self.times[-1], np.arange(1, num_steps + 1))
+
+    def future_known(self, num_steps: int) -> Values:
+        """Covariates of the steps after the last, in units of the table, (num_steps, known).
+
+        Raises:
+            DataError: the table does not carry them on for so long.
+        """
+        given = self.ahead.shape[1]
+        if given and len(self.ahead) < num_steps:
+            names = ", ".join(self.channels[self.first_known : self.first_known + given])
+            raise DataError(
+                f"{self.name}: expected {names} for {num_steps} steps after the last target, got {len(self.ahead)}; "
+                "append rows that hold them, with empty targets"
+            )
+        ahead = self.ahead[:num_steps] if given else np.empty((num_steps, 0))
+        if self.num_known == given:
+            return ahead
+        return np.hstack([ahead, calendar_features(self.future_times(num_steps), self.step)[0]])
+
+    def __str__(self) -> str:
+        found = ", ".join(f"{name} {count:,}" for name, count in self.repairs._asdict().items() if count)
+        span = f"{as_text(self.times[0])} to {as_text(self.times[-1])}"
+        return f"{self.name}: {len(self.times):,} steps of {self.step}, {span}; {found or 'nothing to mend'}"
+
+
+def read_timelines(options: TimelineOptions, table: Table | None = None) -> list[Timeline]:
+    """The series of a table, in the order in which they begin there.
+
+    Args:
+        options: which table, which of its columns, and what to do where something is wrong in it.
+        table: instead of that which the options name.
+
+    Raises:
+        DataError: a column is missing; a stamp that is none, comes twice or too early; a cell that is empty or no
+            number and may not be; nothing to fill an empty one from. The message names the line where there is one.
+    """
+    table = read_table(locate(options.path)) if table is None else table
+    time = options.time_column or find_time_column(table, options)
+    table.require([time, *filter(None, [options.series_column]), *options.columns], "a forecast")
+    times = parse_times(table, time, options.time_format)
+    if options.calendar and times.dtype == np.int64:
+        raise DataError(f"{table.path}: calendar needs dates, but {time!r} holds integers; turn it off")
+    data, is_bad = read_columns(table, options)
+    rows_of = rows_by_series(table, options.series_column)
+    kept = {name: rows[~is_bad[rows]] for name, rows in rows_of.items()}
+    for name, rows in kept.items():
+        check_rows(table, name, rows, times)
+        if options.missing == "fail":
+            check_complete(table, rows, data[rows], options)
+    step = infer_step([np.unique(times[rows]) for rows in rows_of.values()])
+    if step is None:
+        raise DataError(f"{table.path}: one row a series; expected at least a context and a horizon")
+    return [
+        build(name, times[rows], data[rows], options, step, int(is_bad[rows_of[name]].sum()))
+        for name, rows in kept.items()
+    ]
+
+
+def find_time_column(table: Table, options: TimelineOptions) -> str:
+    """The first column without another role that begins with a date; integers could be anything."""
+    for name in table.names:
+        cell = str(table.cell(name, 0)).strip()
+        if name in (*options.columns, options.series_column) or cell.isdigit():
+            continue
+        for read in readers(options.time_format):
+            with contextlib.suppress(ValueError):
+                if isinstance(read(cell), datetime):
+                    return name
+    raise DataError(f"{table.path}: no column begins with a date; say time_column, and time_format if it is unusual")
+
+
+def read_columns(table: Table, options: TimelineOptions) -> tuple[Values, NDArray[np.bool_]]:
+    """Cells as numbers, NaN where empty, (rows, columns), and which rows have one that is none, (rows,)."""
+    data, is_bad = np.empty((len(table), len(options.columns))), np.zeros(len(table), bool)
+    for index, name in enumerate(options.columns):
+        try:
+            data[:, index], bad = table.numbers(name)
+        except pa.ArrowException:
+            raise DataError(f"{table.path}: {name} holds {table.columns[name].type}, expected numbers") from None
+        is_bad[bad] = True
+        if bad and options.on_bad == "fail":
+            raise DataError(
+                f"{table.place(bad[0])}: {name} is {table.cell(name, bad[0])!r}, expected a number; mend it, or leave "
+                f'such rows out ({len(bad)} here) with on_bad = "drop"'
+            )
+    return data, is_bad
+
+
+def rows_by_series(table: Table, column: str | None) -> dict[str, Rows]:
+    """Rows of each series, by its name."""
+    if column is None:
+        return {table.path.stem: np.arange(len(table))}
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(table.text(column)):
+        if name is None:
+            raise DataError(f"{table.place(row)}: {column} is empty; expected the name of a series")
+        rows.setdefault(name, []).append(row)
+    return {name: np.array(found) for name, found in rows.items()}
+
+
+def check_rows(table: Table, name: str, rows: Rows, times: Times) -> None:
+    """Refuse a series that is empty, or whose stamps do not rise."""
+    if not len(rows):
+        raise DataError(f"{table.path}: {name}: no row in which all cells are numbers; name other columns")
+    for late in np.flatnonzero(np.diff(times[rows]).astype(np.int64) <= 0)[:1]:
+        before, row = rows[late], rows[late + 1]
+        is_twice = times[before] == times[row]
+        relation, remedy = ("the same as", "keep one") if is_twice else ("before", "sort the rows by time")
+        raise DataError(
+            f"{table.place(row)}: {as_text(times[row])} is {relation} {as_text(times[before])} of "
+            f"{table.place(before).removeprefix(f'{table.path} ')}; {remedy}, or say series_column if there are several"
+        )
+
+
+def check_complete(table: Table, rows: Rows, data: Values, options: TimelineOptions) -> None:
+    """Refuse an empty cell."""
+    is_empty = np.isnan(data)
+    is_empty[len(data) - steps_ahead(data, options) :, : options.first_known] = False
+    for row, column in np.argwhere(is_empty)[:1]:
+        raise DataError(
+            f"{table.place(rows[row])}: {options.columns[column]} is empty ({is_empty.sum()} such cells); fill it, or "
+            'say missing = "interpolate" or "forward"'
+        )
+
+
+def steps_ahead(data: Values, options: TimelineOptions) -> int:
+    """Rows at the end that only carry on what is known beforehand."""
+    targets = np.argwhere(~np.isnan(data[:, : len(options.target)]))
+    return len(data) - 1 - int(targets[-1, 0]) if options.covariates_future and len(targets) else 0
+
+
+def build(name: str, times: Times, data: Values, options: TimelineOptions, step: Step, dropped: int) -> Timeline:
+    """A series of its rows, filled where the options say so; between irregular stamps nothing counts as absent."""
+    lengths = np.diff(step.positions(times))  # (rows - 1,)
+    irregular = int(np.count_nonzero(lengths % step.size))
+    absent = np.where(lengths % step.size, 0, lengths // step.size - 1)
+    end, first_known, filled = len(data) - steps_ahead(data, options), options.first_known, 0
+    if options.missing != "fail":
+        if not irregular:
+            if absent.sum() > len(data):
+                raise DataError(f"{name}: {absent.sum():,} steps of {step} absent between {len(data):,} rows; cut it")
+            at = np.concatenate([[0], np.cumsum(absent + 1)])
+            spread = np.full((at[-1] + 1, data.shape[1]), np.nan)
+            spread[at] = data
+            data, times, end = spread, step.after(times[0], np.arange(len(spread))), at[end - 1] + 1
+        names, positions = [f"{name}: {column}" for column in options.columns], step.positions(times)
+        filled = fill(data[:end, :first_known], positions[:end], options.missing, names[:first_known])
+        filled += fill(data[:, first_known:], positions, options.missing, names[first_known:])
+    channels, ahead, times = options.columns, data[end:, first_known:], times[:end]
+    data = data[:end]
+    if options.calendar:
+        calendar, names = calendar_features(times, step)
+        data, channels = np.hstack([data, calendar]), channels + names
+    repairs = Repairs(dropped, int(np.count_nonzero(absent)), int(absent.sum()), irregular, filled)
+    num_known = len(channels) - first_known
+    return Timeline(name, times, data, tuple(channels), len(options.target), num_known, step, ahead, repairs)
+
+
+def fill(data: Values, positions: NDArray[np.int64], method: str, names: Sequence[str]) -> int:
+    """Give each NaN in place the value before it, or one between its neighbours (at the ends the nearest); count them.
+
+    Args:
+        data: (steps, columns), named by `names`.
+        positions: of the steps in time, (steps,).
+        method: "forward" or "interpolate".
+    """
+    is_empty = np.isnan(data)
+    for column, empty, name in zip(data.T, is_empty.T, names, strict=True):
+        known = np.flatnonzero(~empty)
+        if not len(known):
+            raise DataError(f"{name} is empty throughout; leave the column or the series out")
+        if empty[0] and method == "forward":
+            raise DataError(f"{name} begins empty, with nothing to carry forward; cut that off, or interpolate")
+        if method == "forward":
+            column[:] = column[known[np.searchsorted(known, np.arange(len(column)), "right") - 1]]
+        else:
+            column[empty] = np.interp(positions[empty], positions[known], column[known])
+    return int(is_empty.sum())

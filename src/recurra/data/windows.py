@@ -1,0 +1,157 @@
+"""Windows over time series: some steps of context, and the horizon after them."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from recurra.data.timeline import Timeline, TimelineOptions
+from recurra.errors import DataError
+
+SPLITS = ("train", "valid", "test")
+
+
+class SplitOptions(TimelineOptions):
+    """The `[data]` section of forecasting: which table and columns, and how the time is split."""
+
+    shares: tuple[float, float, float] = Field(
+        (0.7, 0.1, 0.2), description="training, validation and test share of the time"
+    )
+    split_steps: tuple[int, int, int] | None = Field(
+        None, description="instead of shares: training, validation and test steps, from the first on"
+    )
+
+    @field_validator("shares")
+    @classmethod
+    def shares_are_shares(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
+        """Shares are positive and add up to one."""
+        if min(shares) <= 0 or not np.isclose(sum(shares), 1):
+            raise ValueError("shares above 0 that add up to 1")
+        return shares
+
+    @field_validator("split_steps")
+    @classmethod
+    def steps_are_steps(cls, steps: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+        """No split is empty."""
+        if steps and min(steps) <= 0:
+            raise ValueError("numbers of steps above 0")
+        return steps
+
+
+class Example(NamedTuple):
+    """A window, or a batch of them with a second axis of that size."""
+
+    context: NDArray[np.floating[Any]]  # (context, batch, channels)
+    targets: NDArray[np.floating[Any]]  # (horizon, batch, targets)
+    future: NDArray[np.floating[Any]]  # covariates known beforehand, (horizon, batch, features)
+
+
+def long_enough(timelines: Sequence[Timeline], context: int, horizon: int) -> list[Timeline]:
+    """The series that hold a window at all.
+
+    Raises:
+        DataError: none does.
+    """
+    kept = [timeline for timeline in timelines if len(timeline.times) >= context + horizon]
+    if not kept:
+        longest = max(timelines, key=lambda timeline: len(timeline.times))
+        raise DataError(
+            f"{longest.name}: {len(longest.times):,} steps, expected at least {context + horizon:,}, a context of "
+            f"{context:,} and a horizon of {horizon:,}; choose smaller ones, or give more data"
+        )
+    return kept
+
+
+def split_spans(
+    timelines: Sequence[Timeline], options: SplitOptions, context: int, horizon: int
+) -> dict[str, list[range]]:
+    """Steps of each series that are training, validation and test; all are cut at the same points in time.
+
+    Cut by itself, a long series would be trained on what is the future of a short one.
+
+    Returns:
+        for "train", "valid" and "test" one range of steps a series, empty where it has none there.
+    Raises:
+        DataError: `split_steps` are more than there are, or a split holds no window.
+    """
+    stamps = np.unique(np.concatenate([timeline.times for timeline in timelines]))
+    parts = options.split_steps or [len(stamps) * share for share in options.shares]
+    cuts = [round(end) for end in itertools.accumulate(parts)]
+    if cuts[-1] > len(stamps):
+        raise DataError(
+            f"{timelines[0].name}: {len(stamps):,} steps, fewer than split_steps {parts}; choose smaller ones"
+        )
+    spans = {}
+    for split, cut in zip(SPLITS, itertools.pairwise([0, *cuts]), strict=True):
+        numbers = (np.searchsorted(stamps, timeline.times) for timeline in timelines)  # of each step among all stamps
+        spans[split] = [range(*np.searchsorted(steps, cut).tolist()) for steps in numbers]
+        if not len(Windows(timelines, spans[split], context, horizon)):
+            raise DataError(
+                f"{timelines[0].name}: the {split} part holds {max(map(len, spans[split])):,} steps, no window of "
+                f"horizon {horizon:,} after a context of {context:,}; choose smaller ones, or other shares"
+            )
+    return spans
+
+
+class Windows:
+    """All windows whose horizon lies in given spans of some series; the context may begin before the span.
+
+    Args:
+        timelines: the series; nothing of them is copied before a batch is asked for.
+        spans: steps of each series that horizons may touch.
+        context: steps a forecast is given.
+        horizon: steps it is of.
+        stride: steps from one window to the next.
+    """
+
+    def __init__(
+        self, timelines: Sequence[Timeline], spans: Sequence[range], context: int, horizon: int, stride: int = 1
+    ) -> None:
+        assert min(context, horizon, stride) > 0
+        self.timelines, self.context, self.horizon, self.stride = timelines, context, horizon, stride
+        stops = np.array([span.stop for span in spans])
+        self.firsts = np.array([max(span.start, context) for span in spans])
+        self.counts = np.maximum((stops - horizon - self.firsts) // stride + 1, 0)
+        self.ends = np.cumsum(self.counts)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def locate(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where windows lie.
+
+        Args:
+            indices: which windows, (batch,).
+
+        Returns:
+            number of the series, and the step its horizon begins at, each (batch,).
+        """
+        assert ((indices >= 0) & (indices < len(self))).all()
+        series = np.searchsorted(self.ends, indices, "right")
+        within = indices - (self.ends - self.counts)[series]
+        return series, self.firsts[series] + self.stride * within
+
+    def window(self, index: int) -> Example:
+        """One window: views (context, channels), (horizon, targets) and (horizon, features)."""
+        series, step = (int(place[0]) for place in self.locate(np.array([index])))
+        timeline, horizon = self.timelines[series], slice(step, step + self.horizon)
+        return Example(timeline.data[step - self.context : step], timeline.values[horizon], timeline.known[horizon])
+
+    def batch(self, indices: NDArray[np.int64]) -> Example:
+        """Some windows side by side, time-major."""
+        series, first = self.locate(indices)
+        steps = first + np.arange(-self.context, self.horizon).reshape(-1, 1)  # (context + horizon, batch)
+        one = self.timelines[0]
+        data = np.empty((*steps.shape, len(one.channels)), one.data.dtype)  # (context + horizon, batch, channels)
+        for number in np.unique(series):
+            here = series == number
+            data[:, here] = self.timelines[number].data[steps[:, here]]
+        context, horizon = data[: self.context], data[self.context :]
+        return Example(context, horizon[..., : one.num_targets], horizon[..., one.first_known :])
+
+    def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
+        """All windows in an order that only depends on seed and epoch, (windows,)."""
+        return np.random.default_rng((seed, epoch)).permutation(len(self))
