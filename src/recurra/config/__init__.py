@@ -2,7 +2,7 @@
 
 from recurra.config.options import Option, as_typed, find_option, leaf_options, parse_assignment, parse_value
 from recurra.config.recipe import Recipe, differences, dump, read_recipe, resolve
-from recurra.config.schema import Duration, Names, Section
+from recurra.config.schema import Duration, Names, Section, Shares
 from recurra.config.training import TrainingOptions
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Option",
     "Recipe",
     "Section",
+    "Shares",
     "TrainingOptions",
     "as_typed",
     "differences",

@@ -1,11 +1,21 @@
 """The building block of a recipe: a section that explains unknown keys and impossible values."""
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from recurra.errors import UsageError
 
@@ -124,3 +134,13 @@ def as_texts(value: object) -> object:
 
 
 Names = Annotated[list[str], Field(min_length=1), BeforeValidator(as_texts)]
+
+
+def add_up(shares: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Shares of a whole."""
+    if min(shares) <= 0 or not math.isclose(sum(shares), 1):
+        raise ValueError("shares above 0 that add up to 1")
+    return shares
+
+
+Shares = Annotated[tuple[float, float, float], AfterValidator(add_up)]  # training, validation and test

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from recurra.config import Shares
 from recurra.data.catalogue import locate
-from recurra.data.splits import SPLITS, Shares, by_hash, files_by_split, with_validation
+from recurra.data.splits import SPLITS, by_hash, files_by_split, with_validation
 from recurra.data.tables import is_table, read_table
 from recurra.data.text import lines_of
 from recurra.errors import DataError

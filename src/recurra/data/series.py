@@ -1,12 +1,11 @@
 """Labelled series from files, in splits: what a classifier of series is trained and judged on."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from recurra.config import Names
+from recurra.config import Names, Shares
 from recurra.data.catalogue import locate
 from recurra.data.digits import PREFIXES, View, digit_recordings, holds_digits
 from recurra.data.recordings import Recording, Series, whole_of, windows_of, without_steps
@@ -31,7 +30,7 @@ class SeriesOptions(ColumnOptions):
     overlap: int = Field(0, ge=0, description="steps that a window shares with the one before")
     valid_groups: Names | None = Field(None, description="groups to validate on; none: chosen by hash")
     test_groups: Names | None = Field(None, description="groups to test on; none: chosen by hash")
-    shares: tuple[float, float, float] = Field(
+    shares: Shares = Field(
         (0.8, 0.1, 0.1), description="training, validation and test share of groups, or else series, without a split"
     )
     view: View = Field("rows", description="of digits: 28 rows of 28 pixels, or 784 pixels one by one")
@@ -41,9 +40,7 @@ class SeriesOptions(ColumnOptions):
 
     @model_validator(mode="after")
     def values_fit_together(self) -> "SeriesOptions":
-        """Shares add up to one, windows move on, no group is on two sides."""
-        if min(self.shares) <= 0 or not math.isclose(sum(self.shares), 1):
-            raise ValueError("shares above 0 that add up to 1")
+        """Windows move on, no group is on two sides."""
         if self.overlap >= (self.window or 1):
             raise ValueError("an overlap smaller than window" if self.window else "window where there is an overlap")
         twice = set(self.valid_groups or []) & set(self.test_groups or [])

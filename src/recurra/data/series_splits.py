@@ -6,6 +6,7 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
+from recurra.config import Shares
 from recurra.data.recordings import Recording
 from recurra.errors import DataError
 
@@ -14,7 +15,7 @@ def split_recordings(
     path: str,
     found: Mapping[str, list[Recording]],
     groups: Mapping[str, list[str] | None],
-    shares: tuple[float, float, float],
+    shares: Shares,
 ) -> dict[str, list[Recording]]:
     """Recordings of train, valid and test, each in the order found.
 

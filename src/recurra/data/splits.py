@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from recurra.config import Shares
 from recurra.data.text import SPLIT_NAMES, folder_files, split_of
 
 SPLITS = tuple(SPLIT_NAMES)
-Shares = tuple[float, float, float]
 Item = TypeVar("Item")
 
 

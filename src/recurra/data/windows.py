@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from recurra.config import Shares
 from recurra.data.timeline import Timeline, TimelineOptions
 from recurra.errors import DataError
 
@@ -17,20 +18,10 @@ SPLITS = ("train", "valid", "test")
 class SplitOptions(TimelineOptions):
     """The `[data]` section of forecasting: which table and columns, and how the time is split."""
 
-    shares: tuple[float, float, float] = Field(
-        (0.7, 0.1, 0.2), description="training, validation and test share of the time"
-    )
+    shares: Shares = Field((0.7, 0.1, 0.2), description="training, validation and test share of the time")
     split_steps: tuple[int, int, int] | None = Field(
         None, description="instead of shares: training, validation and test steps, from the first on"
     )
-
-    @field_validator("shares")
-    @classmethod
-    def shares_are_shares(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
-        """Shares are positive and add up to one."""
-        if min(shares) <= 0 or not np.isclose(sum(shares), 1):
-            raise ValueError("shares above 0 that add up to 1")
-        return shares
 
     @field_validator("split_steps")
     @classmethod

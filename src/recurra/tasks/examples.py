@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
 from recurra.data.normaliser import Normaliser
 from recurra.data.series import SeriesOptions, find_series, read_series
-from recurra.data.splits import Shares, files_by_split
+from recurra.data.splits import files_by_split
 from recurra.data.tables import is_table, read_table
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError

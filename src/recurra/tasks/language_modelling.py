@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from recurra.config import Recipe, TrainingOptions
+from recurra.config import Recipe, Shares, TrainingOptions
 from recurra.data.corpus import TokenIds, encode_text
 from recurra.data.lanes import Lanes, Window
 from recurra.data.text import Text, find_text, whole_of
@@ -35,16 +35,9 @@ class TextOptions(VocabularyOptions):
     path: str = Field(description="a text file, a folder, or the name of a data set (see `recurra data list`)")
     valid: str | None = Field(None, description="validation text, where `path` does not bring it")
     test: str | None = Field(None, description="test text, where `path` does not bring it")
-    shares: tuple[float, float, float] = Field(
+    shares: Shares = Field(
         (0.9, 0.05, 0.05), description="training, validation and test share of a text that is not split"
     )
-
-    @model_validator(mode="after")
-    def shares_are_shares(self) -> "TextOptions":
-        """Shares are positive and add up to one."""
-        if min(self.shares) <= 0 or not math.isclose(sum(self.shares), 1):
-            raise ValueError("shares above 0 that add up to 1")
-        return self
 
     def splits(self) -> dict[str, Text]:
         """Text of "train", "valid" and "test" (which may be absent where the user gave only the other two).

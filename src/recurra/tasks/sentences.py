@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from recurra.config import Section
+from recurra.config import Section, Shares
 from recurra.data.lexicon import Ids, Lexicon, read_vectors
-from recurra.data.splits import Shares
 from recurra.data.tagged import Columns, TaggedSentence, read_tagged, split_tagged
 from recurra.models.tagger import UNCOUNTED, Tokens
 from recurra.progress import Progress
