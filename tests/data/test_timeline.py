@@ -363,3 +363,19 @@ def test_real_tables(name: str, target: str, expected: str) -> None:
         pytest.skip(f"{name}.csv is not in RECURRA_DATA")
     (timeline,) = read(path, target=[target])
     assert str(timeline).startswith(f"{path.stem}: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("stamps", "written"),
+    [
+        (["2020-01-30", "2020-01-31"], "2020-02-01"),
+        (["2020-01-31 22:00", "2020-01-31 23:00"], "2020-02-01T00:00:00"),
+        (["2020-01-30 12:00", "2020-01-31 12:00"], "2020-02-01T12:00:00"),
+        (["2020-12-01", "2021-01-01"], "2021-02-01"),
+        (["7", "9"], "11"),
+    ],
+)
+def test_stamps_of_a_series_are_written_in_one_way(tmp_path: Path, stamps: list[str], written: str) -> None:
+    path = write(tmp_path, "\n".join(["time,y", *(f"{stamp},1" for stamp in stamps)]) + "\n")
+    (timeline,) = read(path, target=["y"], time_column="time")
+    assert timeline.write(timeline.future_times(1)) == [written]

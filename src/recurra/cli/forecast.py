@@ -75,17 +75,15 @@ def read_levels(text: str | None) -> list[float] | None:
 
 def rows_of(found: "Forecast", backtest: bool) -> list[dict[str, Any]]:
     """One row a target and step; with what came, as far as that is known, where it is a backtest."""
-    from recurra.data.stamps import as_text
-
     rows = []
-    made_at = as_text(found.timeline.times[found.start - 1])
+    (made_at,) = found.timeline.write(found.timeline.times[found.start - 1 : found.start])
     for target, name in enumerate(found.timeline.channels[: found.values.shape[1]]):
-        for step, time in enumerate(found.times):
+        for step, time in enumerate(found.timeline.write(found.times)):
             row: dict[str, Any] = {
                 "series": found.timeline.name,
                 "target": name,
                 "made_at": made_at,
-                "time": as_text(time),
+                "time": time,
             }
             row["forecast"] = float(found.values[step, target])
             if backtest:

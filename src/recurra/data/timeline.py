@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from recurra.config import Names, Section
 from recurra.data.catalogue import locate
-from recurra.data.stamps import Step, Times, as_text, calendar_features, infer_step, parse_times, readers
+from recurra.data.stamps import DAY, Step, Times, as_text, calendar_features, infer_step, parse_times, readers
 from recurra.data.tables import Table, read_table
 from recurra.errors import DataError
 
@@ -123,6 +123,13 @@ class Timeline(NamedTuple):
         if self.num_known == given:
             return ahead
         return np.hstack([ahead, calendar_features(self.future_times(num_steps), self.step)[0]])
+
+    def write(self, times: Times) -> list[str]:
+        """Stamps of this series as text, all in one way: as dates where it has whole days only."""
+        has_days = self.step.unit == "month" or (self.step.unit == "microsecond" and self.step.size % DAY == 0)
+        is_midnight = times.dtype != np.int64 and self.times[0] == self.times[0].astype("M8[D]")
+        written = times.astype("M8[D]") if has_days and is_midnight else times
+        return [str(time).removesuffix(".000000") for time in written]
 
     def __str__(self) -> str:
         found = ", ".join(f"{name} {count:,}" for name, count in self.repairs._asdict().items() if count)

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from recurra.config import Shares
 from recurra.data.catalogue import locate
+from recurra.data.digits import holds_digits
 from recurra.data.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
 from recurra.data.normaliser import Normaliser
 from recurra.data.series import SeriesOptions, find_series, read_series
@@ -208,14 +209,28 @@ class SeriesInputs:
 
 
 def is_series(options: ExampleOptions) -> bool:
-    """Whether the examples are series; as the options say, or as the files look."""
+    """Whether the examples are series; as the options say, or as the files look.
+
+    Raises:
+        DataError: a table that holds neither texts nor series.
+    """
     if options.kind != "auto":
         return options.kind == "series"
     place = locate(options.path)
+    if holds_digits(place):
+        return True
     files = [place] if place.is_file() else [file for found in files_by_split(place).values() for file in found]
     if any(file.suffix.lower() in (".ts", ".npz") for file in files):
         return True
-    return is_table(files[0]) and options.text_column not in read_table(files[0]).names
+    if not is_table(files[0]):
+        return False
+    names = read_table(files[0]).names
+    if options.text_column not in names and options.id_column is not None and options.id_column not in names:
+        raise DataError(
+            f"{files[0]}: no column {options.text_column!r} with texts (text_column), none {options.id_column!r} that "
+            f"names series (id_column); it has {', '.join(names)}. Name the right one"
+        )
+    return options.text_column not in names
 
 
 def find_examples(options: ExampleOptions, progress: Progress) -> dict[str, list[Any]]:

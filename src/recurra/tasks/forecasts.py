@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from recurra.data.normaliser import Normaliser
 from recurra.data.scaling import restore
-from recurra.data.stamps import Times, as_text
+from recurra.data.stamps import Times
 from recurra.data.timeline import Timeline
 from recurra.data.windows import Example, Windows
 from recurra.models.forecast_scores import coverage, mae, mase, mse, pinball, seasonal_error, smape
@@ -44,9 +44,9 @@ class Forecast(NamedTuple):
         name = self.timeline.channels[target]
         return {
             "title": name if name == self.timeline.name else f"{self.timeline.name}: {name}",
-            "history_times": list(map(as_text, self.timeline.times[first : self.start])),
+            "history_times": self.timeline.write(self.timeline.times[first : self.start]),
             "history": self.timeline.values[first : self.start, target].tolist(),
-            "times": list(map(as_text, self.times)),
+            "times": self.timeline.write(self.times),
             "forecast": self.values[:, target].tolist(),
             "actual": self.actual[:, target].tolist(),
             "quantiles": {str(level): values[:, target].tolist() for level, values in self.quantiles.items()},

@@ -1,0 +1,123 @@
+"""Every task from the command line: trained, looked at, used and judged, for people and for programs."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recurra
+
+SMALL = ["--hidden-size", "12", "--epochs", "3", "--learning-rate", "0.02", "--quiet"]
+CITIES, TOWNS = ("rome", "oslo", "lima"), ("york", "bath", "ulm")
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    """Labelled texts, in which one word decides."""
+    rows = [f"the {place} is number {n},{kind}" for kind, names in (("city", CITIES), ("town", TOWNS))
+            for n in range(20) for place in names]  # fmt: skip
+    path = tmp_path / "places.csv"
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture
+def sentences(tmp_path: Path) -> Path:
+    """Tagged sentences in columns."""
+    blocks = [f"go O\nto O\n{place} B-{kind}\nno{n} O\n" for kind, names in (("city", CITIES), ("town", TOWNS))
+              for n in range(20) for place in names]  # fmt: skip
+    path = tmp_path / "trips.txt"
+    path.write_text("\n".join(blocks))
+    return path
+
+
+@pytest.fixture
+def waves(tmp_path: Path) -> Path:
+    """A table of hours with the wave of a day in it."""
+    hours = np.arange(24 * 30)
+    times = np.datetime64("2021-03-01T00", "h") + hours
+    values = 10 + 3 * np.sin(2 * np.pi * hours / 24)
+    path = tmp_path / "waves.csv"
+    path.write_text("\n".join(["time,level", *(f"{t},{v:.4f}" for t, v in zip(times, values, strict=True))]) + "\n")
+    return path
+
+
+def test_a_classifier(recurra_command: Any, texts: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert recurra_command("train", "classification", texts, "--run", run, *SMALL).code == 0
+    assert (run / "evaluation.html").exists()
+    labelled = recurra_command("predict", run, "the rome is number 3", "the bath is number 4", "--json").json_lines
+    assert [row["label"] for row in labelled] == ["city", "town"]
+    found = recurra_command("predict", run, "--file", texts, "--json").json_lines
+    assert len(found) == 120
+    assert "probability" in recurra_command("predict", run, "the ulm is number 9").out
+    metrics = recurra_command("evaluate", run, "--json", "--quiet").json
+    assert set(metrics) == {"model", "majority", "linear", "mlp"}
+    assert metrics["model"]["test"]["accuracy"] == 1
+    assert recurra_command("info", run, "--check").code == 0
+
+
+def test_a_tagger(recurra_command: Any, sentences: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert recurra_command("train", "tagging", sentences, "--run", run, *SMALL).code == 0
+    (found,) = recurra_command("predict", run, "go to lima", "--json").json_lines
+    assert found["tokens"] == ["go", "to", "lima"]
+    assert found["tags"] == ["O", "O", "B-city"]
+    assert found["spans"] == [{"type": "city", "start": 2, "stop": 3}]
+    assert all(0 < p <= 1 for p in found["probabilities"])
+    lines = tmp_path / "new.txt"
+    lines.write_text("to bath\n\ngo to oslo\n")
+    outcome = recurra_command("predict", run, "--file", lines)
+    assert [word for word in ("bath", "B-town", "oslo", "B-city") if word not in outcome.out] == []
+    metrics = recurra_command("evaluate", run, "--json", "--quiet").json
+    assert metrics["model"]["test"]["span_f1"] == 1
+    assert set(metrics) == {"model", "majority", "word", "linear"}
+    assert recurra_command("info", run, "--check").code == 0
+    assert "Worst examples" in (run / "evaluation.html").read_text()
+
+
+def test_a_forecaster(recurra_command: Any, waves: Path, tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "next.csv"
+    shape = ["--target", "level", "--context", "30", "--horizon", "6", "--head", "quantile", "--run", run]
+    assert recurra_command("train", "forecasting", waves, *shape, *SMALL).code == 0
+    outcome = recurra_command("forecast", run, waves, "--horizon", "8", "--out", out)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert str(run / "forecast.html") in outcome.err
+    rows = list(csv.DictReader(io.StringIO(out.read_text())))
+    assert [row["time"] for row in rows] == [f"2021-03-31T{hour:02}:00:00" for hour in range(8)]
+    assert rows[0].keys() == {"series", "target", "made_at", "time", "forecast", "q0.1", "q0.5", "q0.9"}
+    assert all(float(row["q0.1"]) <= float(row["forecast"]) <= float(row["q0.9"]) for row in rows)
+    direct = recurra.load(run).forecast(waves, 8)[0]  # type: ignore[union-attr]
+    np.testing.assert_allclose([float(row["forecast"]) for row in rows], direct.values[:, 0], rtol=1e-5)
+    backtest = recurra_command("forecast", run, "--backtest", "--quantiles", "0.5")
+    first = next(csv.DictReader(io.StringIO(backtest.out)))
+    assert {"actual", "q0.5"} <= first.keys()
+    assert "level: mean absolute error" in backtest.err
+    assert len(recurra_command("forecast", run, waves, "--json").json["forecast"]) == 6
+    metrics = recurra_command("evaluate", run, "--json", "--quiet").json
+    assert set(metrics) == {"model", "persistence", "seasonal_naive", "linear", "mlp"}
+    assert metrics["seasonal_naive"]["test"]["mse"] < 1e-6
+    assert json.loads((run / "evaluation.json").read_text())["test"]["fans"]
+
+
+def test_what_a_run_is_not_for(recurra_command: Any, texts: Path, waves: Path, tmp_path: Path) -> None:
+    labels, levels = tmp_path / "labels", tmp_path / "levels"
+    assert recurra_command("train", "classification", texts, "--run", labels, *SMALL).code == 0
+    shape = ["--target", "level", "--context", "30", "--horizon", "6", "--run", levels]
+    assert recurra_command("train", "forecasting", waves, *shape, *SMALL).code == 0
+    for arguments, message in (
+        (["forecast", labels], "forecasts nothing, its task is classification; see recurra predict"),
+        (["predict", levels, "text"], "goes on from tables; see recurra forecast"),
+        (["predict", labels, "--score", "text"], "is no language model"),
+        (["generate", labels], "classification"),
+        (["forecast", levels, waves, "--quantiles", "0.1"], "the run forecasts points"),
+        (["forecast", levels, "--quantiles", "low"], "expected numbers between 0 and 1"),
+        (["forecast", levels, "--json", "--out", "x.csv"], "leave one of them out"),
+    ):
+        outcome = recurra_command(*arguments)
+        assert message in outcome.err
+        assert (outcome.code, outcome.out) == (2, "")
