@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.recordings import Recording, Segment, segments_of, whole_of, windows_of, without_steps
+from recurra.data.recordings import (
+    Recording,
+    Segment,
+    segments_of,
+    whole_of,
+    windows_before,
+    windows_of,
+    without_steps,
+)
 from recurra.errors import DataError
 
 
@@ -86,3 +94,26 @@ def test_steps_left_out_take_their_labels_along(labels: str, data: st.DataObject
         assert start < stop
         found[start:stop] = [label] * (stop - start)
     assert "".join(found) == "".join(label for label, is_bad in zip(labels, bad, strict=True) if not is_bad)
+
+
+@given(
+    labels=st.text("ab ", min_size=1, max_size=20), window=st.integers(1, 5), ahead=st.integers(1, 4),
+    stride=st.integers(1, 3),
+)  # fmt: skip
+def test_windows_before_their_labels_and_their_split_by_time(labels: str, window: int, ahead: int, stride: int) -> None:
+    whole = recording(labels)
+    found = windows_before(whole, window, ahead, stride)
+    told = [label if label != " " else None for label in labels]
+    if any(told):
+        lasts = range(len(labels) - 1 - ahead, window - 2, -stride)
+        expected = [last for last in lasts if told[last + ahead]][::-1]
+        assert [one.label for one in found] == [told[last + ahead] for last in expected]
+        assert [one.before for one in found] == [told[last] for last in expected]
+    else:  # whoever asks for no labels wants to know what comes
+        expected = list(range(len(labels) - 1, window - 2, -stride))[::-1]
+    for one, last in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.values, whole.values[last - window + 1 : last + 1])
+    parts = [windows_before(whole, window, ahead, 1, part) for part in ((0, 0.6), (0.6, 0.8), (0.8, 1))]
+    if any(told):
+        everything = windows_before(whole, window, ahead)
+        assert [one.name for part in parts for one in part] == [one.name for one in everything]

@@ -345,3 +345,22 @@ def test_hapt_has_as_many_windows_as_its_authors_cut() -> None:
     standing = np.concatenate([one.values for one in splits["train"] if one.label == "STANDING"]).mean(axis=0)
     assert standing[0] > 0.9  # gravity lies along x, in g
     assert abs(laying[0]) < 0.5
+
+
+def test_what_comes_is_split_by_time(tmp_path: Path) -> None:
+    """Each label lies in the part of its split, the window before it may reach back; none is in two splits."""
+    rows = [f"{step},{step * 0.5},{'wet' if step % 3 else 'dry'}" for step in range(50)]
+    path = tmp_path / "days.csv"
+    path.write_text("\n".join(["day,level,label", *rows]) + "\n")
+    options = SeriesOptions(time_column="day", window=4, overlap=3, ahead=2, shares=(0.6, 0.2, 0.2))
+    found = find_series(str(path), options)
+    steps = {split: [int(one.values[-1, 0] / 0.5) + 2 for one in part] for split, part in found.items()}
+    assert steps == {"train": list(range(5, 30)), "valid": list(range(30, 40)), "test": list(range(40, 50))}
+    for one in found["test"]:
+        last = int(one.values[-1, 0] / 0.5)
+        assert one.label == ("wet" if (last + 2) % 3 else "dry")
+        assert one.before == ("wet" if last % 3 else "dry")
+    (newest,) = [one for one in read_series(path, options, labelled=False) if one.values[-1, 0] == 24.5]
+    assert (newest.label, newest.before) == (None, None)
+    with pytest.raises(DataError, match="no window of 40 steps with a label 2 after it in train"):
+        find_series(str(path), options.model_copy(update={"window": 40}))

@@ -88,7 +88,7 @@ def test_one_dirty_cell_does_not_hide_a_channel(tmp_path: Path) -> None:
 
 def test_a_file_that_is_one_series(tmp_path: Path) -> None:
     rows = [row.replace(",2,bert", ",20,bert").replace(",1,bert", ",10,bert") for row in ROWS]
-    (one,) = read(tmp_path, rows, id_column=None, group_column=None, one_label=False)
+    (one,) = read(tmp_path, rows, HEADER.replace("series", "title"), group_column=None, one_label=False)
     assert one.segments == [Segment("up", 0, 3), Segment("down", 3, 5)]
     assert one.name == str(tmp_path / "toy.csv")
 

@@ -6,7 +6,15 @@ import warnings
 import numpy as np
 import pytest
 
-from recurra.models.plain import baselines, probabilities_of, series_features, spread, statistics, text_features
+from recurra.models.plain import (
+    baselines,
+    persistence,
+    probabilities_of,
+    series_features,
+    spread,
+    statistics,
+    text_features,
+)
 
 NAMES = ("majority", "linear", "mlp")
 
@@ -92,16 +100,16 @@ def test_text_features_are_words_and_pairs_or_runs_of_characters() -> None:
 
 
 def test_statistics_by_hand() -> None:
-    """Of two channels: mean, deviation, least, quartiles, largest, mean absolute step; a channel beside the other."""
+    """Of two channels: mean, deviation, least, quartiles, largest, mean absolute step, last; channels side by side."""
     series = np.array([[1, 0], [3, -2], [2, 0], [10, 2], [4, 0]], np.float32)
     expected = [
-        [4, np.sqrt(((np.array([1, 3, 2, 10, 4]) - 4.0) ** 2).mean()), 1, 2, 3, 4, 10, (2 + 1 + 8 + 6) / 4],
-        [0, np.sqrt(8 / 5), -2, 0, 0, 0, 2, 2],
+        [4, np.sqrt(((np.array([1, 3, 2, 10, 4]) - 4.0) ** 2).mean()), 1, 2, 3, 4, 10, (2 + 1 + 8 + 6) / 4, 4],
+        [0, np.sqrt(8 / 5), -2, 0, 0, 0, 2, 2, 0],
     ]
     (found,) = statistics([series])
-    np.testing.assert_allclose(found.reshape(8, 2).T, expected, rtol=1e-6)
+    np.testing.assert_allclose(found.reshape(9, 2).T, expected, rtol=1e-6)
     (single,) = statistics([np.array([[5, -1]], np.float32)])
-    np.testing.assert_array_equal(single.reshape(8, 2), [[5, -1], [0, 0], *[[5, -1]] * 5, [0, 0]])
+    np.testing.assert_array_equal(single.reshape(9, 2), [[5, -1], [0, 0], *[[5, -1]] * 5, [0, 0], [5, -1]])
 
 
 def test_series_of_any_length_are_told_apart() -> None:
@@ -117,3 +125,10 @@ def test_series_of_any_length_are_told_apart() -> None:
     for baseline in baselines(series_features, 3)[1:]:
         (found,) = probabilities_of(baseline, series[:60], targets[:60], [series[60:]], 2)
         assert (found.argmax(1) == targets[60:]).mean() > 0.8, baseline.name
+
+
+def test_persistence_goes_on_as_often_as_it_did() -> None:
+    train, before = [0, 0, 1, 1, 2], [0, 1, 1, -1, 2]  # of four that are known before, three stayed
+    found = persistence(train, before, [1, -1], 3)
+    stays = (3 + 1) / (4 + 2)
+    np.testing.assert_allclose(found, [[(1 - stays) / 2, stays, (1 - stays) / 2], [2 / 5, 2 / 5, 1 / 5]])

@@ -21,6 +21,10 @@ class LabelledText(NamedTuple):
     place: str
 
     @property
+    def before(self) -> None:
+        """Texts follow on nothing."""
+
+    @property
     def is_whole(self) -> bool:
         """Whether it has both."""
         return bool(self.content and self.label)

@@ -1,5 +1,6 @@
 """Recordings with labelled stretches, and the series to classify that are cut from them."""
 
+import itertools
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ class Series(NamedTuple):
     name: str  # file and place, for messages
     group: str | None = None
     channels: tuple[str, ...] = ()
+    before: str | None = None  # label of its last step, where `label` is that of a later one
 
     @property
     def content(self) -> NDArray[np.float32]:
@@ -115,3 +117,45 @@ def windows_of(
         if labels is None or label in labels
         for at in range(start, stop - window + 1, window - overlap)
     ]
+
+
+def windows_before(
+    recording: Recording, window: int, ahead: int, stride: int = 1, part: tuple[float, float] = (0, 1)
+) -> list[Series]:
+    """Windows of equal length, each labelled by what comes: by the step so many after its end.
+
+    Args:
+        recording: what to cut; the values of the windows are views of its.
+        window: steps.
+        ahead: steps from the last of a window to that of its label, at least 1.
+        stride: steps from one window to the next; the last one counts in any case.
+        part: of the time, from one share to another, that the labels lie in; windows reach back before it.
+
+    Returns:
+        the windows whose label is known; where labels were not asked for, all that there are, to the very last.
+    """
+    values, segments, name, group, channels = recording
+    told = labels_of(recording)
+    is_labelled = any(segment.label is not None for segment in segments)
+    first, stop = (round(share * len(values)) for share in part)
+    lasts = range(len(values) - 1 if not is_labelled else stop - 1 - ahead, max(first - ahead, window - 1) - 1, -stride)
+    return [
+        Series(
+            values[last - window + 1 : last + 1],
+            told[last + ahead] if is_labelled else None,
+            f"{name} steps {last - window + 2} to {last + 1}",
+            group,
+            channels,
+            told[last],
+        )
+        for last in reversed(lasts)
+        if not is_labelled or told[last + ahead] is not None
+    ]
+
+
+def labels_of(recording: Recording) -> list[str | None]:
+    """The label of each step, None where it has none."""
+    told: list[str | None] = [None] * len(recording.values)
+    for label, start, stop in recording.segments:
+        told[start:stop] = itertools.repeat(label, stop - start)
+    return told

@@ -1,5 +1,6 @@
 """Labelled series from files, in splits: what a classifier of series is trained and judged on."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from pydantic import Field, model_validator
 from recurra.config import Names, Shares
 from recurra.data.catalogue import locate
 from recurra.data.digits import PREFIXES, View, digit_recordings, holds_digits
-from recurra.data.recordings import Recording, Series, whole_of, windows_of, without_steps
+from recurra.data.recordings import Recording, Series, whole_of, windows_before, windows_of, without_steps
 from recurra.data.series_archives import read_archive
 from recurra.data.series_arrays import read_arrays
 from recurra.data.series_splits import split_recordings
@@ -28,6 +29,9 @@ class SeriesOptions(ColumnOptions):
     labels: Names | None = Field(None, description="labels to keep; none: all")
     window: int | None = Field(None, ge=1, description="steps of the windows that recordings are cut into; none: uncut")
     overlap: int = Field(0, ge=0, description="steps that a window shares with the one before")
+    ahead: int | None = Field(
+        None, ge=1, description="label of a window: that of the step so many after its end; the split is by time"
+    )
     valid_groups: Names | None = Field(None, description="groups to validate on; none: chosen by hash")
     test_groups: Names | None = Field(None, description="groups to test on; none: chosen by hash")
     shares: Shares = Field(
@@ -43,6 +47,8 @@ class SeriesOptions(ColumnOptions):
         """Windows move on, no group is on two sides."""
         if self.overlap >= (self.window or 1):
             raise ValueError("an overlap smaller than window" if self.window else "window where there is an overlap")
+        if self.ahead and (not self.window or self.valid_groups or self.test_groups):
+            raise ValueError("window, and no groups to hold out, where there is ahead: the split is by time")
         twice = set(self.valid_groups or []) & set(self.test_groups or [])
         if twice:
             raise ValueError(f"each group in one of valid_groups and test_groups; {sorted(twice)[0]} is in both")
@@ -56,6 +62,7 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
     so, gives those splits; else all its files are split: the groups named go where they are named for, other groups by
     the SHA-256 of their names, each to one side. Series without a group go by the SHA-256 of their values. Recordings
     are split before they are cut into windows. Validation series are taken from the training ones where none are given.
+    With `ahead` each recording is split by time instead, first the training share, whatever the files are called.
     The four files of MNIST in a folder are its training and its test split.
 
     Args:
@@ -74,11 +81,30 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
     recordings = [recording for part in found.values() for recording in part]
     refuse_mixed_channels(recordings)
     refuse_unknown_labels(path, recordings, options.labels or [])
+    if options.ahead:
+        return split_by_time(path, recordings, options)
     for split, part in found.items():
         found[split] = useful(part, options, progress, path if split == "all" else f"{path}, {split} files")
     groups = {"valid": options.valid_groups, "test": options.test_groups}
     parts = split_recordings(path, found, groups, options.shares)
     return {split: [one for recording in part for one in cut(recording, options)] for split, part in parts.items()}
+
+
+def split_by_time(path: str, recordings: list[Recording], options: SeriesOptions) -> dict[str, list[Series]]:
+    """Windows by split, each recording cut at the shares of its time.
+
+    Raises:
+        DataError: a split without windows.
+    """
+    ends = [0.0, *itertools.accumulate(options.shares)]
+    found = {
+        split: [one for recording in recordings for one in cut(recording, options, part)]
+        for split, part in zip(SPLIT_NAMES, itertools.pairwise(ends), strict=True)
+    }
+    for split, windows in found.items():
+        if not windows:
+            raise DataError(f"{path}: no {wanted(options)} in {split}; give more data, or a smaller window")
+    return found
 
 
 def find_recordings(path: Path, options: SeriesOptions, progress: Progress) -> dict[str, list[Recording]]:
@@ -199,8 +225,14 @@ def refuse_unknown_labels(path: str, recordings: list[Recording], labels: list[s
         raise DataError(f"{path}: no label {unknown[0]!r}; it has {', '.join(sorted(known))}")
 
 
-def cut(recording: Recording, options: SeriesOptions) -> list[Series]:
-    """The series of a recording that have a label to keep: windows where there is a window, else it as a whole."""
+def cut(recording: Recording, options: SeriesOptions, part: tuple[float, float] = (0, 1)) -> list[Series]:
+    """The series of a recording that have a label to keep: windows where there is a window, else it as a whole.
+
+    With `ahead` those whose labels lie in a part of its time.
+    """
+    if options.window is not None and options.ahead is not None:
+        windows = windows_before(recording, options.window, options.ahead, options.window - options.overlap, part)
+        return [one for one in windows if options.labels is None or one.label in options.labels]
     if options.window is not None:
         return windows_of(recording, options.window, options.overlap, options.labels)
     series = whole_of(recording)
@@ -214,11 +246,20 @@ def useful(recordings: list[Recording], options: SeriesOptions, progress: Progre
         DataError: none does.
     """
     found = [recording for recording in recordings if cut(recording, options)]
-    which = f" labelled {' or '.join(options.labels)}" if options.labels else ""
-    what = "series" if options.window is None else f"stretch of {options.window} steps of one label"
     if not found:
         hint = "" if options.window is None else ", or a smaller window"
-        raise DataError(f"{name}: no {what}{which}; give more data{hint}")
+        raise DataError(f"{name}: no {wanted(options)}; give more data{hint}")
     if options.window is not None and len(found) < len(recordings):
-        progress.note(f"{name}: {len(recordings) - len(found)} of {len(recordings)} recordings have no {what}{which}")
+        without = len(recordings) - len(found)
+        progress.note(f"{name}: {without} of {len(recordings)} recordings have no {wanted(options)}")
     return found
+
+
+def wanted(options: SeriesOptions) -> str:
+    """What is cut from recordings, in words."""
+    which = f" labelled {' or '.join(options.labels)}" if options.labels else ""
+    if options.window is None:
+        return f"series{which}"
+    if options.ahead is not None:
+        return f"window of {options.window} steps with a label {options.ahead} after it{which}"
+    return f"stretch of {options.window} steps of one label{which}"

@@ -18,10 +18,15 @@ from recurra.errors import DataError
 from recurra.progress import Progress
 
 
+USUAL_ID = "series"
+
+
 class ColumnOptions(Section):
     """What the columns of a table mean, and what becomes of bad cells."""
 
-    id_column: str | None = Field("series", description="column of a table that names the series; none: a file is one")
+    id_column: str | None = Field(
+        None, description="column of a table that names the series; none: `series`, and without it a file is one"
+    )
     time_column: str | None = Field(
         None, description="column of a table with numbers or dates that increase within a series"
     )
@@ -59,6 +64,8 @@ def read_series_table(
             message names the line.
     """
     table = read_table(path)
+    if options.id_column is None and USUAL_ID in table.names:
+        options = options.model_copy(update={"id_column": USUAL_ID})
     label_column = options.label_column if labelled else None
     ids = read_cells(table, options.id_column, "id_column")
     labels = read_cells(table, label_column, "label_column")

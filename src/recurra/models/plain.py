@@ -68,6 +68,29 @@ def probabilities_of(
     return [spread(model.predict_proba(given), model.classes_, num_labels) for given in contents]
 
 
+def persistence(
+    train: Sequence[int], before_train: Sequence[int], given: Sequence[int], num_labels: int
+) -> NDArray[np.float64]:
+    """Probabilities of a forecast that what held last goes on, as often as it did in training; (examples, labels).
+
+    Args:
+        train: label of each training example.
+        before_train: the one that held before it, negative for none of the labels.
+        given: the ones that hold before the examples to judge.
+        num_labels: how many labels there are.
+    """
+    usual = np.bincount(train, minlength=num_labels) / len(train)
+    pairs = [(now, before) for now, before in zip(train, before_train, strict=True) if before >= 0]
+    stays = (sum(now == before for now, before in pairs) + 1) / (len(pairs) + 2)
+    found = np.full((len(given), num_labels), (1 - stays) / (num_labels - 1))
+    for row, before in enumerate(given):
+        if before >= 0:
+            found[row, before] = stays
+        else:
+            found[row] = usual
+    return found
+
+
 def spread(probabilities: NDArray[np.float64], classes: NDArray[np.integer], num_labels: int) -> NDArray[np.float64]:
     """Probabilities of the classes that a model knows, as those of all labels."""
     found = np.zeros((len(probabilities), num_labels))
@@ -89,9 +112,11 @@ def series_features() -> Any:
 
 
 def statistics(series: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """Mean, deviation, quantiles and mean absolute step of every channel of each series (time, channels)."""
+    """Mean, deviation, quantiles, mean absolute step and last value of each channel of series (time, channels)."""
     rows = []
     for values in series:
         steps = np.abs(np.diff(values, axis=0)).mean(0) if len(values) > 1 else np.zeros(values.shape[1])
-        rows.append(np.concatenate([values.mean(0), values.std(0), *np.quantile(values, QUANTILES, axis=0), steps]))
+        rows.append(
+            np.concatenate([values.mean(0), values.std(0), *np.quantile(values, QUANTILES, axis=0), steps, values[-1]])
+        )
     return np.array(rows, np.float64)

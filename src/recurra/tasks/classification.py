@@ -15,7 +15,7 @@ from recurra.config import Recipe, TrainingOptions
 from recurra.data.buckets import Buckets, by_length
 from recurra.errors import DataError, RunError
 from recurra.models.classifier import ClassifierOptions, SequenceClassifier, Verdict
-from recurra.models.plain import baselines, probabilities_of
+from recurra.models.plain import baselines, persistence, probabilities_of
 from recurra.models.scores import UNKNOWN, classification_details, classification_scores
 from recurra.progress import Progress
 from recurra.runs import Json, Run
@@ -259,7 +259,7 @@ class Classification:
 
     def baselines(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> dict[str, dict[str, Metrics]]:
         """What models without recurrence reach, trained on the same examples."""
-        train = [example.content for example in self.splits["train"]]
+        train, trained = [example.content for example in self.splits["train"]], self.encoded["train"].targets.tolist()
         contents = [[example.content for example in examples] for examples in splits.values()]
         targets = [self.encode(examples).targets for examples in splits.values()]
         found: dict[str, dict[str, Metrics]] = {}
@@ -267,13 +267,20 @@ class Classification:
         with progress.stage("training the baselines", len(plain)) as advance:
             for baseline in plain:
                 advance(0, baseline.name)
-                judged = probabilities_of(
-                    baseline, train, self.encoded["train"].targets.tolist(), contents, len(self.labels)
-                )
+                judged = probabilities_of(baseline, train, trained, contents, len(self.labels))
                 scores = map(classification_scores, judged, targets)
                 found[baseline.name] = dict(zip(splits, scores, strict=True))
                 advance(1)
+        if any(example.before is not None for example in self.splits["train"]):
+            seen = trained, self.before(self.splits["train"])
+            judged = [persistence(*seen, self.before(given), len(self.labels)) for given in splits.values()]
+            found["persistence"] = dict(zip(splits, map(classification_scores, judged, targets), strict=True))
         return found
+
+    def before(self, examples: Sequence[Example]) -> list[int]:
+        """The label that held before each example, UNKNOWN where it is none of the model's."""
+        ids: dict[str | None, int] = {label: index for index, label in enumerate(self.labels)}
+        return [ids.get(example.before, UNKNOWN) for example in examples]
 
     def samples(self) -> list[Json]:
         """The first validation examples."""

@@ -14,6 +14,7 @@ from recurra.data.digits import holds_digits
 from recurra.data.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
 from recurra.data.normaliser import Normaliser
 from recurra.data.series import SeriesOptions, find_series, read_series
+from recurra.data.series_tables import USUAL_ID
 from recurra.data.splits import files_by_split
 from recurra.data.tables import is_table, read_table
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
@@ -42,6 +43,11 @@ class Example(Protocol):
     @property
     def place(self) -> str:
         """File and line, or file and series."""
+        ...
+
+    @property
+    def before(self) -> str | None:
+        """The label that held last, where `label` is what comes."""
         ...
 
 
@@ -225,9 +231,9 @@ def is_series(options: ExampleOptions) -> bool:
     if not is_table(files[0]):
         return False
     names = read_table(files[0]).names
-    if options.text_column not in names and options.id_column is not None and options.id_column not in names:
+    if not {options.text_column, options.id_column or USUAL_ID} & set(names) and options.window is None:
         raise DataError(
-            f"{files[0]}: no column {options.text_column!r} with texts (text_column), none {options.id_column!r} that "
+            f"{files[0]}: no column {options.text_column!r} with texts (text_column), none {options.id_column or USUAL_ID!r} that "
             f"names series (id_column); it has {', '.join(names)}. Name the right one"
         )
     return options.text_column not in names
