@@ -1,6 +1,6 @@
 """`recurra train`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,45 +47,58 @@ def train(
         return
     with dying_at_once():
         from recurra import training
-        from recurra.config import parse_assignment
-        from recurra.inspection import evaluation_page, learning_curve
-        from recurra.runs import METRICS, Run
-        from recurra.tasks import task_of
 
-    what, rest = (words or [""])[0], (words or [])[1:]
+    if resume and run:
+        raise UsageError(f"--run {run}: a resumed run stays in its folder, {resume}; leave --run out")
+    if resume and seeds:
+        raise UsageError("--seeds: a resumed run has the seed it was begun with; leave one of the two out")
+    plain, options = read_choices(words or [], set_ or [], resume)
     if resume:
-        if run:
-            raise UsageError(f"--run {run}: a resumed run stays in its folder, {resume}; leave --run out")
-        schema = schema_of_run(resume)
-        plain, options = read_words(schema, words or [])
+        folder = training.resume(resume, progress=progress(quiet), **options)
+    elif seeds is not None:
+        folder = training.train_seeds(*plain, seeds=seeds, run=run, progress=progress(quiet), **options)
+    else:
+        folder = training.train(*plain, run=run, progress=progress(quiet), **options)
+    show = show_run if seeds is None else show_seeds
+    show(folder, quiet, as_json)
+
+
+def read_choices(words: list[str], assignments: list[str], resume: str | None) -> tuple[list[str], dict[str, Any]]:
+    """Task or recipe, and data, as they stand on the command line; and recipe keys with values."""
+    from recurra.config import parse_assignment
+    from recurra.runs import Run
+    from recurra.tasks import task_of
+    from recurra.training import schema_of
+
+    if resume:
+        schema = task_of(Run(resume)).recipe_type
+        plain, options = read_words(schema, words)
         if plain:
             raise UsageError(f"--resume {resume}: takes no further task or data, got {' '.join(plain)}")
     else:
-        schema = training.schema_of(what)
-        plain, options = read_words(schema, rest)
+        schema = schema_of(words[0])
+        plain, options = read_words(schema, words[1:])
         if len(plain) > 1:
             raise UsageError(f"expected one DATA, got {' '.join(plain)}; put more files into a folder")
-    options |= dict(parse_assignment(schema, text) for text in set_ or [])
-    listener = progress(quiet)
-    if seeds is not None:
-        if resume:
-            raise UsageError("--seeds: a resumed run has the seed it was begun with; leave one of the two out")
-        folder = training.train_seeds(what, *plain, seeds=seeds, run=run, progress=listener, **options)
-        show_seeds(folder, quiet, as_json)
-        return
-    if resume:
-        folder = training.resume(resume, progress=listener, **options)
-    else:
-        folder = training.train(what, *plain, run=run, progress=listener, **options)
-    finished = Run(folder)
-    metrics = finished.read_json(METRICS)
-    picture, page = learning_curve(finished), evaluation_page(finished)
+        plain = [words[0], *plain]
+    return plain, options | dict(parse_assignment(schema, text) for text in assignments)
+
+
+def show_run(folder: "Path", quiet: bool, as_json: bool) -> None:
+    """Metrics and pictures of a run."""
+    from recurra.inspection import evaluation_page, learning_curve
+    from recurra.runs import METRICS, Run
+    from recurra.tasks import task_of
+
+    run = Run(folder)
+    metrics = run.read_json(METRICS)
+    picture, page = learning_curve(run), evaluation_page(run)
     if as_json:
         print_json({"run": str(folder), **metrics})
     elif quiet:
         print(folder)
     else:
-        print_metrics(metrics, task_of(finished).restore(finished))
+        print_metrics(metrics, task_of(run).restore(run))
         print(f"\nrun {folder}; learning curve {picture}{f'; what it makes of the test data {page}' if page else ''}")
 
 
@@ -113,14 +126,6 @@ def show_seeds(folder: "Path", quiet: bool, as_json: bool) -> None:
     ]
     print_table(("", "on", *(name.replace("_", " ") for name in columns)), cells)
     print(f"mean ± deviation over {len(list(folder.glob('seed-*')))} seeds; runs {folder}/seed-*")
-
-
-def schema_of_run(run: str):  # type: ignore[no-untyped-def]
-    """Recipe type of a run."""
-    from recurra.runs import Run
-    from recurra.tasks import task_of
-
-    return task_of(Run(run)).recipe_type
 
 
 def show_help(context: typer.Context, what: str) -> None:
