@@ -50,7 +50,7 @@ def test_equals_torch_layers_one_sentence_at_a_time() -> None:
     letters = nn.LSTM(2, 3, bidirectional=True).double()
     letters.load_state_dict(tagger.speller.recurrent.state_dict())
     words = nn.LSTM(5 + 6, 4, bidirectional=True).double()
-    words.load_state_dict(tagger.recurrent.state_dict())
+    words.load_state_dict(tagger.context.state_dict())
     for sentence, length in enumerate(LENGTHS.tolist()):
         rows = []
         for step in range(length):
@@ -65,8 +65,9 @@ def test_equals_torch_layers_one_sentence_at_a_time() -> None:
 
 @pytest.mark.parametrize("crf", [False, True])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_padding_never_matters(cell: str, crf: bool) -> None:
-    tagger = build(character_cell=cell, crf=crf)
+@pytest.mark.parametrize("body", ["gru", "mlp"])
+def test_padding_never_matters(body: str, cell: str, crf: bool) -> None:
+    tagger = build(cell=body, character_cell=cell, crf=crf)
     (tokens, tags), (other, _) = draw(0), draw(6)
     assert not torch.equal(tokens.words, other.words)
     valid = (torch.arange(TIME)[:, None] < LENGTHS).unsqueeze(2)
@@ -107,8 +108,21 @@ def test_loss_and_probabilities_and_best_tags_by_all_paths(crf: bool) -> None:
             torch.testing.assert_close(probabilities[step, sentence, tag], shares[through].sum(), rtol=0, atol=1e-10)
 
 
+def test_a_network_without_memory_sees_two_neighbours() -> None:
+    """Against its definition, a sentence by itself with two zeros before and behind it."""
+    tagger = build(cell="mlp", hidden_size=[6, 4], characters=False)
+    tokens, _ = draw()
+    scores = tagger(tokens)
+    first, second = tagger.context.layers
+    for sentence, length in enumerate(LENGTHS.tolist()):
+        vectors = F.pad(tagger.embedding(tokens.words[:length, sentence]), (0, 0, 2, 2))
+        for step in range(length):
+            expected = tagger.output(second(first(vectors[step : step + 5].flatten()).relu()).relu())
+            torch.testing.assert_close(scores[step, sentence], expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("crf", [False, True])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "mlp"])
 def test_every_parameter_gets_a_gradient(cell: str, crf: bool) -> None:
     tagger = build(cell=cell, crf=crf, hidden_size=[4, 6], dropout=0.2)
     tokens, tags = draw()

@@ -1,5 +1,6 @@
 """A recurrent tagger: a tag for every token, from its word, its characters and what stands around it."""
 
+import itertools
 from typing import Literal, NamedTuple
 
 import torch
@@ -7,16 +8,22 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from recurra.lengths import valid_steps
 from recurra.models.stack import CELLS, StackOptions, build_stack, dropout_of, stack_width
 from recurra.nn import Allowed, LinearChainCRF, both_ends
 
 UNCOUNTED = -1  # tag that costs nothing
+REACH = 2  # neighbours on either side that a network without memory sees
 
 
 class TaggerOptions(StackOptions):
     """The shape of the network and its dropout."""
 
-    cell: Literal["rnn", "lstm", "gru"] = Field("lstm", description="kind of recurrent layer over the tokens")
+    cell: Literal["rnn", "lstm", "gru", "mlp"] = Field(
+        "lstm",
+        description="kind of recurrent layer over the tokens; mlp is a network without memory, over each token and two "
+        "neighbours on either side",
+    )
     embedding_size: int = Field(100, ge=1, description="width of a word's vector")
     dropout_embedding: float = Field(0.3, ge=0, lt=1, description="dropout on what is known of a token by itself")
     characters: bool = Field(True, description="also read each token character by character, in both directions")
@@ -71,6 +78,31 @@ class Speller(nn.Module):
         return both_ends(forward, backward, lengths)
 
 
+class Neighbourhood(nn.Module):
+    """Layers without memory over each token and its neighbours; zeros stand before and behind a sentence.
+
+    Args:
+        features: of a token.
+        options: widths and dropout.
+    """
+
+    def __init__(self, features: int, options: TaggerOptions) -> None:
+        super().__init__()
+        widths = [features * (2 * REACH + 1), *options.hidden_size]
+        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in itertools.pairwise(widths))
+        self.dropout = nn.Dropout(options.dropout)
+
+    def forward(self, features: Tensor, *, lengths: Tensor) -> tuple[Tensor, None]:
+        """From features (time, batch, features) to features (time, batch, width)."""
+        time = len(features)
+        inside = valid_steps(lengths.to(features.device), time).unsqueeze(2)
+        padded = F.pad(features.where(inside, 0), (0, 0, 0, 0, REACH, REACH))
+        hidden = torch.cat([padded[step : step + time] for step in range(2 * REACH + 1)], 2)
+        for index, layer in enumerate(self.layers):
+            hidden = layer(self.dropout(hidden) if index else hidden).relu()
+        return hidden, None
+
+
 class Tagger(nn.Module):
     """Word vectors and features of the spelling, recurrent layers, a score for each tag, and what goes between tags.
 
@@ -92,9 +124,13 @@ class Tagger(nn.Module):
         self.speller = Speller(shape.num_characters, options) if options.characters else None
         self.embedding_dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
         features = options.embedding_size + (self.speller.width if self.speller else 0)
-        self.recurrent = build_stack(options.cell, features, options, shape.longest)
+        self.context: nn.Module
+        if options.cell == "mlp":
+            self.context, width = Neighbourhood(features, options), options.hidden_size[-1]
+        else:
+            self.context, width = build_stack(options.cell, features, options, shape.longest), stack_width(options)
         self.output_dropout = dropout_of(options.dropout_output, options.locked_dropout)
-        self.output = nn.Linear(stack_width(options), num_tags)
+        self.output = nn.Linear(width, num_tags)
         self.crf = LinearChainCRF(num_tags, allowed=allowed) if options.crf else None
 
     def forward(self, tokens: Tokens) -> Tensor:
@@ -103,7 +139,7 @@ class Tagger(nn.Module):
         if self.speller is not None:
             spelled = self.speller(tokens.characters, tokens.character_lengths)  # (spellings, width)
             features = torch.cat([features, F.embedding(tokens.spellings, spelled)], 2)
-        output, _ = self.recurrent(self.embedding_dropout(features), lengths=tokens.lengths)  # (time, batch, width)
+        output, _ = self.context(self.embedding_dropout(features), lengths=tokens.lengths)  # (time, batch, width)
         scores: Tensor = self.output(self.output_dropout(output))
         return scores
 

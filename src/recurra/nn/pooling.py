@@ -4,12 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ShapeError
-from recurra.lengths import check_lengths
-
-
-def valid_steps(lengths: Tensor, time: int) -> Tensor:
-    """Which steps are no padding, (time, batch, 1)."""
-    return (torch.arange(time, device=lengths.device)[:, None] < lengths).unsqueeze(2)
+from recurra.lengths import check_lengths, valid_steps
 
 
 def mean_over_time(output: Tensor, lengths: Tensor) -> Tensor:
@@ -90,4 +85,4 @@ def check_sequences(name: str, output: Tensor, lengths: Tensor) -> Tensor:
     if output.dim() != 3:
         raise ShapeError(f"{name} output: expected (time, batch, features), got {tuple(output.shape)}")
     check_lengths(lengths, output.shape[0], output.shape[1])
-    return valid_steps(lengths.to(output.device), output.shape[0])
+    return valid_steps(lengths.to(output.device), len(output)).unsqueeze(2)
