@@ -3,14 +3,16 @@
 import gzip
 import re
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from recurra.data.catalogue import find
-from recurra.data.digits import Digits, DigitSequences, read_digits
+from recurra.data.digits import PREFIXES, Digits, Split, View, digit_recordings, permutation_of, read_digits
+from recurra.data.recordings import Series
+from recurra.data.series import SeriesOptions, find_series
 from recurra.errors import DataError
 
 IMAGES, LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
@@ -42,51 +44,75 @@ def test_each_split_is_read_as_it_was_written(folder: Path) -> None:
         np.testing.assert_array_equal(one, other[::-1])
 
 
-def test_rows_and_pixels_of_every_image() -> None:
-    rows, pixels = list(DigitSequences(DIGITS, 3)), list(DigitSequences(DIGITS, 3, "pixels"))
-    assert [len(batch.labels) for batch in rows] == [len(batch.labels) for batch in pixels] == [3, 2]
-    for number, (image, label) in enumerate(zip(*DIGITS, strict=True)):
-        batch, place = divmod(number, 3)
-        assert rows[batch].labels[place] == pixels[batch].labels[place] == label
-        expected = torch.tensor(image.tolist()) / 255  # (28, 28)
-        torch.testing.assert_close(rows[batch].inputs[:, place], expected, rtol=0, atol=1e-7)
-        torch.testing.assert_close(pixels[batch].inputs[:, place], expected.reshape(784, 1), rtol=0, atol=1e-7)
-    assert rows[0].inputs.is_contiguous()
-    assert rows[0].labels.dtype == torch.int64
-    assert len(DigitSequences(DIGITS, 5)) == 1
+# --- images as series --------------------------------------------------------------------------------------------
 
 
-def test_paper_is_0_and_ink_is_1() -> None:
-    images = np.zeros((1, 28, 28), np.uint8)
-    images[0, 2, 3] = 255
-    inputs = DigitSequences(Digits(images, DIGITS.labels[:1]), 1)[0].inputs
-    assert inputs[2, 0, 3] == 1
-    assert inputs.sum() == 1
+def labelled(series: Sequence[Series]) -> list[tuple[bytes, str | None]]:
+    return [(one.values.tobytes(), one.label) for one in series]
 
 
-def test_images_chosen_in_an_order() -> None:
-    batches = DigitSequences(DIGITS, 2, order=np.array([4, 1, 2]))
-    everything = DigitSequences(DIGITS, 5)[0].inputs
-    assert torch.equal(torch.cat([batch.inputs for batch in batches], 1), everything[:, [4, 1, 2]])
-    assert [batch.labels.tolist() for batch in batches] == [[7, 0], [9]]
+def expected(view: str, order: Sequence[int]) -> list[tuple[bytes, str]]:
+    """Each image pixel by pixel, from 0 to 1."""
+    shape = {"rows": (28, 28), "pixels": (784, 1)}[view]
+    images = [[[float(np.float32(pixel) / np.float32(255)) for pixel in row] for row in image] for image in DIGITS[0]]
+    return [(np.array(images[n], np.float32).reshape(shape).tobytes(), str(DIGITS.labels[n])) for n in order]
+
+
+@pytest.mark.parametrize(("view", "shape"), [("rows", (28, 28)), ("pixels", (784, 1))])
+def test_a_folder_of_digits_is_read_in_its_own_splits(folder: Path, view: str, shape: tuple[int, int]) -> None:
+    splits = find_series(str(folder), SeriesOptions(view=view))
+    assert list(splits) == ["train", "valid", "test"]
+    assert all(one.values.shape == shape for part in splits.values() for one in part)
+    assert all(one.values.dtype == np.float32 for part in splits.values() for one in part)
+    assert labelled(splits["test"]) == expected(view, range(5))
+    assert sorted(labelled([*splits["train"], *splits["valid"]])) == sorted(expected(view, range(5)))
+    assert len(splits["valid"]) == 1
+    assert splits["test"][3].place == f"{folder / IMAGES} image 4"
+    assert splits["test"][0].channels[-1] == str(shape[1])
+
+
+def test_paper_is_0_and_ink_is_1(folder: Path) -> None:
+    images = np.zeros((2, 28, 28), np.uint8)
+    images[1, 2, 3] = 255
+    (folder / IMAGES).write_bytes(gzip.compress(idx(images)))
+    (folder / LABELS).write_bytes(gzip.compress(idx(DIGITS.labels[:2])))
+    white, dotted = (one.values for one in digit_recordings(folder, "test"))
+    assert not white.any()
+    assert dotted[2, 3] == dotted.sum() == 1
 
 
 @pytest.mark.parametrize("view", ["rows", "pixels"])
-def test_every_image_is_permuted_alike(view: str) -> None:
-    straight = DigitSequences(DIGITS, 5, view)[0].inputs.transpose(0, 1).reshape(5, 784)
-    batches = DigitSequences(DIGITS, 2, view, permutation_seed=4)
-    permuted = torch.cat([batch.inputs for batch in batches], 1).transpose(0, 1).reshape(5, 784)
-    assert sorted(batches.permutation) == list(range(784))
-    assert torch.equal(permuted, straight[:, batches.permutation])
-    again, other = (DigitSequences(DIGITS, 2, view, permutation_seed=seed).permutation for seed in (4, 5))
-    assert (again == batches.permutation).all()
-    assert (other == batches.permutation).mean() < 0.02  # one pixel stays on average
-    assert (batches.permutation == np.arange(784)).mean() < 0.02
+def test_every_image_is_permuted_alike(folder: Path, view: View) -> None:
+    def pixels(split: Split, seed: int | None) -> np.ndarray:
+        return np.array([one.values.reshape(784) for one in digit_recordings(folder, split, view, seed)])
+
+    permutation = permutation_of(4)
+    assert sorted(permutation) == list(range(784))
+    for split in PREFIXES:
+        np.testing.assert_array_equal(pixels(split, 4), pixels(split, None)[:, permutation])
+    assert (permutation_of(5) == permutation).mean() < 0.02  # one pixel stays on average
+    assert (permutation == np.arange(784)).mean() < 0.02
+    read = find_series(str(folder), SeriesOptions(view=view, permutation_seed=4))["test"]
+    np.testing.assert_array_equal([one.values.reshape(784) for one in read], pixels("test", 4))
 
 
 def test_the_permutation_is_that_of_runs_made_before() -> None:
     """A change would spoil every model trained on permuted pixels."""
-    assert DigitSequences(DIGITS, 2, permutation_seed=1).permutation[:5].tolist() == [458, 323, 622, 93, 61]
+    assert permutation_of(1)[:5].tolist() == [458, 323, 622, 93, 61]
+
+
+def test_columns_can_be_chosen(folder: Path) -> None:
+    read = find_series(str(folder), SeriesOptions(channels=["28", "3"]))["test"]
+    np.testing.assert_array_equal(read[2].values, (DIGITS.images[2] / np.float32(255))[:, [27, 2]])
+
+
+def test_a_split_that_is_missing_is_not_made_up(folder: Path) -> None:
+    (folder / IMAGES).unlink()
+    with pytest.raises(DataError, match=f"{IMAGES}: no such file; put the four .gz files of MNIST into one folder"):
+        find_series(str(folder), SeriesOptions())
+
+
+# --- files that are not what they should be ----------------------------------------------------------------------
 
 
 def test_a_missing_file(folder: Path) -> None:

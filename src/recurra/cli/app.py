@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 import recurra
 from recurra.cli.check import check
+from recurra.cli.compare import compare
 from recurra.cli.data import app as data
 from recurra.cli.demo import demo
 from recurra.cli.doctor import doctor
@@ -78,5 +79,6 @@ app.command()(generate)
 app.command()(predict)
 app.command()(forecast)
 app.command()(info)
+app.command()(compare)
 app.add_typer(data, name="data")
 app.command()(doctor)

@@ -38,10 +38,18 @@ def predict(
     """
     model = open_model(run, device)
     from recurra.data.labelled import read_texts
-    from recurra.inference import TrainedClassifier, TrainedForecaster, TrainedLanguageModel, TrainedTagger
+    from recurra.inference import (
+        TrainedClassifier,
+        TrainedForecaster,
+        TrainedLanguageModel,
+        TrainedMemory,
+        TrainedTagger,
+    )
 
     if isinstance(model, TrainedForecaster):
         raise UsageError(f"{run}: goes on from tables; see recurra forecast {run}")
+    if isinstance(model, TrainedMemory):
+        raise UsageError(f"{run}: reads sequences of numbers; in Python recurra.load({run!r}).predict(sequences)")
     if score and not isinstance(model, TrainedLanguageModel):
         raise UsageError(f"--score: {run} is no language model; its predictions have their probabilities anyway")
     if isinstance(model, TrainedClassifier):

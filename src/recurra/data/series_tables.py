@@ -17,7 +17,6 @@ from recurra.data.tables import Table, read_table
 from recurra.errors import DataError
 from recurra.progress import Progress
 
-
 USUAL_ID = "series"
 
 

@@ -6,18 +6,20 @@ from typing import TypeAlias
 from recurra.inference.classification import TrainedClassifier
 from recurra.inference.forecasting import TrainedForecaster
 from recurra.inference.language import TrainedLanguageModel
+from recurra.inference.memory import TrainedMemory
 from recurra.inference.streaming import LanguageModelStream
 from recurra.inference.tagging import TrainedTagger
 from recurra.runs import Run
-from recurra.tasks import Classification, Forecasting, LanguageModelling, Tagging, task_of
+from recurra.tasks import Classification, Forecasting, LanguageModelling, Memory, Tagging, task_of
 
-Trained: TypeAlias = TrainedLanguageModel | TrainedClassifier | TrainedTagger | TrainedForecaster
+Trained: TypeAlias = TrainedLanguageModel | TrainedClassifier | TrainedTagger | TrainedForecaster | TrainedMemory
 
 TRAINED: dict[str, type[Trained]] = {
     LanguageModelling.name: TrainedLanguageModel,
     Classification.name: TrainedClassifier,
     Tagging.name: TrainedTagger,
     Forecasting.name: TrainedForecaster,
+    Memory.name: TrainedMemory,
 }
 
 
@@ -46,6 +48,7 @@ __all__ = [
     "TrainedClassifier",
     "TrainedForecaster",
     "TrainedLanguageModel",
+    "TrainedMemory",
     "TrainedTagger",
     "load",
 ]

@@ -8,10 +8,11 @@ from recurra.runs import SAMPLES, Run
 from recurra.tasks.classification import Classification
 from recurra.tasks.forecasting import Forecasting
 from recurra.tasks.language_modelling import LanguageModelling
+from recurra.tasks.memory import Memory
 from recurra.tasks.tagging import Tagging
 from recurra.tasks.task import Measure, Report, StepLoss, Task
 
-KNOWN: tuple[type[Task], ...] = (LanguageModelling, Classification, Tagging, Forecasting)
+KNOWN: tuple[type[Task], ...] = (LanguageModelling, Classification, Tagging, Forecasting, Memory)
 TASKS = {task.name: task for task in KNOWN}
 
 
@@ -81,6 +82,7 @@ __all__ = [
     "Forecasting",
     "LanguageModelling",
     "Measure",
+    "Memory",
     "Report",
     "StepLoss",
     "Tagging",

@@ -231,9 +231,10 @@ def is_series(options: ExampleOptions) -> bool:
     if not is_table(files[0]):
         return False
     names = read_table(files[0]).names
-    if not {options.text_column, options.id_column or USUAL_ID} & set(names) and options.window is None:
+    id_column = options.id_column or USUAL_ID
+    if not {options.text_column, id_column} & set(names) and options.window is None:
         raise DataError(
-            f"{files[0]}: no column {options.text_column!r} with texts (text_column), none {options.id_column or USUAL_ID!r} that "
+            f"{files[0]}: no column {options.text_column!r} with texts (text_column), none {id_column!r} that "
             f"names series (id_column); it has {', '.join(names)}. Name the right one"
         )
     return options.text_column not in names

@@ -1,0 +1,43 @@
+"""`recurra compare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recurra.cli.interrupts import dying_at_once
+from recurra.cli.output import Json, print_json, print_table, print_text
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN RUN...", help="Folders that `recurra train` made, of one task.", show_default=False
+        ),
+    ],
+    out: Annotated[str, typer.Option(metavar="FILE", help="HTML page to write.")] = "comparison.html",
+    as_json: Json = False,
+) -> None:
+    """What several runs of one task reach, side by side; and a page with their learning curves in one chart.
+
+    Example: recurra compare runs/elman runs/lstm runs/gru --out adding.html
+    """
+    with dying_at_once():
+        from recurra.inspection.comparison import comparison_page, reached, read_contenders, same_data
+        from recurra.training.card import figure
+
+    contenders = read_contenders(runs)
+    page = comparison_page(contenders, Path(out))
+    rows, split, headline = reached(contenders), contenders[0].split, contenders[0].headline
+    if as_json:
+        print_json({"headline": headline.name, "split": split, "metrics": rows, "page": str(page)})
+        return
+    columns = list(dict.fromkeys(name for values in rows.values() for name in values))
+    print_table(
+        [f"on {split}", *(name.replace("_", " ") for name in columns)],
+        [[who, *(figure(values.get(name)) for name in columns)] for who, values in rows.items()],
+    )
+    if not same_data(contenders):
+        print_text("These runs are not judged by the same data.")
+    print(f"chart {page}")

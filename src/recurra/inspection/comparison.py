@@ -1,0 +1,164 @@
+"""Several runs of one task in one chart and one table, as an HTML page that needs nothing else."""
+
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recurra.errors import RunError, UsageError
+from recurra.inspection.curves import baselines
+from recurra.inspection.pages import titled, write_page
+from recurra.runs import HISTORY, METRICS, Json, Run
+from recurra.tasks import Measure, task_of
+from recurra.training.card import figure as as_figure
+
+HEIGHT = 520  # pixels
+
+
+class Contender(NamedTuple):
+    """A finished run among others."""
+
+    name: str
+    run: Run
+    task: str
+    headline: Measure
+    data: Json  # digest of each split
+    history: list[Json]
+    metrics: Json
+
+    @property
+    def split(self) -> str:
+        """What it is judged on: the last split, test where there is one."""
+        split: str = list(self.metrics["model"])[-1]
+        return split
+
+
+def compare_runs(runs: Sequence[Run | str | Path], path: str | Path) -> Path:
+    """Draw what several runs are judged by, epoch by epoch on validation, above what they reach on the test data.
+
+    Args:
+        runs: finished runs of one task, two or more.
+        path: the page to write.
+
+    Returns:
+        The page.
+
+    Raises:
+        UsageError: fewer than two runs, or runs of different tasks or judged by different metrics.
+        RunError: a run that is not there, not finished, or damaged.
+        SaveError: the page cannot be written.
+    """
+    return comparison_page(read_contenders(runs), Path(path))
+
+
+def read_contenders(runs: Sequence[Run | str | Path]) -> list[Contender]:
+    """Runs that can be compared.
+
+    Raises:
+        UsageError: fewer than two runs, or runs of different tasks or judged by different metrics.
+        RunError: a run that is not there, not finished, or damaged.
+    """
+    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    if len({run.folder.resolve() for run in opened}) < max(len(opened), 2):
+        raise UsageError(f"compare: expected at least two runs, each once, got {' '.join(map(str, opened)) or 'none'}")
+    names = [run.folder.name for run in opened]
+    contenders = [
+        read_contender(run, str(run) if names.count(name) > 1 else name)
+        for run, name in zip(opened, names, strict=True)
+    ]
+    first = contenders[0]
+    for other in contenders[1:]:
+        if (other.task, other.headline) != (first.task, first.headline):
+            raise UsageError(
+                f"compare: expected runs of one task that are judged by the same metric; {first.run} is of {first.task}"
+                f", by {first.headline.name}, and {other.run} of {other.task}, by {other.headline.name}"
+            )
+    return contenders
+
+
+def read_contender(run: Run, name: str) -> Contender:
+    """A finished run under a name.
+
+    Raises:
+        RunError: it is not there, not finished, or damaged.
+    """
+    description = run.read_model()
+    headline = task_of(run).restore(run).headline
+    if not run.path(METRICS).exists():
+        raise RunError(f"run {run}: not finished, so nothing to compare; go on with recurra train --resume {run}")
+    rows, metrics = run.read_rows(HISTORY), run.read_json(METRICS)
+    return Contender(name, run, description["task"], headline, description["data"], rows, metrics)
+
+
+def same_data(contenders: Sequence[Contender]) -> bool:
+    """Whether all are judged by the same data."""
+    held_out = [{split: digest for split, digest in one.data.items() if split != "train"} for one in contenders]
+    return all(other == held_out[0] for other in held_out)
+
+
+def reached(contenders: Sequence[Contender]) -> dict[str, Mapping[str, float]]:
+    """What each run reaches on the test data and, where all have the same, its baselines."""
+    found = {one.name: one.metrics["model"][one.split] for one in contenders}
+    if same_data(contenders):
+        first = contenders[0]
+        others = {who: splits for who, splits in first.metrics.items() if who not in ("model", "training")}
+        found |= {baseline_name(who): splits[first.split] for who, splits in others.items()}
+    return found
+
+
+def baseline_name(who: str) -> str:
+    """What a baseline is called among runs."""
+    return f"{who} (baseline)"
+
+
+def comparison_page(contenders: Sequence[Contender], path: Path) -> Path:
+    """Write the page of some runs.
+
+    Raises:
+        SaveError: it cannot be written.
+    """
+    first = contenders[0]
+    note = "" if same_data(contenders) else "<p>These runs are not judged by the same data.</p>"
+    table = metrics_table(contenders)
+    heading = f"<h2>On {first.split}</h2>"
+    title = f"{first.task}: {first.headline.name.replace('_', ' ')} of {len(contenders)} runs"
+    return write_page(path, title, [curves_figure(contenders), heading, note, table])
+
+
+def curves_figure(contenders: Sequence[Contender]) -> Any:
+    """The headline on validation by epoch; dotted, what the baselines reach."""
+    import plotly.graph_objects as go
+
+    measure = contenders[0].headline
+    key = f"valid_{measure.name}"
+    levels = baselines(contenders[0].run, measure.name) if same_data(contenders) else {}
+    values = [row[key] for one in contenders for row in one.history] + list(levels.values())
+    figure = go.Figure()
+    for one in contenders:
+        figure.add_scatter(
+            x=[row["epoch"] for row in one.history],
+            y=[row[key] for row in one.history],
+            name=html.escape(one.name),
+            mode="lines+markers",
+            text=[f"{row['seconds']:,.0f} s" for row in one.history],
+            hovertemplate="epoch %{x}: %{y:.4g} after %{text}",
+        )
+    last = max(len(one.history) for one in contenders)
+    for who, level in levels.items():  # as lines of their own: plotly puts the text of add_hline wrongly on a log axis
+        figure.add_scatter(x=[1, last], y=[level, level], name=baseline_name(who), mode="lines", line_dash="dot")
+    is_log = not measure.higher_is_better and all(value > 0 for value in values)
+    figure.update_yaxes(title=measure.name.replace("_", " "), type="log" if is_log else "linear")
+    figure.update_xaxes(title="epoch")
+    return titled(figure.update_layout(showlegend=True), "On validation, by epoch", HEIGHT)
+
+
+def metrics_table(contenders: Sequence[Contender]) -> str:
+    """What each reaches on the test data."""
+    rows = reached(contenders)
+    columns = list(dict.fromkeys(name for values in rows.values() for name in values))
+    head = "".join(f"<th>{html.escape(name.replace('_', ' '))}" for name in ("", *columns))
+    body = "".join(
+        f"<tr><td>{html.escape(who)}{''.join(f'<td>{as_figure(values.get(name))}' for name in columns)}"
+        for who, values in rows.items()
+    )
+    return f"<table><tr>{head}{body}</table>"
