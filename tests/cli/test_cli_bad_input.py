@@ -308,7 +308,7 @@ def test_text_a_run_cannot_read(recurra_command: Any, tiny_run: Path, command: l
 
 def test_a_data_set_that_the_catalogue_lacks(recurra_command: Any) -> None:
     outcome = recurra_command("data", "fetch", "prb")
-    assert "prb: not in the catalogue; it has python-docs, ptb, tinyshakespeare" in outcome.err
+    assert "prb: not in the catalogue; it has python-docs, python-code, brackets, mackey-glass, ptb" in outcome.err
     assert outcome.code == BAD_DATA
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,6 @@ from recurra.errors import RunError, UsageError
 from recurra.inspection.comparison import compare_runs, curves_figure, reached, read_contenders, same_data
 from recurra.progress import Progress
 from recurra.runs import Run
-from recurra.tasks import TASKS
-from recurra.tasks.memory import Memory
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _registered() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(TASKS, "memory", Memory)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import math
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,9 @@ from recurra.inference.memory import TrainedMemory
 from recurra.models.memory import MemoryNetwork, MemoryOptions
 from recurra.progress import Progress
 from recurra.runs import Run
-from recurra.tasks import TASKS, check_samples
+from recurra.tasks import check_samples
 from recurra.tasks.memory import Memory, MemoryRecipe
 from recurra.tasks.memory_problems import Adding, Copying
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _registered() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(TASKS, "memory", Memory)
-        yield
 
 
 def recipe_of(problem: str, model: dict[str, Any] | None = None, seed: int = 2, **data: Any) -> MemoryRecipe:

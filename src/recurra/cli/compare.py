@@ -12,9 +12,7 @@ from recurra.cli.output import Json, print_json, print_table, print_text
 def compare(
     runs: Annotated[
         list[str],
-        typer.Argument(
-            metavar="RUN RUN...", help="Folders that `recurra train` made, of one task.", show_default=False
-        ),
+        typer.Argument(metavar="RUN", help="Folders that `recurra train` made, of one task.", show_default=False),
     ],
     out: Annotated[str, typer.Option(metavar="FILE", help="HTML page to write.")] = "comparison.html",
     as_json: Json = False,

@@ -1,76 +1,216 @@
 """`recurra demo`."""
 
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from recurra.cli.interrupts import dying_at_once
-from recurra.cli.output import print_metrics, progress
+from recurra.cli.output import print_metrics, print_table, progress
+from recurra.errors import UsageError
+
+if TYPE_CHECKING:
+    from recurra.inference import TrainedClassifier, TrainedForecaster, TrainedLanguageModel, TrainedTagger
 
 PROMPTS = ("The following", "A class", "if the")
-RECIPE = {
-    "embedding_size": 200,
-    "hidden_size": [256, 128],
-    "dropout": 0.4,
-    "dropout_embedding": 0.4,
-    "dropout_output": 0.4,
-    "locked_dropout": True,
-    "batch_size": 20,
-    "window": 35,
-    "epochs": 20,
-    "learning_rate": 3e-3,
-    "weight_decay": 0.4,
-    "schedule": "epoch",
-    "decay": 0.75,
-    "decay_after": 8,
-    "clip_norm": 0.5,
-}
-NEXT = """
-Next:
-  recurra predict {run} "this is an"
-  recurra generate {run} "The"
-  recurra train language-modelling YOUR-TEXT.txt"""
-EXPECTED = {"model": 65.2, "unigram": 280.5, "trigram": 100.1}  # test perplexity with Python 3.11
+STRINGS = ("(a(b)c)", "(a))(b)", "((((((dada))))))", "(()(()((a)b)c)d)", "(()(()))a)b(c)d(")
+LONGER, NUM_LONGER = (61, 120), 200  # characters; strings
+CODE = ("count = self . count ( count = count )", "value = ( count [ 1 ] + 2 ) * 3")
+STEPS_SHOWN = 12  # of a forecast one in so many
+
+
+class Demo(NamedTuple):
+    """What is shown of a task."""
+
+    about: str  # two lines: what is learned and by what, and how long that takes
+    data: str  # a data set that needs no download
+    recipe: Mapping[str, Any]
+    expected: Mapping[str, float]  # headline on the test part, of the model and of each baseline
+    show: Callable[[Any], None]  # prints what a trained model does
+    next: str  # commands to go on with; {run} is its folder
 
 
 def demo(
+    task: Annotated[str, typer.Argument(help="What to learn; one of the tasks of `recurra train`.")] = (
+        "language-modelling"
+    ),
     run: Annotated[str | None, typer.Option(help="Folder to write; by default a new one in runs/.")] = None,
 ) -> None:
-    """Train a language model on the text of Python's documentation: one to three minutes on two cores.
+    """Train a small model for a task on data that needs no download: half a minute to three on two cores.
 
-    Example: recurra demo
+    Examples: recurra demo; recurra demo classification; recurra demo tagging; recurra demo forecasting
     """
     import time
 
+    if task not in DEMOS:
+        raise UsageError(f"demo {task!r}: unknown; known: {', '.join(DEMOS)}")
     with dying_at_once():
         import recurra
-        from recurra.inference import TrainedLanguageModel
-        from recurra.inspection import learning_curve
-        from recurra.runs import Run
+        from recurra.inspection import evaluation_page, learning_curve
+        from recurra.runs import METRICS, Run
         from recurra.training.session import free_run
 
-    started = time.monotonic()
-    print(
-        "A language model learns to predict each next word of Python's own documentation:\n"
-        "embedding 200, LSTM 256, LSTM 128, softmax. One to three minutes on two cores.\n"
-    )
-    folder = recurra.train(
-        "language-modelling",
-        "python-docs",
-        run=run or free_run("demo").folder,
-        progress=progress(quiet=False),
-        **RECIPE,
-    )
-    metrics = Run(folder).read_json("metrics.json")
-    model = TrainedLanguageModel(Run(folder))
+    started, chosen = time.monotonic(), DEMOS[task]
+    print(f"{chosen.about}\n")
+    target = run or free_run(f"demo-{task}").folder
+    folder = recurra.train(task, chosen.data, run=target, progress=progress(quiet=False), **chosen.recipe)
+    metrics, model = Run(folder).read_json(METRICS), recurra.load(folder)
     print_metrics(metrics, model.task)
-    got = {name: splits["test"]["perplexity"] for name, splits in metrics.items() if name != "training"}
-    print("\nTest perplexity, expected (Python 3.11; other versions carry other texts) against got:")
-    for name, expected in EXPECTED.items():
-        print(f"  {name:8} {expected:8.1f} {got[name]:8.1f}")
-    print("\nIt writes (temperature 0.7):")
+    versions = " (Python 3.11; other versions carry other texts)" if chosen.data.startswith("python-") else ""
+    measure = model.task.headline.name
+    print(f"\nTest {measure.replace('_', ' ')}, expected{versions} against got:")
+    for name, expected in chosen.expected.items():
+        print(f"  {name:14} {expected:8.4g} {metrics[name]['test'][measure]:8.4g}")
+    print()
+    chosen.show(model)
+    curve, page = learning_curve(folder), evaluation_page(folder)
+    minutes = (time.monotonic() - started) / 60
+    print(f"\n{minutes:.1f} minutes. The run is in {folder}; its learning curve: {curve}")
+    if page:
+        print(f"What it makes of the test data: {page}")
+    print(f"\nNext:\n{chosen.next.format(run=folder)}")
+
+
+def write_text(model: "TrainedLanguageModel") -> None:
+    """How texts go on."""
+    print("It writes (temperature 0.7):")
     for seed, prompt in enumerate(PROMPTS):
         print(f"  {model.join(prompt, model.generate(prompt, 25, temperature=0.7, seed=seed))!r}")
-    minutes = (time.monotonic() - started) / 60
-    print(f"\n{minutes:.1f} minutes. The run is in {folder}; its learning curve: {learning_curve(folder)}")
-    print(NEXT.format(run=folder))
+
+
+def judge_strings(model: "TrainedClassifier") -> None:
+    """Labels of some strings, and how many it still judges rightly of such as are longer than it ever saw."""
+    from itertools import islice
+
+    from recurra.data.embedded import bracket_strings
+
+    print("It says, with its probability:")
+    for text, found in zip(STRINGS, model.predict(STRINGS), strict=True):
+        print(f"  {text:20} {found.label:10} {found.probability:.4f}")
+    labels, texts = zip(*islice(bracket_strings(*LONGER, seed=2), NUM_LONGER), strict=True)
+    right = sum(found.label == label for found, label in zip(model.predict(texts), labels, strict=True))
+    print(
+        f"Of {NUM_LONGER} strings of {LONGER[0]} to {LONGER[1]} characters, longer than any in training, {right} are "
+        "judged rightly."
+    )
+
+
+def tag_code(model: "TrainedTagger") -> None:
+    """Roles below the tokens of some lines."""
+    print("What it takes each token for:")
+    for found in model.predict(CODE):
+        columns = [(token, tag, max(len(token), len(tag))) for token, tag in zip(found.tokens, found.tags, strict=True)]
+        print(f"\n  {'  '.join(token.ljust(width) for token, _, width in columns)}".rstrip())
+        print(f"  {'  '.join(tag.ljust(width) for _, tag, width in columns)}".rstrip())
+
+
+def compare_forecast(model: "TrainedForecaster") -> None:
+    """The first forecast of the test part beside what came."""
+    from recurra.data.stamps import as_text
+
+    found = model.backtest()[0]
+    print(f"A forecast of what follows {as_text(found.timeline.times[found.start - 1])}, beside what came:")
+    steps = range(STEPS_SHOWN - 1, len(found.values), STEPS_SHOWN)
+    print_table(
+        ("steps ahead", "forecast", "came"),
+        [(f"{step + 1}", f"{found.values[step, 0]:.3f}", f"{found.actual[step, 0]:.3f}") for step in steps],
+    )
+
+
+DEMOS = {
+    "language-modelling": Demo(
+        "A language model learns to predict each next word of Python's own documentation:\n"
+        "embedding 200, LSTM 256, LSTM 128, softmax. One to three minutes on two cores.",
+        "python-docs",
+        {
+            "embedding_size": 200,
+            "hidden_size": [256, 128],
+            "dropout": 0.4,
+            "dropout_embedding": 0.4,
+            "dropout_output": 0.4,
+            "locked_dropout": True,
+            "batch_size": 20,
+            "window": 35,
+            "epochs": 20,
+            "learning_rate": 3e-3,
+            "weight_decay": 0.4,
+            "schedule": "epoch",
+            "decay": 0.75,
+            "decay_after": 8,
+            "clip_norm": 0.5,
+        },
+        {"model": 65.2, "unigram": 280.5, "trigram": 100.1},
+        write_text,
+        '  recurra predict {run} "this is an"\n'
+        '  recurra generate {run} "The"\n'
+        "  recurra train language-modelling YOUR-TEXT.txt",
+    ),
+    "classification": Demo(
+        "A classifier learns, character by character, whether every bracket of a string closes one that is open:\n"
+        "embedding 16, LSTM 32, maximum over time, softmax. Half a minute to a minute on two cores.",
+        "brackets",
+        {
+            "unit": "character",
+            "embedding_size": 16,
+            "hidden_size": [32],
+            "bidirectional": False,
+            "dropout": 0.0,
+            "dropout_embedding": 0.0,
+            "dropout_output": 0.0,
+            "epochs": 8,
+            "learning_rate": 0.01,
+            "criterion": "loss",
+        },
+        {"model": 1.0, "majority": 0.5, "linear": 0.6615, "mlp": 0.6575},
+        judge_strings,
+        '  recurra predict {run} "(a(b)c)" "(a))b("\n'
+        "  recurra train classification brackets --unit character --cell mlp    # the same without memory\n"
+        "  recurra train classification YOUR-TABLE.csv --text-column TEXT --label-column LABEL",
+    ),
+    "tagging": Demo(
+        "A tagger learns the role of each token in a line of Python, from modules of the standard library:\n"
+        "words 50, characters 2 x 24, LSTM 2 x 64, conditional random field. One to two minutes on two cores.",
+        "python-code",
+        {
+            "lowercase": False,
+            "embedding_size": 50,
+            "character_embedding_size": 16,
+            "character_hidden_size": 24,
+            "hidden_size": [64],
+            "dropout_embedding": 0.4,
+            "epochs": 5,
+            "learning_rate": 5e-3,
+            "schedule": "epoch",
+            "decay": 0.6,
+            "decay_after": 2,
+        },
+        {"model": 0.9868, "majority": 0.1868, "word": 0.7465, "linear": 0.9577},
+        tag_code,
+        '  recurra predict {run} "total = sum ( values ) / len ( values )"\n'
+        "  recurra check tagging python-code\n"
+        "  recurra train tagging YOUR-SENTENCES.conllu",
+    ),
+    "forecasting": Demo(
+        "A forecaster learns the next 84 steps of a chaotic series (Mackey & Glass 1977) from the last 64:\n"
+        "GRU 64, one linear map to all steps. Half a minute to a minute on two cores.",
+        "mackey-glass",
+        {
+            "target": ["x"],
+            "context": 64,
+            "horizon": 84,
+            "season": 50,  # it is not periodic, but of all lags this one serves the seasonal baseline best
+            "hidden_size": [64],
+            "epochs": 24,
+            "batch_size": 32,
+            "learning_rate": 5e-3,
+            "schedule": "epoch",
+            "decay": 0.8,
+            "decay_after": 8,
+        },
+        {"model": 0.00165, "persistence": 2.161, "seasonal_naive": 0.5154, "linear": 0.2887, "mlp": 0.1203},
+        compare_forecast,
+        "  recurra forecast {run} --horizon 168\n"
+        "  recurra forecast {run} --backtest --out backtest.csv\n"
+        "  recurra train forecasting YOUR-TABLE.csv --target COLUMN --context 64 --horizon 24",
+    ),
+}

