@@ -17,6 +17,7 @@ import recurra
 from recurra.errors import DataError, DivergedError, RunError, SaveError, UsageError
 from recurra.progress import Advance, Progress
 from recurra.runs import BEST, CHECKPOINT, WEIGHTS, Run
+from recurra.tasks import Measure
 from recurra.training import resume, train
 from recurra.training.loop import Training
 
@@ -379,6 +380,19 @@ def test_patience_stops_after_epochs_without_improvement(
     run = fit(text, tmp_path / "run", **SGD, epochs=9, patience=2)
     rows = without_times(run)
     assert [row["valid_loss"] for row in rows] == [3.0, 2.0, 2.5, 2.1]
+    assert run.read_tensors(WEIGHTS).values["epoch"] == 2
+
+
+def test_of_equally_accurate_epochs_that_of_the_lowest_loss_is_kept_and_the_rate_follows_the_loss(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An accuracy stands still for epochs while much is learned; it must not end the learning."""
+    judged = iter([(0.5, 3.0), (0.5, 2.0), (0.4, 1.0), (0.5, 2.5), (0.4, 0.9)])
+    task = recurra.tasks.LanguageModelling
+    monkeypatch.setattr(task, "validate", lambda *_: dict(zip(("accuracy", "loss"), next(judged), strict=True)))
+    monkeypatch.setattr(task, "criterion", Measure("accuracy", higher_is_better=True))
+    run = fit(text, tmp_path / "run", **{**SGD, "schedule": "plateau"}, epochs=5)
+    assert [row["learning_rate"] for row in without_times(run)] == [2.0, 2.0, 2.0, 2.0, 1.0]
     assert run.read_tensors(WEIGHTS).values["epoch"] == 2
 
 

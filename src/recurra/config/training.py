@@ -27,7 +27,7 @@ class TrainingOptions(Section):
     schedule: Literal["constant", "epoch", "plateau"] = Field(
         "plateau",
         description="learning rate: constant; epoch: times `decay` each epoch after `decay_after`; "
-        "plateau: times `decay` after each epoch that did not improve",
+        "plateau: times `decay` after each epoch that did not lower the validation loss",
     )
     decay: float = Field(0.5, gt=0, lt=1, description="factor of the learning rate at a decay")
     decay_after: int = Field(1, ge=1, description="epochs at full learning rate where `schedule = epoch`")

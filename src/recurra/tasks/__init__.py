@@ -10,7 +10,7 @@ from recurra.tasks.forecasting import Forecasting
 from recurra.tasks.language_modelling import LanguageModelling
 from recurra.tasks.memory import Memory
 from recurra.tasks.tagging import Tagging
-from recurra.tasks.task import Measure, Report, StepLoss, Task
+from recurra.tasks.task import Measure, Metrics, Report, StepLoss, Task
 
 KNOWN: tuple[type[Task], ...] = (LanguageModelling, Classification, Tagging, Forecasting, Memory)
 TASKS = {task.name: task for task in KNOWN}
@@ -83,6 +83,7 @@ __all__ = [
     "LanguageModelling",
     "Measure",
     "Memory",
+    "Metrics",
     "Report",
     "StepLoss",
     "Tagging",

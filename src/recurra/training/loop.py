@@ -12,7 +12,7 @@ from recurra.config import TrainingOptions, dump
 from recurra.errors import DivergedError
 from recurra.progress import Advance, Progress, in_words
 from recurra.runs import BEST, CHECKPOINT, HISTORY, WEIGHTS, Checkpoint, Json, Run
-from recurra.tasks import Task
+from recurra.tasks import Metrics, Task
 from recurra.training.checkpoint import pack, unpack
 from recurra.training.interruption import Interruption
 from recurra.training.optimisers import build_optimiser, clip_gradients, next_learning_rate, set_learning_rate
@@ -191,23 +191,23 @@ class Training:
     def end_epoch(self) -> None:
         """Judge the epoch, decide how to go on, save."""
         position = self.position
-        improved = self.judge()
+        lowest = min((row["valid_loss"] for row in position.history), default=math.inf)
+        self.judge()
+        improved = position.history[-1]["valid_loss"] < lowest  # unlike an accuracy, a loss tells small steps
         position.epoch += 1
         position.learning_rate = next_learning_rate(self.options, position.learning_rate, position.epoch, improved)
         position.batch, position.sums, self.state = 0, Sums(), None
         self.save()
 
-    def judge(self) -> bool:
-        """Validate, add to the history, keep the weights if they are the best so far; returns whether they are."""
+    def judge(self) -> None:
+        """Validate, add to the history, keep the weights if they are the best so far."""
         position, sums = self.position, self.position.sums
         started = time.monotonic()
         metrics = self.task.validate(self.progress)
         position.seconds += time.monotonic() - started
-        criterion = self.task.criterion
-        found = metrics[criterion.name]
-        improved = math.isfinite(found) if position.best is None else criterion.better(found, position.best)
-        if improved:
-            position.best, position.best_epoch = found, position.epoch + 1
+        is_best = self.is_best(metrics)
+        if is_best:
+            position.best, position.best_epoch = metrics[self.task.criterion.name], position.epoch + 1
             self.save_weights()
         row = {
             "epoch": position.epoch + 1,
@@ -220,8 +220,17 @@ class Training:
             "seconds": position.seconds,
         }
         position.history.append(row)
-        self.progress.note(self.describe_epoch(row, improved))
-        return improved
+        self.progress.note(self.describe_epoch(row, is_best))
+
+    def is_best(self, metrics: Metrics) -> bool:
+        """Whether an epoch is better than all before it; of equal ones that of the lower loss is."""
+        position, criterion = self.position, self.task.criterion
+        found = metrics[criterion.name]
+        if position.best is None:
+            return math.isfinite(found)
+        if found == position.best:
+            return metrics["loss"] < float(position.history[position.best_epoch - 1]["valid_loss"])
+        return criterion.better(found, position.best)
 
     def is_spent(self) -> bool:
         """Whether the budget of time or of steps is spent."""
@@ -249,7 +258,7 @@ class Training:
         epoch = f"epoch {self.position.epoch + 1}/{self.options.epochs}"
         return f"{epoch}  {self.task.describe_loss(sums.shown)}  {speed}  gradient {gradient_norm:.3g}"
 
-    def describe_epoch(self, row: Json, improved: bool) -> str:
+    def describe_epoch(self, row: Json, is_best: bool) -> str:
         """The line an epoch leaves behind; a star marks the best so far."""
         valid = {name.removeprefix("valid_"): value for name, value in row.items() if name.startswith("valid_")}
         loss = valid.pop("loss")
@@ -257,5 +266,5 @@ class Training:
         return (
             f"epoch {row['epoch']:>2}/{self.options.epochs}  train {row['train_loss']:.3f}  "
             f"valid {loss:.3f}{others}  rate {row['learning_rate']:.3g}  {in_words(row['seconds'])}"
-            f"{'  *' if improved else ''}"
+            f"{'  *' if is_best else ''}"
         )

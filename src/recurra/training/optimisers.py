@@ -36,7 +36,7 @@ def next_learning_rate(options: TrainingOptions, current: float, next_epoch: int
         options: the schedule.
         current: learning rate of the epoch just ended.
         next_epoch: number of the epoch to come, counted from 0.
-        improved: whether the epoch just ended was the best so far.
+        improved: whether the validation loss of the epoch just ended was the lowest so far.
     """
     if options.schedule == "epoch":
         return options.learning_rate * options.decay ** max(0, next_epoch + 1 - options.decay_after)
