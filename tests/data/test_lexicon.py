@@ -72,6 +72,7 @@ def test_vectors_of_known_words_and_the_first_others(header: str, tmp_path: Path
         ("9 4\nthe 1 2 3 4\n", "line 2: expected a word and 3 numbers"),
         ("the 1 2 3\nof 1 2\n", "line 2: expected a word and 3 numbers with spaces between, got 2"),
         ("the 1 2 3\nof 1 two 3\n", "line 2: expected 3 numbers after 'of'"),
+        ("the 1 2 3\nof 1 nan 3\n", "line 2: expected 3 numbers after 'of'"),
     ],
 )
 def test_vectors_that_do_not_fit(text: str, message: str, tmp_path: Path) -> None:

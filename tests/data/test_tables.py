@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recurra.data import tables as module
-from recurra.data.tables import Table, is_table, read_table
+from recurra.data.tables import Table, columns_of, is_table, read_table
 from recurra.errors import DataError
 
 ROWS: list[dict[str, str | None]] = [
@@ -254,3 +254,17 @@ def test_missing_columns_are_told_beside_those_there_are(tmp_path: Path) -> None
 def test_which_files_are_tables() -> None:
     assert all(is_table(Path("data") / f"x{kind}") for kind in (".csv", ".TSV", ".jsonl", ".ndjson", ".Parquet"))
     assert not any(is_table(Path("data.csv") / f"x{kind}") for kind in ("", ".txt", ".csv.gz", ".json"))
+
+
+@pytest.mark.parametrize("spelling", ["NA", "N/A", " NaN", "null", "None", "#N/A"])
+def test_usual_words_for_no_number_are_empty_cells(spelling: str, tmp_path: Path) -> None:
+    values, refused = read_table(written(tmp_path, f"x\n1\n{spelling}\n3\n", "table.csv")).numbers("x")
+    assert refused == []
+    np.testing.assert_array_equal(values, [1, np.nan, 3])
+
+
+def test_columns_are_known_without_the_rows(tmp_path: Path) -> None:
+    ragged = written(tmp_path, "a,b\n1\n", "ragged.csv")
+    assert columns_of(ragged) == ["a", "b"]
+    assert columns_of(written(tmp_path, '{"a": 1}\n{"c": 2}\n', "rows.jsonl")) == ["a", "c"]
+    assert columns_of(parquet(tmp_path, x=pa.array([1])).path) == ["x"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recurra.data.catalogue import find
-from recurra.data.tagged import Columns, TaggedSentence, read_tagged, split_tagged
+from recurra.data.tagged import Columns, TaggedSentence, read_tagged, read_tokens, split_tagged
 from recurra.errors import DataError
 
 SHARES = (0.6, 0.2, 0.2)
@@ -65,7 +65,17 @@ def test_conllu_has_words_only(tmp_path: Path) -> None:
     )
     assert (second.tokens, second.tags) == (("Yes",), ("INTJ",))
     assert read(path, tag="xpos")[0].tags == ("PRP", "VBP", "RB", "NN", "CD")
+    assert read(path, token="lemma", tag=0)[0].tags == ("1", "2", "3", "4", "5")
     assert read(path, token="lemma", tag=7)[0].tokens == ("I", "do", "not", "#", "10000")
+
+
+def test_tokens_alone(tmp_path: Path) -> None:
+    conllu = write(tmp_path / "text.conllu", CONLLU)
+    assert read_tokens(str(conllu)) == [("I", "do", "n't", "#", "10 000"), ("Yes",)]
+    lists = write(tmp_path / "text.jsonl", '{"tokens": ["a b", "c"]}\n\n{"tokens": ["d"], "tags": ["X"]}\n')
+    assert read_tokens(str(lists)) == [("a b", "c"), ("d",)]
+    lines = write(tmp_path / "text.txt", "to  rome\n\nnow\n")
+    assert read_tokens(str(lines)) == [("to", "rome"), ("now",)]
 
 
 def test_texts_beside_their_tags(tmp_path: Path) -> None:

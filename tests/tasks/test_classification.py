@@ -10,7 +10,7 @@ import torch
 
 import recurra
 from recurra.config import resolve
-from recurra.errors import DataError, RunError
+from recurra.errors import DataError, RunError, ShapeError
 from recurra.inference import TrainedClassifier
 from recurra.progress import Progress
 from recurra.runs import Run
@@ -34,6 +34,9 @@ def sentences(count: int, seed: int) -> list[tuple[str, str]]:
         words.insert(positions[1] + 1, second)
         found.append((first, " ".join(words)))
     return found
+
+
+COLUMNS = ("series", "t", "a", "b", "label")
 
 
 @pytest.fixture
@@ -223,3 +226,33 @@ def test_a_run_of_another_shape_is_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / "changed" / "recipe.toml").write_text(recipe.replace("embedding_size = 7", "embedding_size = 8"))
     with pytest.raises(RunError, match="describe different models"):
         recurra.load(tmp_path / "changed")
+
+
+def test_channels_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    """The same table with its columns in another order is the same; a model is no judge of other channels."""
+    random = np.random.default_rng(5)
+    rows = [(n, step, random.normal() + 3 * (n % 2), random.normal(), "hi" if n % 2 else "lo") for n in range(60)
+            for step in range(5)]  # fmt: skip
+    (tmp_path / "train.csv").write_text("".join(f"{','.join(map(str, row))}\n" for row in [COLUMNS, *rows]))
+    turned = [(n, step, b, a, label) for n, step, a, b, label in rows]
+    heads = {"turned": ("series", "t", "b", "a", "label"), "other": ("series", "t", "b", "c", "label")}
+    for name, head in heads.items():
+        (tmp_path / f"{name}.csv").write_text("".join(f"{','.join(map(str, row))}\n" for row in [head, *turned]))
+    run = recurra.train(
+        "classification", tmp_path / "train.csv", run=tmp_path / "run", progress=Progress(), time_column="t",
+        epochs=15, learning_rate=0.02, hidden_size=[8], dropout_output=0.0,
+    )  # fmt: skip
+    model = recurra.load(run)
+    assert Run(run).read_model()["channels"] == ["a", "b"]
+    metrics = model.evaluate(tmp_path / "turned.csv")
+    assert metrics["model"]["all"]["accuracy"] > 0.95
+    assert metrics["model"]["all"]["examples"] == 60
+    with pytest.raises(DataError, match=r"no column 'a' for channels; it has series, t, b, c, label"):
+        model.evaluate(tmp_path / "other.csv")
+    own = model.evaluate(tmp_path / "train.csv")
+    assert own == model.evaluate(), "training examples judge the model"
+    with pytest.raises(DataError, match="series: b has no finite value at step 2"):
+        model.predict([np.array([[1, 2], [3, np.nan]])])
+    with pytest.raises(ShapeError, match=r"expected measurements \(time, channels\), got an array \(3,\)"):
+        model.predict([[1, 2, 3]])
+    assert model.predict([[[3.0, 0.0]] * 5])[0].label == "hi"

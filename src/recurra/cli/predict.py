@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from recurra.errors import UsageError
 if TYPE_CHECKING:
     from recurra.inference import TrainedClassifier, TrainedLanguageModel, TrainedTagger
 
+AT_ONCE = 256  # examples
 MOST_OTHERS = 2  # labels shown beside the likeliest
 WIDEST = 60  # characters of an input shown
 
@@ -38,6 +40,7 @@ def predict(
     """
     model = open_model(run, device)
     from recurra.data.labelled import read_texts
+    from recurra.data.tagged import read_tokens
     from recurra.inference import (
         TrainedClassifier,
         TrainedForecaster,
@@ -53,12 +56,14 @@ def predict(
     if score and not isinstance(model, TrainedLanguageModel):
         raise UsageError(f"--score: {run} is no language model; its predictions have their probabilities anyway")
     if isinstance(model, TrainedClassifier):
-        print_labels(model, contents(model, inputs or [], file), as_json)
+        at_once = AT_ONCE if inputs or file else 1  # whoever writes a line may wait for its answer
+        print_labels(model, contents(model, inputs or [], file), at_once, as_json)
+        return
+    if isinstance(model, TrainedTagger):
+        print_tags(model, [*(inputs or []), *(read_tokens(file) if file else ())] or lines(), as_json)
         return
     texts = [*(inputs or []), *(read_texts(file, "text") if file else ())] if inputs or file else lines()
-    if isinstance(model, TrainedTagger):
-        print_tags(model, texts, as_json)
-    elif score:
+    if score:
         print_scores(model, texts, as_json)
     else:
         print_next_words(model, texts, top, as_json)
@@ -83,29 +88,28 @@ def lines() -> Iterator[str]:
     return (line.rstrip("\r\n") for line in sys.stdin)
 
 
-def print_labels(model: "TrainedClassifier", contents: Iterator[tuple[str, Any]], as_json: bool) -> None:
+def print_labels(model: "TrainedClassifier", contents: Iterator[tuple[str, Any]], at_once: int, as_json: bool) -> None:
     """The label of each input with its probability."""
     rows = []
-    for shown, content in contents:
-        found = model.predict([content])[0]
-        if as_json:
-            print_line({"input": shown, **found._asdict()})
-            continue
-        others = list(found.probabilities.items())[1 : 1 + MOST_OTHERS]
-        rest = ", ".join(f"{label} {probability:.3f}" for label, probability in others)
-        short = shown if len(shown) <= WIDEST else f"{shown[: WIDEST - 3]}..."
-        rows.append((short, found.label, f"{found.probability:.4f}", rest))
+    while given := list(islice(contents, at_once)):
+        for (shown, _), found in zip(given, model.predict([content for _, content in given]), strict=True):
+            if as_json:
+                print_line({"input": shown, **found._asdict()})
+                continue
+            others = list(found.probabilities.items())[1 : 1 + MOST_OTHERS]
+            rest = ", ".join(f"{label} {probability:.3f}" for label, probability in others)
+            short = shown if len(shown) <= WIDEST else f"{shown[: WIDEST - 3]}..."
+            rows.append((short, found.label, f"{found.probability:.4f}", rest))
     if not as_json:
         print_table(("input", "label", "probability", "next"), rows)
 
 
-def print_tags(model: "TrainedTagger", texts: Iterable[str], as_json: bool) -> None:
+def print_tags(model: "TrainedTagger", sentences: Iterable[str | Sequence[str]], as_json: bool) -> None:
     """The tag of each token, with its probability."""
-    for text in texts:
-        found = model.predict([text])[0]
+    for sentence in sentences:
+        found = model.predict([sentence])[0]
         if as_json:
-            spans = [span._asdict() for span in found.spans]
-            print_line({"input": text, **found._asdict(), "spans": spans})
+            print_line({**found._asdict(), "spans": [span._asdict() for span in found.spans]})
         else:
             rows = zip(found.tokens, found.tags, (f"{p:.4f}" for p in found.probabilities), strict=True)
             print_table(("token", "tag", "probability"), list(rows))

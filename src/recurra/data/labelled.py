@@ -21,6 +21,11 @@ class LabelledText(NamedTuple):
     place: str
 
     @property
+    def channels(self) -> tuple[()]:
+        """Nothing was measured."""
+        return ()
+
+    @property
     def before(self) -> None:
         """Texts follow on nothing."""
 

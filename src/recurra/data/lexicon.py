@@ -146,5 +146,7 @@ def read_vectors(path: str, size: int, known: Collection[str], room: int) -> dic
         try:
             found[word] = np.array(numbers, np.float32)
         except ValueError:
-            raise DataError(f"{path} line {number}: expected {size} numbers after {word!r}; mend that line") from None
+            found[word] = np.array([np.nan])
+        if not np.isfinite(found[word]).all():
+            raise DataError(f"{path} line {number}: expected {size} numbers after {word!r}; mend that line")
     return found

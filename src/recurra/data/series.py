@@ -90,6 +90,21 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
     return {split: [one for recording in part for one in cut(recording, options)] for split, part in parts.items()}
 
 
+def held_out_series(path: str, options: SeriesOptions, progress: Progress = SILENT) -> dict[str, list[Series]]:
+    """Labelled series to judge by, under the split that the names of files say, "all" where they say none.
+
+    Raises:
+        DataError: as `find_series`.
+    """
+    found = find_recordings(locate(path), options, progress)
+    refuse_mixed_channels([recording for part in found.values() for recording in part])
+    return {
+        split: [one for recording in useful(part, options, progress, path) for one in cut(recording, options)]
+        for split, part in found.items()
+        if split != "train" or len(found) == 1
+    }
+
+
 def split_by_time(path: str, recordings: list[Recording], options: SeriesOptions) -> dict[str, list[Series]]:
     """Windows by split, each recording cut at the shares of its time.
 

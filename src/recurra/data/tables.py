@@ -20,6 +20,7 @@ from recurra.errors import DataError
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 KINDS = (*DELIMITERS, ".jsonl", ".ndjson", ".parquet")
 LARGEST_BLOCK = 1 << 28  # bytes a line may have
+EMPTY = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None")  # cells of numbers that hold none
 TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary())  # what Parquet may hold text as
 
 
@@ -111,7 +112,8 @@ class Table:
 
 def parse_numbers(column: Any) -> NDArray[np.float64]:
     """A column of text as numbers: NaN where a cell is empty, infinite where it is none."""
-    column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), pa.scalar(None, column.type), column)
+    is_empty = pc.is_in(pc.utf8_trim_whitespace(column), pa.array(EMPTY, column.type))
+    column = pc.if_else(is_empty, pa.scalar(None, column.type), column)
     try:
         values: NDArray[np.float64] = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
@@ -155,6 +157,23 @@ def read_table(path: Path) -> Table:
     if not len(table):
         raise DataError(f"{path}: no rows below the header")
     return table
+
+
+def columns_of(path: Path) -> list[str]:
+    """Names of the columns of a table, of which a delimited file or Parquet need not be read whole.
+
+    Raises:
+        DataError: as `read_table`.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix in DELIMITERS:
+            return header_of(path, DELIMITERS[suffix])
+        if suffix == ".parquet":
+            return list(pa.parquet.read_schema(path).names)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        explain(path, error)
+    return read_table(path).names
 
 
 def read_delimited(path: Path, delimiter: str) -> pa.Table:

@@ -12,6 +12,7 @@ from recurra.data.text import lines_of
 from recurra.errors import DataError
 
 INPUT, OUTPUT = "seq.in", "seq.out"  # files of texts and of their tags, line by line
+JSON_LINES = (".jsonl", ".ndjson")
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 NEW_DOCUMENT = "-DOCSTART-"  # a line of the CoNLL 2003 corpus that is no token
 
@@ -36,6 +37,10 @@ class Columns(NamedTuple):
     token: Column | None = None
     tag: Column | None = None
 
+    def filled(self, token: Column, tag: Column) -> tuple[Column, Column]:
+        """Those of token and tag, with others in the place of None."""
+        return token if self.token is None else self.token, tag if self.tag is None else self.tag
+
 
 def read_tagged(path: str, columns: Columns) -> dict[str, list[TaggedSentence]]:
     """Tagged sentences under the split that the names of their files say, "all" where they say none.
@@ -58,6 +63,21 @@ def read_tagged(path: str, columns: Columns) -> dict[str, list[TaggedSentence]]:
     else:
         files = {"all": [file for found in files.values() for file in found]}
     return {split: read_files(found, columns) for split, found in files.items()}
+
+
+def read_tokens(path: str) -> list[tuple[str, ...]]:
+    """Sentences without tags: of CoNLL-U, of JSON lines with a list of tokens, of `seq.in`, else lines split at spaces.
+
+    Raises:
+        DataError: nothing there, or nothing that can be read so; the message names the line.
+    """
+    place = locate(path)
+    if place.suffix.lower() == ".conllu":
+        return [sentence.tokens for sentence in conllu(place, Columns())]
+    lines = [(number, line) for number, line in enumerate(lines_of(place), 1) if line.strip()]
+    if place.suffix.lower() in JSON_LINES:
+        return [tuple(lists_of(line, ["tokens"], f"{place} line {number}")[0]) for number, line in lines]
+    return [tuple(split_at_spaces(line)) for _, line in lines]
 
 
 def split_tagged(found: dict[str, list[TaggedSentence]], path: str, shares: Shares) -> dict[str, list[TaggedSentence]]:
@@ -91,7 +111,7 @@ def read_file(path: Path, columns: Columns) -> list[TaggedSentence]:
     """Sentences of a file of any kind; those without tokens are left out."""
     if path.name == INPUT:
         return list(side_by_side(path))
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
+    if path.suffix.lower() in JSON_LINES:
         return list(json_lines(path, columns))
     return list(conllu(path, columns) if path.suffix.lower() == ".conllu" else plain_columns(path, columns))
 
@@ -103,7 +123,7 @@ def plain_columns(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
         rows = [(number, cells_of(line)) for number, line in block if not line.startswith(NEW_DOCUMENT)]
         if rows and not width:
             width = len(rows[0][1])
-            token, tag = positions(Columns(columns.token or 0, -1 if columns.tag is None else columns.tag), width, path)
+            token, tag = positions(columns.filled(0, -1), width, path)
         for number, cells in rows:
             if len(cells) != width:
                 raise DataError(
@@ -116,7 +136,7 @@ def plain_columns(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
 
 def conllu(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
     """Sentences of CoNLL-U, as sequences of syntactic words."""
-    token, tag = positions(Columns(columns.token or "form", columns.tag or "upos"), len(CONLLU), path, CONLLU)
+    token, tag = positions(columns.filled("form", "upos"), len(CONLLU), path, CONLLU)
     for block in blocks(path):
         rows = [(number, line.split("\t")) for number, line in block if not line.startswith("#")]
         for number, cells in rows:
@@ -144,7 +164,7 @@ def side_by_side(path: Path) -> Iterator[TaggedSentence]:
 
 def json_lines(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
     """Sentences of JSON objects, one a line, that hold a list of tokens and one of tags."""
-    names = (columns.token or "tokens", columns.tag or "tags")
+    names = columns.filled("tokens", "tags")
     for number, line in enumerate(lines_of(path), 1):
         if line.strip():
             place = f"{path} line {number}"
@@ -192,14 +212,14 @@ def sentence_of(path: Path, rows: Sequence[Row], token: int, tag: int) -> Tagged
     return TaggedSentence(tokens, tags, f"{path} line {rows[0][0]}")
 
 
-def positions(columns: Columns, width: int, path: Path, names: Sequence[str] = ()) -> tuple[int, int]:
+def positions(columns: tuple[Column, Column], width: int, path: Path, names: Sequence[str] = ()) -> tuple[int, int]:
     """Which of some columns token and tag are.
 
     Raises:
         DataError: no such column, or one for both.
     """
     found = []
-    for column, option in ((columns.token, "token_column"), (columns.tag, "tag_column")):
+    for column, option in zip(columns, ("token_column", "tag_column"), strict=True):
         if isinstance(column, int) and -width <= column < width:
             found.append(column % width)
         elif column in names:

@@ -6,13 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recurra.errors import DataError
-from recurra.inference.opening import open_task
+from recurra.inference.opening import evaluate_run, evaluate_splits, is_own, open_task
 from recurra.progress import Progress
 from recurra.runs import Json, Run
-from recurra.tasks import Classification, load_data
-from recurra.tasks.classification import Encoded, collate
-from recurra.tasks.evaluation import inference
+from recurra.tasks import Classification
+from recurra.tasks.classification import Encoded
 from recurra.tasks.examples import find_held_out
 
 
@@ -44,18 +42,27 @@ class TrainedClassifier:
         self.labels = self.task.labels
 
     def predict(self, contents: Sequence[Any]) -> list[Prediction]:
-        """The label of each text, or of each series (time, channels)."""
+        """The label of each text, or of each series (time, channels).
+
+        Raises:
+            ShapeError: a series of another number of axes or channels.
+            DataError: a series with a value that is not finite.
+        """
         sequences = [self.task.inputs.encode(content) for content in contents]
-        found = []
-        for sequence in sequences:
-            with inference(self.task.model):
-                verdict = self.task.judge(collate(Encoded([sequence], np.zeros(1, np.int64)), np.zeros(1, np.int64)))
-            probabilities = verdict.logits[0].double().softmax(0).tolist()
-            ranked = dict(sorted(zip(self.labels, probabilities, strict=True), key=lambda pair: -pair[1]))
-            weights = None if verdict.attention is None else verdict.attention[: len(sequence), 0].tolist()
-            label, probability = next(iter(ranked.items()))
-            found.append(Prediction(label, probability, ranked, weights))
-        return found
+        found: dict[int, Prediction] = {}
+        for indices, verdict in self.task.verdicts(Encoded(sequences, np.zeros(len(sequences), np.int64)), Progress()):
+            probabilities = verdict.logits.double().softmax(1).tolist()
+            for place, index in enumerate(indices.tolist()):
+                weights = verdict.attention
+                attention = None if weights is None else weights[: len(sequences[index]), place].tolist()
+                found[index] = self.prediction(probabilities[place], attention)
+        return [found[index] for index in range(len(sequences))]
+
+    def prediction(self, probabilities: list[float], attention: list[float] | None) -> Prediction:
+        """What probabilities in the order of the labels say."""
+        ranked = dict(sorted(zip(self.labels, probabilities, strict=True), key=lambda pair: -pair[1]))
+        label, probability = next(iter(ranked.items()))
+        return Prediction(label, probability, ranked, attention)
 
     def evaluate(self, data: str | Path | None = None, progress: Progress | None = None) -> Json:
         """Scores of the model and, beside it, of plain models trained on the same examples.
@@ -73,14 +80,7 @@ class TrainedClassifier:
             DataError: the examples cannot be used, or those of the run are no longer what they were.
         """
         progress = progress or Progress()
-        if data is None:
-            load_data(self.task, self.run, progress)
-            return self.task.report(progress).metrics
-        splits = find_held_out(self.task.recipe.data.model_copy(update={"path": str(data)}), progress)
-        metrics, _ = self.task.evaluate(splits, progress)
-        try:
-            load_data(self.task, self.run, progress)
-        except DataError as error:
-            progress.note(f"no baselines, they need the training examples: {error}")
-            return {"model": metrics}
-        return {"model": metrics, **self.task.baselines(splits, progress)}
+        if is_own(data, self.task):
+            return evaluate_run(self.task, self.run, progress)
+        splits = find_held_out(self.task.inputs.options.model_copy(update={"path": str(data)}), progress)
+        return evaluate_splits(self.task, self.run, splits, progress)

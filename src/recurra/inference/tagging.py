@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recurra.data.tagged import split_at_spaces
-from recurra.errors import DataError
-from recurra.inference.opening import open_task
+from recurra.inference.opening import evaluate_run, evaluate_splits, is_own, open_task
 from recurra.models.tag_scores import Span, spans_of
 from recurra.progress import Progress
 from recurra.runs import Json, Run
-from recurra.tasks import load_data
 from recurra.tasks.sentences import find_held_out
 from recurra.tasks.tagging import Tagging
 
@@ -69,14 +67,7 @@ class TrainedTagger:
             DataError: the sentences cannot be used, or those of the run are no longer what they were.
         """
         progress = progress or Progress()
-        if data is None:
-            load_data(self.task, self.run, progress)
-            return self.task.report(progress).metrics
+        if is_own(data, self.task):
+            return evaluate_run(self.task, self.run, progress)
         splits = find_held_out(self.task.recipe.data.model_copy(update={"path": str(data)}))
-        metrics, _ = self.task.evaluate(splits, progress)
-        try:
-            load_data(self.task, self.run, progress)
-        except DataError as error:
-            progress.note(f"no baselines, they need the training sentences: {error}")
-            return {"model": metrics}
-        return {"model": metrics, **self.task.baselines(splits, progress)}
+        return evaluate_splits(self.task, self.run, splits, progress)

@@ -22,7 +22,6 @@ class Contender(NamedTuple):
     run: Run
     task: str
     headline: Measure
-    data: Json  # digest of each split
     history: list[Json]
     metrics: Json
 
@@ -87,23 +86,33 @@ def read_contender(run: Run, name: str) -> Contender:
     if not run.path(METRICS).exists():
         raise RunError(f"run {run}: not finished, so nothing to compare; go on with recurra train --resume {run}")
     rows, metrics = run.read_rows(HISTORY), run.read_json(METRICS)
-    return Contender(name, run, description["task"], headline, description["data"], rows, metrics)
+    return Contender(name, run, description["task"], headline, rows, metrics)
+
+
+def baselines_in_common(contenders: Sequence[Contender]) -> dict[str, Json]:
+    """Baselines that reach the very same in all runs, by name.
+
+    Where there is none the runs are not judged by the same: no constant guess and no last value agrees. What learns
+    from more than the targets (words, characters, covariates) may differ where these are read otherwise.
+    """
+    first, *others = (one.metrics for one in contenders)
+    return {
+        who: splits
+        for who, splits in first.items()
+        if who not in ("model", "training") and all(other.get(who) == splits for other in others)
+    }
 
 
 def same_data(contenders: Sequence[Contender]) -> bool:
     """Whether all are judged by the same data."""
-    held_out = [{split: digest for split, digest in one.data.items() if split != "train"} for one in contenders]
-    return all(other == held_out[0] for other in held_out)
+    return bool(baselines_in_common(contenders))
 
 
 def reached(contenders: Sequence[Contender]) -> dict[str, Mapping[str, float]]:
-    """What each run reaches on the test data and, where all have the same, its baselines."""
+    """What each run reaches on the test data, and the baselines that all have in common."""
     found = {one.name: one.metrics["model"][one.split] for one in contenders}
-    if same_data(contenders):
-        first = contenders[0]
-        others = {who: splits for who, splits in first.metrics.items() if who not in ("model", "training")}
-        found |= {baseline_name(who): splits[first.split] for who, splits in others.items()}
-    return found
+    split = contenders[0].split
+    return found | {baseline_name(who): splits[split] for who, splits in baselines_in_common(contenders).items()}
 
 
 def baseline_name(who: str) -> str:
@@ -131,7 +140,8 @@ def curves_figure(contenders: Sequence[Contender]) -> Any:
 
     measure = contenders[0].headline
     key = f"valid_{measure.name}"
-    levels = baselines(contenders[0].run, measure.name) if same_data(contenders) else {}
+    shared = baselines_in_common(contenders)
+    levels = {who: level for who, level in baselines(contenders[0].run, measure.name).items() if who in shared}
     values = [row[key] for one in contenders for row in one.history] + list(levels.values())
     figure = go.Figure()
     for one in contenders:

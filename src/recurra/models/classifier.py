@@ -17,7 +17,9 @@ class ClassifierOptions(StackOptions):
     """The shape of the network and its dropout."""
 
     cell: Literal["rnn", "lstm", "gru", "mlp"] = Field(
-        "lstm", description="kind of recurrent layer; mlp is a network without memory, over all steps at once"
+        "lstm",
+        description="kind of recurrent layer; mlp is a network without memory, over all steps at once, without "
+        "read-out and directions",
     )
     read_out: Literal["last", "mean", "max", "attention"] = Field(
         "max", description="what stands for a whole sequence: the last step, the mean or maximum, or a weighted mean"

@@ -1,6 +1,6 @@
 """Classification: one label for a whole text or a whole series."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -140,7 +140,7 @@ class Classification:
             RunError: missing, damaged, or of another task.
         """
         description, recipe = parse_recipe(run, ClassificationRecipe)
-        inputs = parse_inputs(run, recipe.data, description["architecture"]["inputs"])
+        inputs = parse_inputs(run, recipe.data, description["architecture"]["inputs"], description["channels"])
         task = cls(recipe, inputs, description["labels"])
         if description["architecture"] != task.architecture:
             raise RunError(f"run {run}: recipe.toml and model.json describe different models; restore a copy")
@@ -157,7 +157,7 @@ class Classification:
         Raises:
             DataError: they cannot be used, or a label of theirs is none of the model's.
         """
-        self.take(find_examples(self.recipe.data, progress))
+        self.take(find_examples(self.inputs.options, progress))
 
     def take(self, splits: dict[str, list[Example]]) -> None:
         """Encode examples by split."""
@@ -182,7 +182,8 @@ class Classification:
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""
-        return {"architecture": self.architecture, "labels": self.labels}, self.inputs.files()
+        channels = self.inputs.options.channels or []
+        return {"architecture": self.architecture, "labels": self.labels, "channels": channels}, self.inputs.files()
 
     def fingerprint(self) -> dict[str, str]:
         """Digest of the encoded examples of each split."""
@@ -218,14 +219,21 @@ class Classification:
         """Nats of the right label."""
         return f"loss {loss:.3f}"
 
-    def probabilities(self, encoded: Encoded, progress: Progress, title: str = "evaluating") -> NDArray[np.float64]:
-        """Probability of each label, (examples, labels)."""
-        found = np.zeros((len(encoded.targets), len(self.labels)))
+    def verdicts(
+        self, encoded: Encoded, progress: Progress, title: str = "evaluating"
+    ) -> Iterator[tuple[NDArray[np.integer], Verdict]]:
+        """What the model says of examples, some of about one length at once, with their numbers."""
         batches = by_length(encoded.lengths, JUDGED_AT_ONCE)
         with inference(self.model), progress.stage(title, len(batches)) as advance:
             for indices in batches:
-                found[indices] = self.judge(collate(encoded, indices)).logits.double().softmax(1).cpu().numpy()
+                yield indices, self.judge(collate(encoded, indices))
                 advance(1)
+
+    def probabilities(self, encoded: Encoded, progress: Progress, title: str = "evaluating") -> NDArray[np.float64]:
+        """Probability of each label, (examples, labels)."""
+        found = np.zeros((len(encoded.targets), len(self.labels)))
+        for indices, verdict in self.verdicts(encoded, progress, title):
+            found[indices] = verdict.logits.double().softmax(1).cpu().numpy()
         return found
 
     def validate(self, progress: Progress) -> Metrics:

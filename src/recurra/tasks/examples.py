@@ -13,12 +13,12 @@ from recurra.data.catalogue import locate
 from recurra.data.digits import holds_digits
 from recurra.data.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
 from recurra.data.normaliser import Normaliser
-from recurra.data.series import SeriesOptions, find_series, read_series
+from recurra.data.series import SeriesOptions, find_series, held_out_series, read_series
 from recurra.data.series_tables import USUAL_ID
 from recurra.data.splits import files_by_split
-from recurra.data.tables import is_table, read_table
+from recurra.data.tables import columns_of, is_table
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
-from recurra.errors import DataError
+from recurra.errors import DataError, ShapeError
 from recurra.models.classifier import InputShape, steps_in_common
 from recurra.models.plain import series_features, text_features
 from recurra.progress import Progress
@@ -43,6 +43,11 @@ class Example(Protocol):
     @property
     def place(self) -> str:
         """File and line, or file and series."""
+        ...
+
+    @property
+    def channels(self) -> Sequence[str]:
+        """Names of what was measured; none of a text."""
         ...
 
     @property
@@ -75,6 +80,7 @@ class Inputs(Protocol):
     """What lies between an example and the model."""
 
     shape: InputShape
+    options: ExampleOptions
 
     def encode(self, content: Any) -> Encoded:
         """What the model reads of an example."""
@@ -168,7 +174,7 @@ class SeriesInputs:
     Args:
         normaliser: of the training series.
         shape: what the model reads.
-        options: how files are read.
+        options: how files are read; their channels are those that the model was trained on.
     """
 
     def __init__(self, normaliser: Normaliser, shape: InputShape, options: ExampleOptions) -> None:
@@ -182,8 +188,22 @@ class SeriesInputs:
         return cls(Normaliser.of(series), shape, options)
 
     def encode(self, content: NDArray[np.float32]) -> Encoded:
-        """Normalised measurements, (time, channels)."""
-        return self.normaliser.apply(content)
+        """Normalised measurements, (time, channels).
+
+        Raises:
+            ShapeError: another number of axes or channels.
+            DataError: a value that is not finite.
+        """
+        values = np.asarray(content, np.float32)
+        if values.ndim != 2:
+            raise ShapeError(f"series: expected measurements (time, channels), got an array {values.shape}")
+        if not np.isfinite(values).all():
+            step, channel = np.argwhere(~np.isfinite(values))[0].tolist()
+            name = (self.options.channels or [])[channel]
+            raise DataError(
+                f"series: {name} has no finite value at step {step + 1}; leave such steps out, or fill them"
+            )
+        return self.normaliser.apply(values)
 
     def files(self) -> Mapping[str, str]:
         """The normaliser."""
@@ -230,7 +250,7 @@ def is_series(options: ExampleOptions) -> bool:
         return True
     if not is_table(files[0]):
         return False
-    names = read_table(files[0]).names
+    names = columns_of(files[0])
     id_column = options.id_column or USUAL_ID
     if not {options.text_column, id_column} & set(names) and options.window is None:
         raise DataError(
@@ -260,10 +280,8 @@ def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list
     found: dict[str, list[Any]]
     if not is_series(options):
         found = dict(whole_examples(labelled_texts(options), options, progress))
-    elif locate(options.path).is_file():
-        found = {"all": read_series(locate(options.path), options, progress)}
     else:
-        found = dict(find_series(options.path, options, progress))
+        found = dict(held_out_series(options.path, options, progress))
     return {split: examples for split, examples in found.items() if split != "train"} or found
 
 
@@ -291,13 +309,16 @@ def whole_examples(
 def fit_inputs(options: ExampleOptions, train: Sequence[Example]) -> Inputs:
     """What training examples ask for."""
     contents = [example.content for example in train]
-    return TextInputs.fit(contents, options) if isinstance(contents[0], str) else SeriesInputs.fit(contents, options)
+    if isinstance(contents[0], str):
+        return TextInputs.fit(contents, options)
+    return SeriesInputs.fit(contents, options.model_copy(update={"channels": list(train[0].channels)}))
 
 
-def parse_inputs(run: Run, options: ExampleOptions, values: Json) -> Inputs:
+def parse_inputs(run: Run, options: ExampleOptions, values: Json, channels: list[str]) -> Inputs:
     """What a run was trained with."""
     shape = InputShape(**values)
     if shape.num_types is None:
+        options = options.model_copy(update={"channels": channels})
         return SeriesInputs(Normaliser.parse(run.read("normalizer.json")), shape, options)
     return TextInputs(Vocabulary.parse(run.read("tokenizer.json"), options.unit), shape, options)
 

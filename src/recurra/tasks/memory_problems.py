@@ -177,7 +177,12 @@ class Copying:
             ShapeError: not whole numbers from 0 to 9, (time,), with room for ten symbols and as many answers.
         """
         ids = np.asarray(sequence)
-        if ids.ndim != 1 or len(ids) < 2 * NUM_COPIED or ids.dtype.kind not in "iu" or not set(ids) <= {*range(10)}:
+        if (
+            ids.ndim != 1
+            or len(ids) < 2 * NUM_COPIED
+            or ids.dtype.kind not in "iu"
+            or not {*ids} <= {*range(self.input_size)}
+        ):
             raise ShapeError(
                 f"copying: expected ids 0 to {DELIMITER} (time,) of at least {2 * NUM_COPIED} steps, got an array "
                 f"{ids.shape} of {ids.dtype}"
