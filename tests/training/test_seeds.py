@@ -9,6 +9,7 @@ import pytest
 import recurra
 from recurra.errors import UsageError
 from recurra.progress import Progress
+from recurra.training.loop import Training
 
 TINY = {"embedding_size": 5, "hidden_size": 6, "epochs": 2, "batch_size": 16}
 
@@ -38,6 +39,27 @@ def test_seeds_differ_and_their_mean_is_told(colours: Path, tmp_path: Path) -> N
     assert found["majority"]["test"]["loss"]["deviation"] == 0
     again = recurra.train("classification", colours, run=tmp_path / "again", seed=8, progress=Progress(), **TINY)
     assert json.loads((again / "metrics.json").read_text())["model"]["test"]["loss"] == losses[1]
+
+
+def test_what_was_stopped_goes_on(colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = recurra.train_seeds("classification", colours, seeds=2, run=tmp_path / "a", progress=Progress(), **TINY)
+    fit, fits = Training.fit, []
+
+    def stop_in_the_second(self: Training) -> bool:
+        fits.append(self.run.folder.name)
+        if len(fits) == 2:
+            self.save()
+            return False
+        return fit(self)
+
+    monkeypatch.setattr(Training, "fit", stop_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        recurra.train_seeds("classification", colours, seeds=2, run=tmp_path / "b", progress=Progress(), **TINY)
+    other = recurra.train_seeds("classification", colours, seeds=2, run=tmp_path / "b", progress=Progress(), **TINY)
+    assert fits == ["seed-1", "seed-2", "seed-2"]
+    assert (other / "seeds.json").read_text() == (whole / "seeds.json").read_text()
+    with pytest.raises(UsageError, match=r"seed-1: was begun with another recipe \(training.epochs\)"):
+        recurra.train_seeds("classification", colours, seeds=2, run=other, progress=Progress(), **{**TINY, "epochs": 1})
 
 
 def test_one_seed_is_a_run(colours: Path, tmp_path: Path) -> None:

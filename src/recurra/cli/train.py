@@ -120,12 +120,19 @@ def show_seeds(folder: "Path", quiet: bool, as_json: bool) -> None:
         (
             who,
             split,
-            *(f"{values[n]['mean']:.4g} ± {values[n]['deviation']:.2g}" if n in values else "" for n in columns),
+            *(told(values[n]) if n in values else "" for n in columns),
         )
         for who, split, values in rows
     ]
     print_table(("", "on", *(name.replace("_", " ") for name in columns)), cells)
     print(f"mean ± deviation over {len(list(folder.glob('seed-*')))} seeds; runs {folder}/seed-*")
+
+
+def told(values: dict[str, Any]) -> str:
+    """Mean and deviation of a metric; a count that is the same in all runs alone."""
+    if set(values["values"]) == {values["mean"]}:
+        return f"{values['mean']:,.4g}"
+    return f"{values['mean']:.4g} ± {values['deviation']:.2g}"
 
 
 def show_help(context: typer.Context, what: str) -> None:

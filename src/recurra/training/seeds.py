@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recurra.config import Recipe, differences
 from recurra.errors import UsageError
 from recurra.progress import ConsoleProgress, Progress
-from recurra.runs import METRICS, Json, Run
-from recurra.training.session import free_run, resolve_recipe, train
+from recurra.runs import CHECKPOINT, METRICS, Json, Run
+from recurra.training.session import free_run, resolve_recipe, resume, train
 
 SEEDS = "seeds.json"
 
@@ -24,6 +25,8 @@ def train_seeds(
 ) -> Path:
     """Train a model several times, each time with the next seed, and tell mean and spread.
 
+    In a folder where the same was stopped it goes on: finished runs stay, the one that was stopped is resumed.
+
     Args:
         recipe: name of a task, or a recipe file (.toml).
         data: what to train on, as for `train`.
@@ -37,7 +40,7 @@ def train_seeds(
         metric.
 
     Raises:
-        UsageError: fewer than two seeds, and as `train`.
+        UsageError: fewer than two seeds, a folder with runs of another recipe, and as `train`.
         DataError: as `train`.
         KeyboardInterrupt: the user asked to stop; the runs so far are whole, the last one is saved.
     """
@@ -46,14 +49,32 @@ def train_seeds(
     progress = progress or ConsoleProgress()
     first = resolve_recipe(recipe, data, options).seed
     folder = Run(run) if run is not None else free_run(f"{Path(recipe).stem}-seeds")
-    folder.claim()
+    if not folder.path(SEEDS).exists():
+        folder.claim()
+        folder.write(SEEDS, {})
     results = []
     for seed in range(first, first + seeds):
         progress.note(f"seed {seed}, {seed - first + 1} of {seeds}")
-        trained = train(recipe, data, run=folder.path(f"seed-{seed}"), progress=progress, **{**options, "seed": seed})
-        results.append(Run(trained).read_json(METRICS))
+        place = Run(folder.path(f"seed-{seed}"))
+        if place.path(CHECKPOINT).exists():
+            refuse_another(place, resolve_recipe(recipe, data, {**options, "seed": seed}))
+            resume(place.folder, progress=progress)
+        else:
+            train(recipe, data, run=place.folder, progress=progress, **{**options, "seed": seed})
+        results.append(place.read_json(METRICS))
         folder.write(SEEDS, spread(results))
     return folder.folder
+
+
+def refuse_another(run: Run, recipe: Recipe) -> None:
+    """Refuse to go on with a run of another recipe.
+
+    Raises:
+        UsageError: it is.
+    """
+    changed = differences(type(recipe).parse(run.read_recipe(), str(run)), recipe)
+    if changed:
+        raise UsageError(f"{run}: was begun with another recipe ({', '.join(changed)}); choose another folder")
 
 
 def spread(results: list[Json]) -> Json:
