@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,11 +11,14 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.errors import UsageError
 from recurra.models.classifier import (
+    DEVIATION,
     ClassifierOptions,
     InputShape,
     Perceptron,
     SequenceClassifier,
+    TokenVectors,
     Verdict,
+    label_ratios,
     steps_in_common,
     window_of,
 )
@@ -55,7 +59,10 @@ def options_of(**options: Any) -> ClassifierOptions:
 
 def build(kind: str, **options: Any) -> SequenceClassifier:
     torch.manual_seed(3)
-    return SequenceClassifier(SHAPES[kind], LABELS, options_of(**options)).double()
+    model = SequenceClassifier(SHAPES[kind], LABELS, options_of(**options)).double()
+    if kind == "tokens":
+        model.front.weight.data.div_(DEVIATION)  # as they begin they hardly move a state
+    return model
 
 
 def inputs_of(kind: str, time: int = TIME, batch: int = BATCH) -> Tensor:
@@ -307,3 +314,22 @@ def test_impossible_options(options: dict[str, object], message: str) -> None:
 
 def test_one_direction_may_read_its_last_step_whatever_the_merge() -> None:
     assert options_of(read_out="last", merge="sum", bidirectional=False).read_out == "last"
+
+
+def test_ratios_of_labels_by_hand() -> None:
+    sequences = [np.array([0, 1, 1]), np.array([1]), np.array([2, 0])]
+    found = label_ratios(sequences, np.array([0, 1, 1]), num_types=4, num_labels=2)
+    counts = np.array([[2, 2], [2, 2], [1, 2], [1, 1]])  # examples with each type, and one
+    logarithms = np.log(counts / [6, 7])
+    np.testing.assert_allclose(found, logarithms - logarithms.mean(1, keepdims=True), rtol=1e-6)
+
+
+def test_vectors_begin_with_ratios_in_their_first_numbers() -> None:
+    torch.manual_seed(2)
+    vectors = TokenVectors(4, options_of(embedding_size=3))
+    before, ratios = vectors.weight.detach().clone(), torch.arange(8.0).view(4, 2)
+    vectors.begin_with(ratios, 0.5)
+    torch.testing.assert_close(vectors.weight[:, :2], ratios / 2)
+    assert torch.equal(vectors.weight[:, 2:], before[:, 2:])
+    with pytest.raises(UsageError, match="naive_bayes: needs an embedding_size of at least the number of labels, 4"):
+        vectors.begin_with(torch.zeros(4, 4), 1.0)

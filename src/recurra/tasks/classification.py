@@ -14,7 +14,7 @@ from torch import Tensor
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.buckets import Buckets, by_length
 from recurra.errors import DataError, RunError
-from recurra.models.classifier import ClassifierOptions, SequenceClassifier, Verdict
+from recurra.models.classifier import ClassifierOptions, SequenceClassifier, TokenVectors, Verdict, label_ratios
 from recurra.models.plain import baselines, persistence, probabilities_of
 from recurra.models.scores import UNKNOWN, classification_details, classification_scores
 from recurra.progress import Progress
@@ -124,6 +124,9 @@ class Classification:
             )
         task = cls(recipe, fit_inputs(recipe.data, splits["train"]), labels)
         task.take(splits)
+        weight, front, (sequences, targets) = recipe.model.naive_bayes, task.model.front, task.encoded["train"]
+        if weight and isinstance(front, TokenVectors):
+            front.begin_with(label_ratios(sequences, targets, task.inputs.shape.num_types or 0, len(labels)), weight)
         return task
 
     @classmethod
