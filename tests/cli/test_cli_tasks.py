@@ -104,6 +104,31 @@ def test_a_forecaster(recurra_command: Any, waves: Path, tmp_path: Path) -> None
     assert json.loads((run / "evaluation.json").read_text())["test"]["fans"]
 
 
+def test_forecasts_of_large_numbers_of_series_of_all_lengths_with_gaps(recurra_command: Any, tmp_path: Path) -> None:
+    hours = np.datetime64("2021-03-01T00", "h") + np.arange(100)
+    values = [f"{123456789 + step % 7}" if step % 9 else "" for step in range(100)]
+    values[0] = "123456789"
+    rows = [f"{hour},a,{value}" for hour, value in zip(hours, values, strict=True)]
+    path = tmp_path / "meters.csv"
+    path.write_text("\n".join(["time,meter,level", *rows, *(f"{hour},b,1" for hour in hours[:5])]) + "\n")
+    run = tmp_path / "run"
+    shape = ["--target", "level", "--series-column", "meter", "--context", "8", "--horizon", "6", "--run", run]
+    assert recurra_command("train", "forecasting", path, *shape, "--missing", "forward", *SMALL).code == 0
+    outcome = recurra_command("forecast", run)
+    assert outcome.code == 0
+    assert "1 of 2 series is too short and left out: b" in outcome.err
+    told = [float(row["forecast"]) for row in csv.DictReader(io.StringIO(outcome.out))]
+    exact = [row["forecast"] for row in recurra_command("forecast", run, "--json").json["forecast"]]
+    np.testing.assert_allclose(told, exact, rtol=1e-9)
+    backtest = recurra_command("forecast", run, "--backtest")
+    actual = [row["actual"] for row in csv.DictReader(io.StringIO(backtest.out))]
+    assert actual == values[80:98]
+    as_json = recurra_command("forecast", run, "--backtest", "--json").json
+    assert [row["actual"] for row in as_json["forecast"]] == [float(value) if value else None for value in actual]
+    errors = [abs(row["forecast"] - row["actual"]) for row in as_json["forecast"] if row["actual"]]
+    assert as_json["mae"]["level"] == pytest.approx(np.mean(errors))
+
+
 def test_what_a_run_is_not_for(recurra_command: Any, texts: Path, waves: Path, tmp_path: Path) -> None:
     labels, levels = tmp_path / "labels", tmp_path / "levels"
     assert recurra_command("train", "classification", texts, "--run", labels, *SMALL).code == 0

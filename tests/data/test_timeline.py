@@ -71,8 +71,12 @@ def test_integers_are_stamps_where_the_column_is_named(tmp_path: Path) -> None:
     assert timeline.times.tolist() == [1749, 1754, 1759]
     assert timeline.future_times(3).tolist() == [1764, 1769, 1774]
     assert str(timeline) == "t: 3 steps of 5 integers, 1749 to 1759; nothing to mend"
-    with pytest.raises(DataError, match="no column begins with a date; say time_column"):
+    with pytest.raises(
+        DataError, match=r"no column begins with a date; say time_column \(it may be when, of integers\)"
+    ):
         series_of(tmp_path, [1749, 1754], [1, 2])
+    with pytest.raises(DataError, match="no column begins with a date; say time_column, and time_format"):
+        series_of(tmp_path, ["first", "second"], [1, 2])
 
 
 def test_an_unusual_form_can_be_said(tmp_path: Path) -> None:
@@ -112,27 +116,86 @@ def test_one_row_is_no_series(tmp_path: Path) -> None:
         series_of(tmp_path, ["2000-01-01"], [1])
 
 
+# --- zones -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cells", "step", "then"),
+    [
+        (["2024-05-01T00:00+02:00", "2024-05-02T00:00+02:00"], "1 day", ["2024-05-03", "2024-05-04"]),
+        # across the change of the clock in Berlin, 31 March and 27 October 2024
+        ([f"2024-03-{day}T00:00+0{1 + (day > 31)}:00" for day in (29, 30, 31)] + ["2024-04-01T00:00+02:00"], "1 day",
+         ["2024-04-02"]),
+        ([f"2024-{month:02}-01T00:00+0{1 + (4 <= month <= 10)}:00" for month in range(1, 13)], "1 month",
+         ["2025-01-01"]),
+        (["2024-10-26T08:00+02:00", "2024-10-27T08:00+01:00", "2024-10-28T08:00+01:00"], "1 day",
+         ["2024-10-29T08:00:00"]),
+        (["2024-10-27T01:30+02:00", "2024-10-27T02:30+02:00", "2024-10-27T02:30+01:00", "2024-10-27T03:30+01:00"],
+         "1 hour", ["2024-10-27T04:30:00+01:00", "2024-10-27T05:30:00+01:00"]),
+        (["2024-05-01T22:00Z", "2024-05-01T23:00Z"], "1 hour", ["2024-05-02T00:00:00Z"]),
+        (["2024-05-01T22:00-03:30", "2024-05-01T23:00-03:30"], "1 hour", ["2024-05-02T00:00:00-03:30"]),
+    ],
+)  # fmt: skip
+def test_days_are_those_on_the_wall_and_hours_are_of_one_length(
+    tmp_path: Path, cells: list[str], step: str, then: list[str]
+) -> None:
+    timeline = series_of(tmp_path, cells, range(len(cells)))
+    assert (str(timeline.step), timeline.repairs) == (step, (0, 0, 0, 0, 0))
+    assert timeline.write(timeline.future_times(len(then))) == then
+    assert str(timeline).startswith(f"t: {len(cells)} steps of {step}, {cells[0][:10]}")
+
+
+def test_the_calendar_of_hours_is_that_on_the_wall(tmp_path: Path) -> None:
+    """Half past eight in the evening of New Year's Eve in New York; with an hour that is absent."""
+    start = datetime(2023, 12, 31, 20, 30)
+    walls = [start + timedelta(hours=hour) for hour in (0, 1, 3, 4)]
+    timeline = series_of(tmp_path, [f"{wall}-05:00" for wall in walls], range(4), calendar=True, missing="forward")
+    wanted = [start + timedelta(hours=hour) for hour in range(8)]
+    angles = 2 * np.pi * np.array([(wall.hour + 0.5) / 24 for wall in wanted])
+    np.testing.assert_allclose(timeline.known[:, 0], np.sin(angles[:5]), atol=1e-12)
+    np.testing.assert_allclose(timeline.future_known(3)[:, 0], np.sin(angles[5:]), atol=1e-12)
+    assert timeline.channels[1:4:2] == ("hour sine", "weekday sine")
+    weekdays = 2 * np.pi * np.array([wall.weekday() for wall in wanted[:5]]) / 7
+    np.testing.assert_allclose(timeline.known[:, 2], np.sin(weekdays), atol=1e-12)
+
+
 # --- gaps, bad and empty cells -------------------------------------------------------------------------------------
 
 
-def weekdays() -> tuple[list[str], list[float]]:
-    """Monday to Friday of two weeks and a Monday, each with the number of its day."""
-    days = [day for day in range(15) if day % 7 < 5]
-    return [f"2024-01-{1 + day:02}" for day in days], [10.0 + day for day in days]
-
-
 def test_gaps_are_counted_and_filled_where_that_is_said(tmp_path: Path) -> None:
-    stamps, values = weekdays()
+    kept = [0, 1, 2, 3, 5, 6, 10, 11]
+    stamps, values = [f"2024-01-{1 + day:02}" for day in kept], [10.0 + day for day in kept]
     as_read = series_of(tmp_path, stamps, values)
     assert as_read.values[:, 0].tolist() == values
     assert as_read.repairs == (0, 2, 4, 0, 0)
-    assert str(as_read) == "t: 11 steps of 1 day, 2024-01-01 to 2024-01-15; gaps 2, absent 4"
+    assert as_read.told(np.arange(8))[:, 0].tolist() == values
+    assert str(as_read) == "t: 8 steps of 1 day, 2024-01-01 to 2024-01-12; gaps 2, absent 4"
     straight = series_of(tmp_path, stamps, values, missing="interpolate")
-    np.testing.assert_allclose(straight.values[:, 0], 10.0 + np.arange(15), rtol=1e-14)
-    assert straight.times.tolist() == np.arange("2024-01-01", "2024-01-16", dtype="M8[D]").astype("M8[us]").tolist()
+    np.testing.assert_allclose(straight.values[:, 0], 10.0 + np.arange(12), rtol=1e-14)
+    assert straight.times.tolist() == np.arange("2024-01-01", "2024-01-13", dtype="M8[D]").astype("M8[us]").tolist()
     assert straight.repairs == (0, 2, 4, 0, 4)
+    told = straight.told(np.arange(12))[:, 0]
+    assert [step for step in range(12) if not np.isnan(told[step])] == kept
     forward = series_of(tmp_path, stamps, values, missing="forward")
-    assert forward.values[:, 0].tolist() == [10, 11, 12, 13, 14, 14, 14, 17, 18, 19, 20, 21, 21, 21, 24]
+    assert forward.values[:, 0].tolist() == [10, 11, 12, 13, 13, 15, 16, 16, 16, 16, 20, 21]
+
+
+def test_business_days_have_no_weekends(tmp_path: Path) -> None:
+    """A holiday is absent, a weekend is not; and a table too short to tell is read as what is expected."""
+    kept = [day for day in range(21) if day % 7 < 5 and day != 9]
+    stamps, values = [f"2024-01-{1 + day:02}" for day in kept], [float(day) for day in kept]
+    timeline = series_of(tmp_path, stamps, values, calendar=True)
+    assert str(timeline) == "t: 14 steps of 1 business day, 2024-01-01 to 2024-01-19; gaps 1, absent 1"
+    assert timeline.write(timeline.future_times(6))[::5] == ["2024-01-22", "2024-01-29"]
+    assert timeline.channels[1] == "weekday sine"
+    np.testing.assert_allclose(timeline.future_known(1)[0, :2], [0, 1], atol=1e-12)  # a Monday
+    filled = series_of(tmp_path, stamps, values, missing="interpolate")
+    assert filled.values[:, 0].tolist() == [float(day) for day in range(21) if day % 7 < 5]
+    path = write(tmp_path, "when,y\n" + "".join(f"{stamp},1\n" for stamp in stamps[:6]))
+    given = TimelineOptions.parse({"path": str(path), "target": ["y"]}, "test")
+    (short,) = read_timelines(given, expected=timeline.step)
+    assert short.write(short.future_times(3)) == ["2024-01-09", "2024-01-10", "2024-01-11"]
+    assert str(read_timelines(given)[0].step) == "1 day"
 
 
 def test_absent_months_are_filled_by_months(tmp_path: Path) -> None:
@@ -235,10 +298,9 @@ def test_channels_have_an_order_and_rows_without_targets_carry_the_known_on(tmp_
     (timeline,) = read(write(tmp_path, WIDE), **roles)
     assert timeline.channels == ("z", "y", "rain", "holiday")
     assert timeline.data.tolist() == [[-1, 1, 0.1, 0], [-2, 2, 0.2, 0], [-3, 3, 0.3, 1]]
-    parts = (timeline.values, timeline.past, timeline.known)
-    assert [part.shape[1] for part in parts] == [2, 1, 1]
-    np.testing.assert_array_equal(np.hstack(parts), timeline.data)
-    assert all(np.shares_memory(part, timeline.data) for part in parts)
+    assert timeline.values.tolist() == [[-1, 1], [-2, 2], [-3, 3]]
+    assert timeline.known.tolist() == [[0], [0], [1]]
+    assert all(np.shares_memory(part, timeline.data) for part in (timeline.values, timeline.known))
     assert timeline.future_known(2).tolist() == [[1], [0]]
     assert timeline.future_known(1).tolist() == [[1]]
     with pytest.raises(DataError, match="t: expected holiday for 3 steps after the last target, got 2; append rows"):
@@ -326,6 +388,8 @@ def test_every_kind_of_table_gives_the_same_series(tmp_path: Path) -> None:
     for path in paths:
         (timeline,) = read(path, missing="interpolate")
         assert timeline.times.tolist() == naive, path
+        assert timeline.write(timeline.times[:1])[0] in ("2020-05-01T00:00:00", "2020-05-01T00:00:00Z",
+                                                         "2020-05-01T05:30:00+05:30"), path  # fmt: skip
         assert timeline.values[:, 0].tolist() == [1.5, 2, 2.5, 7], path
 
 

@@ -11,7 +11,7 @@ from torch.distributions import Normal
 
 from recurra.errors import UsageError
 from recurra.models.forecast_heads import GaussianHead, PointHead, QuantileHead, head_of
-from recurra.models.forecast_scores import pinball
+from recurra.models.forecast_scores import pinball_losses
 from recurra.models.forecaster import Forecaster, ForecasterOptions, ForecasterShape
 
 CHANNELS, TARGETS, KNOWN, CONTEXT, HORIZON, BATCH, WIDTHS = 6, 2, 3, 7, 4, 5, [8, 3]
@@ -85,7 +85,7 @@ def test_the_point_head_costs_what_its_name_says() -> None:
 
 def test_the_quantile_head_learns_each_of_its_levels() -> None:
     head, parameters, targets = QuantileHead(LEVELS), values(3, 5, 4), values(3, 5, seed=6)
-    each = [pinball(parameters[..., i].numpy(), targets.numpy(), level) for i, level in enumerate(LEVELS)]
+    each = [pinball_losses(parameters[..., i].numpy(), targets.numpy(), q).mean() for i, q in enumerate(LEVELS)]
     assert float(head.loss(parameters, targets)) == pytest.approx(sum(each) / 4, rel=1e-12)
     noise = torch.special.ndtri((torch.arange(2000).double() + 0.5) / 2000)  # the best constants are its quantiles
     best = torch.zeros(4, dtype=torch.double, requires_grad=True)

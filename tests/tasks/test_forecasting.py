@@ -1,6 +1,7 @@
 """Forecasting as a task: that it learns, judges fairly, comes back from its folder, and refuses bad series."""
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,15 @@ import torch
 
 import recurra
 from recurra.config import resolve
-from recurra.data.windows import Windows
+from recurra.data.tables import read_table
+from recurra.data.windows import Example, Windows
 from recurra.errors import DataError, RunError, UsageError
 from recurra.inference.forecasting import TrainedForecaster
 from recurra.progress import Progress
 from recurra.runs import Run
 from recurra.tasks import check_samples
 from recurra.tasks.forecasting import Forecasting, ForecastingRecipe, numbers_of
-from recurra.tasks.forecasts import Scorer, mean_scores, plain_forecasts, quantile_scores
+from recurra.tasks.forecasts import Means, Scorer, plain_forecasts, quantile_losses, without_gaps
 
 DATA = {"target": ["y"], "context": 9, "horizon": 4}
 
@@ -82,7 +84,9 @@ def test_a_loaded_run_forecasts_the_same(run: Path) -> None:
     model = TrainedForecaster(Run(run))
     assert check_samples(model.task, model.run) < 1e-6
     assert model.evaluate(progress=Progress())["model"] == Run(run).read_json("metrics.json")["model"]
-    again = model.evaluate(model.options.path)
+    assert model.evaluate(model.options.path)["model"] == Run(run).read_json("metrics.json")["model"]
+    copied = shutil.copy(model.options.path, run.parent / "copied.csv")
+    again = model.evaluate(copied)
     assert again["model"]["given"]["mse"] < 0.05
     assert set(again) == {"model", "persistence", "linear", "mlp"}
 
@@ -110,11 +114,24 @@ def test_a_resumed_run_ends_in_the_same_weights(table: Path, tmp_path: Path) -> 
         assert torch.equal(tensor, other[name]), name
 
 
-def test_a_run_whose_recipe_was_edited_is_refused(run: Path, tmp_path: Path) -> None:
-    import shutil
-
+@pytest.mark.parametrize(
+    ("there", "edited"),
+    [
+        ("horizon = 4", "horizon = 5"),
+        ('scaling = "global"', 'scaling = "window-mean"'),
+        ("context = 9", 'context = 9\nresidual = "persistence"'),
+        ("context = 9", "context = 9\nseason = 3"),
+        ('    "y",', '    "z",'),
+        ("calendar = false", "calendar = true"),
+        ('missing = "fail"', 'missing = "forward"'),
+    ],
+)
+def test_a_run_whose_recipe_was_edited_is_refused(there: str, edited: str, run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(run, tmp_path / "copy"))
-    (copy / "recipe.toml").write_text((copy / "recipe.toml").read_text().replace("horizon = 4", "horizon = 5"))
+    recipe = (copy / "recipe.toml").read_text()
+    assert recipe.count(there) == 1
+    Forecasting.restore(Run(copy))
+    (copy / "recipe.toml").write_text(recipe.replace(there, edited))
     with pytest.raises(RunError, match=r"recipe\.toml and model\.json describe different models"):
         Forecasting.restore(Run(copy))
 
@@ -217,7 +234,7 @@ def test_scores_are_those_of_all_windows_at_once(table: Path) -> None:
     task = start(table, {"head": "quantile", "quantiles": [0.2, 0.5, 0.9]}, **ROLES)
     windows = task.windows("test")
     scorer = task.scorer(task.timelines, task.spans["train"])
-    found = task.evaluate(windows, scorer, Progress(), "")
+    found, details = task.evaluate(windows, scorer, Progress(), "")
     batch = windows.batch(np.arange(len(windows)))
     with torch.no_grad():
         told = numbers_of(task.parameters(batch.context, batch.future))
@@ -240,30 +257,58 @@ def test_scores_are_those_of_all_windows_at_once(table: Path) -> None:
         "pinball": np.maximum(levels * missing, (levels - 1) * missing).mean(),
     }
     assert found == pytest.approx(expected, rel=1e-4)
+    assert details["mse_by_step"] == pytest.approx(np.square(errors).mean((1, 2)), rel=1e-4)
+    for fan, index in zip(details["fans"], (0, 14, 28), strict=True):
+        np.testing.assert_allclose(fan["forecast"], said[:, index, 0], rtol=1e-6)
+        np.testing.assert_allclose(fan["actual"], came[:, index, 0], rtol=1e-12)
     assert task.validate(Progress())["mse"] == pytest.approx(
-        task.evaluate(task.windows("valid"), scorer, Progress(), "")["mse"]
+        task.evaluate(task.windows("valid"), scorer, Progress(), "")[0]["mse"]
     )
 
 
-def test_means_weigh_batches_by_their_windows_and_leave_out_what_is_undefined() -> None:
-    parts = [(3, {"mse": 1.0, "mase": 2.0}), (1, {"mse": 5.0, "mase": math.nan})]
-    assert mean_scores(parts) == {"mse": 2.0}
+def test_a_report_asks_the_model_once_about_each_window(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, seen = start(table), []
+    forward = task.model.forward
+    monkeypatch.setattr(task.model, "forward", lambda *parts: (seen.append(parts[0].shape[1]), forward(*parts))[1])
+    task.report(Progress())
+    assert sum(seen) == len(task.windows("valid")) + len(task.windows("test"))
 
 
-def test_quantile_scores_by_hand() -> None:
+def test_means_are_of_all_that_is_defined() -> None:
+    means = Means()
+    means.add({"mse": np.array([[[1.0], [2.0]], [[3.0], [np.nan]]]), "mase": np.full((2, 2, 1), np.nan)})
+    means.add({"mse": np.array([[[5.0]], [[np.nan]]]), "mase": np.full((2, 1, 1), np.nan)})
+    assert means.scores() == {"mse": 11 / 4}
+    assert means.by_step("mse") == [8 / 3, 3]
+    assert means.by_step("mase") == [None, None]
+
+
+def test_quantile_losses_by_hand() -> None:
     quantiles = np.array([0.0, 1.0, 2.0]).reshape(1, 1, 1, 3)
     targets = np.array([1.5]).reshape(1, 1, 1)
     losses = (0.1 * 1.5, 0.5 * 0.5, 0.1 * 0.5)
     expected = {"coverage": 1.0, "pinball": sum(losses) / 3}
-    assert quantile_scores(quantiles, targets, [0.1, 0.5, 0.9]) == pytest.approx(expected)
-    assert quantile_scores(quantiles, targets + 1, [0.1, 0.5, 0.9])["coverage"] == 0
+    found = quantile_losses(quantiles, targets, [0.1, 0.5, 0.9])
+    assert {name: float(values.squeeze()) for name, values in found.items()} == pytest.approx(expected)
+    assert quantile_losses(quantiles, targets + 1, [0.1, 0.5, 0.9])["coverage"] == 0
+    assert quantile_losses(quantiles[..., 1:2], targets, [0.5]).keys() == {"pinball"}  # one level covers nothing
 
 
-def test_a_series_too_short_for_a_season_has_no_mase(table: Path) -> None:
-    task = start(table)
-    scorer = Scorer(task.normaliser, task.timelines, [range(24)], 24)
-    targets = noise(4, 3, 1)
-    assert math.isnan(scorer.score(targets, targets, np.zeros(3, np.int64))["mase"])
+def test_a_series_or_a_target_without_a_unit_does_not_hide_the_mase_of_others(tmp_path: Path) -> None:
+    """One that stands still in training, and a series that is too short for a season."""
+    still = write(tmp_path / "still.csv", {"y": noise(160), "z": np.r_[np.ones(112), noise(48)]})
+    task = start(still, target=["y", "z"])
+    scorer = task.scorer(task.timelines, task.spans["train"])
+    targets, told = noise(4, 3, 2), noise(4, 3, 2, seed=5)
+    means = Means()
+    means.add(scorer.losses(told, targets, np.zeros(3, np.int64)))
+    y = np.loadtxt(still, delimiter=",", skiprows=1, usecols=1)[:112]
+    unit = np.abs(y[24:] - y[:-24]).mean() / y.std()
+    assert means.scores()["mase"] == pytest.approx((np.abs(targets - told)[..., 0] / unit).mean())
+    scorer = Scorer(task.normaliser, task.timelines * 2, [range(24), range(112)], 24)
+    losses = scorer.losses(told, targets, np.array([0, 1, 0]))["mase"]
+    assert np.isnan(losses[:, [0, 2]]).all()
+    np.testing.assert_allclose(losses[:, 1, 0], np.abs(targets - told)[:, 1, 0] / unit)
 
 
 def test_plain_forecasts_are_in_the_same_units_and_know_the_future_covariates(tmp_path: Path) -> None:
@@ -285,6 +330,56 @@ def test_plain_forecasts_are_in_the_same_units_and_know_the_future_covariates(tm
     assert list(plain_forecasts(train, 26, 1)) == ["persistence", "linear", "mlp"]
 
 
+# --- what was filled in --------------------------------------------------------------------------------------------
+
+
+def test_what_was_filled_in_is_neither_learned_nor_judged(tmp_path: Path) -> None:
+    """Gaps in targets: other values there would change neither a loss nor a score, and are never taught."""
+    values, generator = noise(160, 2) + 5, np.random.default_rng(2)
+    is_empty = generator.random((160, 2)) < 0.3
+    is_empty[[0, -1]] = False
+    cells = np.where(is_empty, np.nan, values)
+    path = write(tmp_path / "t.csv", {"y": cells[:, 0], "z": cells[:, 1]})
+    model = {"decoding": "autoregressive", "head": "gaussian"}
+    task = start(path, model, target=["y", "z"], missing="interpolate")
+    windows, scorer = task.windows("test"), task.scorer(task.timelines, task.spans["train"])
+    found, details = task.evaluate(windows, scorer, Progress(), "")
+    batch = windows.batch(np.arange(len(windows)))
+    _, starts = windows.locate(np.arange(len(windows)))
+    came = np.stack([cells[first : first + 4] for first in starts], 1)  # (horizon, windows, targets)
+    told = numbers_of(task.head.middle(task.parameters(batch.context, batch.future)))
+    mean, scale = task.normaliser.mean, task.normaliser.scale
+    squares = np.square((came - mean) / scale - told)
+    assert np.isnan(squares).any()
+    assert found["mse"] == pytest.approx(np.nanmean(squares), rel=1e-6)
+    assert details["mse_by_step"] == pytest.approx(np.nanmean(squares, (1, 2)), rel=1e-6)
+    assert details["fans"][0]["actual"] == [None if np.isnan(y) else pytest.approx(y) for y in came[:, 0, 0]]
+
+    batch = task.batches(0)[0]
+    losses = []
+    for lane in range(7):
+        for step, target in np.argwhere(~np.isnan(batch.targets[:, lane])):
+            taught = without_gaps(batch)
+            parameters = task.parameters(batch.context, batch.future, taught)[step, lane, target]
+            losses.append(float(task.head.loss(parameters, torch.tensor(batch.targets[step, lane, target])).detach()))
+    assert np.isnan(batch.targets).any()
+    assert float(task.loss(batch, None).mean.detach()) == pytest.approx(np.mean(losses), rel=1e-5)
+    batch.targets[:] = np.nan
+    assert float(task.loss(batch, None).mean.detach()) == 0
+
+    metrics = task.report(Progress()).metrics
+    assert all(np.isfinite(list(splits["test"].values())).all() for splits in metrics.values())
+    assert task.check(task.recipe, Progress())["problems"] == [f"t: {is_empty.sum()} cells are filled in; no score "
+                                                               "counts what is, of the targets"]  # fmt: skip
+
+
+def test_gaps_are_taught_as_the_last_that_is_known() -> None:
+    context = np.array([[[1.0, 10.0, 0.0]], [[2.0, 20.0, 0.0]]])
+    targets = np.array([[[np.nan, 30.0]], [[np.nan, np.nan]], [[5.0, np.nan]]])
+    taught = without_gaps(Example(context, targets, np.empty((3, 1, 0))))
+    assert taught[:, 0].tolist() == [[2, 30], [2, 30], [5, 30]]
+
+
 # --- data ----------------------------------------------------------------------------------------------------------
 
 
@@ -298,8 +393,27 @@ def test_check_tells_what_is_there_and_what_is_wrong(tmp_path: Path) -> None:
     assert {split: row["steps"] for split, row in found["splits"].items()} == {"train": 68, "valid": 10, "test": 19}
     assert found["splits"]["test"]["windows"] == 19 - 4 + 1
     assert len(found["problems"]) == 2
-    assert "t: 3 steps of 1 hour are absent" in found["problems"][0]
+    assert found["problems"][0] == "t: 3 steps are absent, of 1 hour each; windows reach over them"
     assert "flat never changes in training" in found["problems"][1]
+
+
+def test_check_counts_one_as_one_and_reads_the_table_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recurra.data import timeline
+
+    reads = []
+    monkeypatch.setattr(timeline, "read_table", lambda path: (reads.append(path), read_table(path))[1])
+    path = write(tmp_path / "t.csv", {"y": noise(100)})
+    lines = path.read_text().splitlines()
+    for missing, rows, problem in (
+        ("fail", [*lines[:30], *lines[31:]], "t: 1 step is absent, of 1 hour each"),
+        ("forward", [*lines[:30], *lines[31:]], "t: 1 cell is filled in; no score"),
+        ("fail", [*lines, "2020-01-05T04:30:00,1"], "t: 1 stamp is no whole 1 hour after the one before"),
+    ):
+        path.write_text("\n".join(rows) + "\n")
+        recipe = resolve(ForecastingRecipe, {"data": {"path": str(path), **DATA, "missing": missing}}, {}, "test")
+        (found,) = Forecasting.check(recipe, Progress())["problems"]
+        assert found.startswith(problem)
+    assert len(reads) == 3
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.cli.output import Device, Json, RunFolder, open_model, print_json
+from recurra.cli.output import Device, Json, RunFolder, open_model, print_json, progress
 from recurra.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def forecast(
 
     if not isinstance(model, TrainedForecaster):
         raise UsageError(f"{run}: forecasts nothing, its task is {model.task.name}; see recurra predict")
-    found = (model.backtest if backtest else model.forecast)(data, horizon, levels)
+    found = (model.backtest if backtest else model.forecast)(data, horizon, levels, progress=progress(quiet=False))
     rows = [row for one in found for row in rows_of(one, backtest)]
     fans = [one.fan(target) for one in found for target in range(one.values.shape[1])]
     title = f"{model.run.folder.name}: {'backtest' if backtest else 'forecast'}"
@@ -74,10 +74,13 @@ def read_levels(text: str | None) -> list[float] | None:
 
 
 def rows_of(found: "Forecast", backtest: bool) -> list[dict[str, Any]]:
-    """One row a target and step; with what came, as far as that is known, where it is a backtest."""
+    """One row a target and step; with what came, None where the table holds nothing, where it is a backtest."""
+    from recurra.tasks.forecasts import plain
+
     rows = []
     (made_at,) = found.timeline.write(found.timeline.times[found.start - 1 : found.start])
     for target, name in enumerate(found.timeline.channels[: found.values.shape[1]]):
+        came = plain(found.actual[:, target])
         for step, time in enumerate(found.timeline.write(found.times)):
             row: dict[str, Any] = {
                 "series": found.timeline.name,
@@ -87,16 +90,17 @@ def rows_of(found: "Forecast", backtest: bool) -> list[dict[str, Any]]:
             }
             row["forecast"] = float(found.values[step, target])
             if backtest:
-                row["actual"] = float(found.actual[step, target])
+                row["actual"] = came[step]
             rows.append(row | {f"q{level:g}": float(told[step, target]) for level, told in found.quantiles.items()})
     return rows
 
 
 def mean_errors(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Mean absolute error of each target, in units of the table."""
+    """Mean absolute error of each target where it is known what came, in units of the table."""
     errors: dict[str, list[float]] = {}
     for row in rows:
-        errors.setdefault(row["target"], []).append(abs(row["forecast"] - row["actual"]))
+        if row["actual"] is not None:
+            errors.setdefault(row["target"], []).append(abs(row["forecast"] - row["actual"]))
     return {name: sum(found) / len(found) for name, found in errors.items()}
 
 
@@ -106,6 +110,6 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(
-        {key: f"{value:.7g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
+        {key: f"{value:.10g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
     )
     return file.getvalue()

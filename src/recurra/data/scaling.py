@@ -15,7 +15,7 @@ Values = NDArray[np.floating[Any]]
 def training_normaliser(timelines: Sequence[Timeline], spans: Sequence[range]) -> Normaliser:
     """Mean and deviation of each channel over the given steps of all series."""
     parts = zip(timelines, spans, strict=True)
-    return Normaliser.of([timeline.data[span.start : span.stop] for timeline, span in parts])
+    return Normaliser.of([timeline.read(np.arange(span.start, span.stop)) for timeline, span in parts if span])
 
 
 def normalise(values: Values, normaliser: Normaliser, first: int = 0) -> Values:
@@ -68,8 +68,3 @@ class WindowScale(NamedTuple):
         """The first so many channels of the windows, scaled: a context, or targets, (time, batch, channels)."""
         channels = values.shape[-1]
         return (values - self.centre[..., :channels]) / self.scale[..., :channels]
-
-    def invert(self, values: Values) -> Values:
-        """What `apply` made these values of."""
-        channels = values.shape[-1]
-        return values * self.scale[..., :channels] + self.centre[..., :channels]

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from recurra.config import Names, Section
 from recurra.data.catalogue import locate
-from recurra.data.stamps import DAY, Step, Times, as_text, calendar_features, infer_step, parse_times, readers
+from recurra.data.stamps import Clock, Step, Times, as_text, calendar_features, parse_times, readers
 from recurra.data.tables import Table, read_table
 from recurra.errors import DataError
 
@@ -36,8 +36,9 @@ class TimelineOptions(Section):
     on_bad: Literal["fail", "drop"] = Field("fail", description="at a cell that is no number: stop, or drop its row")
     missing: Literal["fail", "interpolate", "forward"] = Field(
         "fail",
-        description="at an empty cell: stop; a straight line between its neighbours; or the last value. "
-        "The latter two also fill in steps that are absent, which else are counted only",
+        description="at an empty cell: stop; a straight line between its neighbours, where both were known by then; or "
+        "the last value. The latter two also fill in steps that are absent, which else are counted only; no score "
+        "counts what is filled in",
     )
 
     @model_validator(mode="after")
@@ -70,7 +71,11 @@ class Repairs(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """One series. Its channels are in this order: targets, covariates of the past, covariates known beforehand."""
+    """One series. Its channels are in this order: targets, covariates of the past, covariates known beforehand.
+
+    What was filled in between two values was not known before the second: `read` tells what was known at a step, and
+    `told` what came.
+    """
 
     name: str
     times: Times  # (steps,)
@@ -81,6 +86,8 @@ class Timeline(NamedTuple):
     step: Step
     ahead: Values  # covariates_future of the steps after the last, (steps, columns)
     repairs: Repairs
+    latest: Rows | None = None  # see `latest_values`, (steps, first_known); None where nothing of these was filled in
+    offset: timedelta | None = None  # of the clock on the wall from `times`, at the end
 
     @property
     def values(self) -> Values:
@@ -88,9 +95,9 @@ class Timeline(NamedTuple):
         return self.data[:, : self.num_targets]
 
     @property
-    def past(self) -> Values:
-        """Covariates of the past, (steps, covariates); a view."""
-        return self.data[:, self.num_targets : self.first_known]
+    def opening(self) -> int:
+        """Steps at whose end not every target and covariate of the past has had a value."""
+        return 0 if self.latest is None else int(self.latest[0].max())
 
     @property
     def known(self) -> Values:
@@ -101,6 +108,28 @@ class Timeline(NamedTuple):
     def first_known(self) -> int:
         """The channel that the covariates known beforehand begin at."""
         return len(self.channels) - self.num_known
+
+    def read(self, steps: Rows) -> Values:
+        """Values as they were known at the last of some steps: a gap that is open there holds the value before it.
+
+        Args:
+            steps: one after the other, (length, ...).
+
+        Returns:
+            (length, ..., channels).
+        """
+        found = self.data[steps]
+        if self.latest is not None:
+            rows = np.minimum(steps[..., None], self.latest[steps[-1]])  # (length, ..., first_known)
+            found[..., : self.first_known] = self.data[rows, np.arange(self.first_known)]
+        return found
+
+    def told(self, steps: Rows) -> Values:
+        """Targets at some steps (...), NaN where they were filled in, (..., targets)."""
+        found = self.values[steps]
+        if self.latest is not None:
+            found[self.latest[steps, : self.num_targets] != steps[..., None]] = np.nan
+        return found
 
     def future_times(self, num_steps: int) -> Times:
         """Stamps of the steps after the last, (num_steps,)."""
@@ -122,27 +151,35 @@ class Timeline(NamedTuple):
         ahead = self.ahead[:num_steps] if given else np.empty((num_steps, 0))
         if self.num_known == given:
             return ahead
-        return np.hstack([ahead, calendar_features(self.future_times(num_steps), self.step)[0]])
+        return np.hstack([ahead, calendar_features(self.local(self.future_times(num_steps)), self.step)[0]])
+
+    def local(self, times: Times) -> Times:
+        """Stamps by the clock on the wall."""
+        return times if self.offset is None else np.asarray(times + np.timedelta64(self.offset))
 
     def write(self, times: Times) -> list[str]:
-        """Stamps of this series as text, all in one way: as dates where it has whole days only."""
-        has_days = self.step.unit == "month" or (self.step.unit == "microsecond" and self.step.size % DAY == 0)
+        """Stamps of this series as text, all in one way: as dates where it has whole days only, with a zone or none."""
         is_midnight = times.dtype != np.int64 and self.times[0] == self.times[0].astype("M8[D]")
-        written = times.astype("M8[D]") if has_days and is_midnight else times
-        return [str(time).removesuffix(".000000") for time in written]
+        written = times.astype("M8[D]") if self.step.has_days and is_midnight else self.local(times)
+        zone = "" if self.offset is None else str(timezone(self.offset)).removeprefix("UTC") or "Z"
+        return [f"{str(time).removesuffix('.000000')}{zone}" for time in written]
 
     def __str__(self) -> str:
         found = ", ".join(f"{name} {count:,}" for name, count in self.repairs._asdict().items() if count)
-        span = f"{as_text(self.times[0])} to {as_text(self.times[-1])}"
-        return f"{self.name}: {len(self.times):,} steps of {self.step}, {span}; {found or 'nothing to mend'}"
+        first, last = self.local(self.times[[0, -1]])
+        steps = f"{len(self.times):,} step{'s' if len(self.times) > 1 else ''} of {self.step}"
+        return f"{self.name}: {steps}, {as_text(first)} to {as_text(last)}; {found or 'nothing to mend'}"
 
 
-def read_timelines(options: TimelineOptions, table: Table | None = None) -> list[Timeline]:
+def read_timelines(
+    options: TimelineOptions, table: Table | None = None, expected: Step | None = None
+) -> list[Timeline]:
     """The series of a table, in the order in which they begin there.
 
     Args:
         options: which table, which of its columns, and what to do where something is wrong in it.
         table: instead of that which the options name.
+        expected: days, or business days, where a short table could be of both.
 
     Raises:
         DataError: a column is missing; a stamp that is none, comes twice or too early; a cell that is empty or no
@@ -151,21 +188,21 @@ def read_timelines(options: TimelineOptions, table: Table | None = None) -> list
     table = read_table(locate(options.path)) if table is None else table
     time = options.time_column or find_time_column(table, options)
     table.require([time, *filter(None, [options.series_column]), *options.columns], "a forecast")
-    times = parse_times(table, time, options.time_format)
-    if options.calendar and times.dtype == np.int64:
+    wall, offsets = parse_times(table, time, options.time_format)
+    rows_of = rows_by_series(table, options.series_column)
+    clock = Clock.of(wall, offsets, list(rows_of.values()), expected)
+    if options.calendar and wall.dtype == np.int64:
         raise DataError(f"{table.path}: calendar needs dates, but {time!r} holds integers; turn it off")
     data, is_bad = read_columns(table, options)
-    rows_of = rows_by_series(table, options.series_column)
     kept = {name: rows[~is_bad[rows]] for name, rows in rows_of.items()}
     for name, rows in kept.items():
-        check_rows(table, name, rows, times)
+        check_rows(table, name, rows, clock.times if clock else wall)
         if options.missing == "fail":
             check_complete(table, rows, data[rows], options)
-    step = infer_step([np.unique(times[rows]) for rows in rows_of.values()])
-    if step is None:
+    if clock is None:
         raise DataError(f"{table.path}: one row a series; expected at least a context and a horizon")
     return [
-        build(name, times[rows], data[rows], options, step, int(is_bad[rows_of[name]].sum()))
+        build(name, clock.at(rows), data[rows], options, int(is_bad[rows_of[name]].sum()))
         for name, rows in kept.items()
     ]
 
@@ -180,7 +217,12 @@ def find_time_column(table: Table, options: TimelineOptions) -> str:
             with contextlib.suppress(ValueError):
                 if isinstance(read(cell), datetime):
                     return name
-    raise DataError(f"{table.path}: no column begins with a date; say time_column, and time_format if it is unusual")
+    free = [name for name in table.names if name not in (*options.columns, options.series_column)]
+    integers = " or ".join(name for name in free if str(table.cell(name, 0)).strip().isdigit())
+    hint = f" (it may be {integers}, of integers)" if integers else ""
+    raise DataError(
+        f"{table.path}: no column begins with a date; say time_column{hint}, and time_format if it is unusual"
+    )
 
 
 def read_columns(table: Table, options: TimelineOptions) -> tuple[Values, NDArray[np.bool_]]:
@@ -243,12 +285,13 @@ def steps_ahead(data: Values, options: TimelineOptions) -> int:
     return len(data) - 1 - int(targets[-1, 0]) if options.covariates_future and len(targets) else 0
 
 
-def build(name: str, times: Times, data: Values, options: TimelineOptions, step: Step, dropped: int) -> Timeline:
+def build(name: str, clock: Clock, data: Values, options: TimelineOptions, dropped: int) -> Timeline:
     """A series of its rows, filled where the options say so; between irregular stamps nothing counts as absent."""
-    lengths = np.diff(step.positions(times))  # (rows - 1,)
+    step, lengths = clock.step, np.diff(clock.step.positions(clock.times))  # (rows - 1,)
     irregular = int(np.count_nonzero(lengths % step.size))
     absent = np.where(lengths % step.size, 0, lengths // step.size - 1)
     end, first_known, filled = len(data) - steps_ahead(data, options), options.first_known, 0
+    is_empty = np.zeros((end, first_known), bool)
     if options.missing != "fail":
         if not irregular:
             if absent.sum() > len(data):
@@ -256,18 +299,35 @@ def build(name: str, times: Times, data: Values, options: TimelineOptions, step:
             at = np.concatenate([[0], np.cumsum(absent + 1)])
             spread = np.full((at[-1] + 1, data.shape[1]), np.nan)
             spread[at] = data
-            data, times, end = spread, step.after(times[0], np.arange(len(spread))), at[end - 1] + 1
-        names, positions = [f"{name}: {column}" for column in options.columns], step.positions(times)
+            data, clock, end = spread, clock.spread(at), at[end - 1] + 1
+        names, positions = [f"{name}: {column}" for column in options.columns], step.positions(clock.times)
+        is_empty = np.isnan(data[:end, :first_known])
         filled = fill(data[:end, :first_known], positions[:end], options.missing, names[:first_known])
         filled += fill(data[:, first_known:], positions, options.missing, names[first_known:])
-    channels, ahead, times = options.columns, data[end:, first_known:], times[:end]
+    channels, ahead, clock = options.columns, data[end:, first_known:], clock.at(np.arange(end))
     data = data[:end]
     if options.calendar:
-        calendar, names = calendar_features(times, step)
+        calendar, names = clock.calendar()
         data, channels = np.hstack([data, calendar]), channels + names
-    repairs = Repairs(dropped, int(np.count_nonzero(absent)), int(absent.sum()), irregular, filled)
-    num_known = len(channels) - first_known
-    return Timeline(name, times, data, tuple(channels), len(options.target), num_known, step, ahead, repairs)
+    return Timeline(
+        name=name,
+        times=clock.times,
+        data=data,
+        channels=tuple(channels),
+        num_targets=len(options.target),
+        num_known=len(channels) - first_known,
+        step=step,
+        ahead=ahead,
+        repairs=Repairs(dropped, int(np.count_nonzero(absent)), int(absent.sum()), irregular, filled),
+        latest=latest_values(is_empty) if is_empty.any() else None,
+        offset=None if clock.offsets is None else clock.offsets.tolist()[-1],
+    )
+
+
+def latest_values(is_empty: NDArray[np.bool_]) -> Rows:
+    """The last step up to each that has a value, before there is one the first that has, (steps, columns)."""
+    latest = np.maximum.accumulate(np.where(is_empty, -1, np.arange(len(is_empty))[:, None]))
+    return np.where(latest < 0, is_empty.argmin(0), latest)
 
 
 def fill(data: Values, positions: NDArray[np.int64], method: str, names: Sequence[str]) -> int:

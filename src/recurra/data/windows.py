@@ -35,8 +35,8 @@ class SplitOptions(TimelineOptions):
 class Example(NamedTuple):
     """A window, or a batch of them with a second axis of that size."""
 
-    context: NDArray[np.floating[Any]]  # (context, batch, channels)
-    targets: NDArray[np.floating[Any]]  # (horizon, batch, targets)
+    context: NDArray[np.floating[Any]]  # as it was known at its end, (context, batch, channels)
+    targets: NDArray[np.floating[Any]]  # NaN where the table holds none, (horizon, batch, targets)
     future: NDArray[np.floating[Any]]  # covariates known beforehand, (horizon, batch, features)
 
 
@@ -51,14 +51,22 @@ def long_enough(timelines: Sequence[Timeline], context: int, horizon: int) -> li
         longest = max(timelines, key=lambda timeline: len(timeline.times))
         raise DataError(
             f"{longest.name}: {len(longest.times):,} steps, expected at least {context + horizon:,}, a context of "
-            f"{context:,} and a horizon of {horizon:,}; choose smaller ones, or give more data"
+            f"{context:,}{f' and a horizon of {horizon:,}' if horizon else ''}; choose smaller ones, or give more data"
         )
     return kept
 
 
-def split_spans(
-    timelines: Sequence[Timeline], options: SplitOptions, context: int, horizon: int
-) -> dict[str, list[range]]:
+def left_out(timelines: Sequence[Timeline], kept: Sequence[Timeline]) -> list[str]:
+    """In words, which series are too short; empty where none is."""
+    known = {timeline.name for timeline in kept}
+    short = [timeline.name for timeline in timelines if timeline.name not in known]
+    if not short:
+        return []
+    are, more = "is" if len(short) == 1 else "are", ", ..." if len(short) > 8 else ""
+    return [f"{len(short):,} of {len(timelines):,} series {are} too short and left out: {', '.join(short[:8])}{more}"]
+
+
+def cut_spans(timelines: Sequence[Timeline], options: SplitOptions) -> dict[str, list[range]]:
     """Steps of each series that are training, validation and test; all are cut at the same points in time.
 
     Cut by itself, a long series would be trained on what is the future of a short one.
@@ -66,7 +74,7 @@ def split_spans(
     Returns:
         for "train", "valid" and "test" one range of steps a series, empty where it has none there.
     Raises:
-        DataError: `split_steps` are more than there are, or a split holds no window.
+        DataError: `split_steps` are more than there are.
     """
     stamps = np.unique(np.concatenate([timeline.times for timeline in timelines]))
     parts = options.split_steps or [len(stamps) * share for share in options.shares]
@@ -79,16 +87,36 @@ def split_spans(
     for split, cut in zip(SPLITS, itertools.pairwise([0, *cuts]), strict=True):
         numbers = (np.searchsorted(stamps, timeline.times) for timeline in timelines)  # of each step among all stamps
         spans[split] = [range(*np.searchsorted(steps, cut).tolist()) for steps in numbers]
-        if not len(Windows(timelines, spans[split], context, horizon)):
+    return spans
+
+
+def split_spans(
+    timelines: Sequence[Timeline], options: SplitOptions, context: int, horizon: int
+) -> dict[str, list[range]]:
+    """What `cut_spans` gives, where each split can be learned from or judged.
+
+    Raises:
+        DataError: `split_steps` are more than there are, or a split holds no window, or no target in any.
+    """
+    spans = cut_spans(timelines, options)
+    for split, parts in spans.items():
+        if not len(Windows(timelines, parts, context, horizon)):
             raise DataError(
-                f"{timelines[0].name}: the {split} part holds {max(map(len, spans[split])):,} steps, no window of "
+                f"{timelines[0].name}: the {split} part holds {max(map(len, parts)):,} steps, no window of "
                 f"horizon {horizon:,} after a context of {context:,}; choose smaller ones, or other shares"
             )
+        told = (
+            timeline.told(np.arange(part.start, part.stop)) for timeline, part in zip(timelines, parts, strict=True)
+        )
+        if all(np.isnan(values).all() for values in told):
+            raise DataError(f"{timelines[0].name}: the targets of the {split} part are all filled in; cut it off")
     return spans
 
 
 class Windows:
     """All windows whose horizon lies in given spans of some series; the context may begin before the span.
+
+    At the end of each context every target and covariate of the past has had a value.
 
     Args:
         timelines: the series; nothing of them is copied before a batch is asked for.
@@ -104,7 +132,8 @@ class Windows:
         assert min(context, horizon, stride) > 0
         self.timelines, self.context, self.horizon, self.stride = timelines, context, horizon, stride
         stops = np.array([span.stop for span in spans])
-        self.firsts = np.array([max(span.start, context) for span in spans])
+        openings = [timeline.opening + 1 for timeline in timelines]
+        self.firsts = np.array([max(span.start, context, first) for span, first in zip(spans, openings, strict=True)])
         self.counts = np.maximum((stops - horizon - self.firsts) // stride + 1, 0)
         self.ends = np.cumsum(self.counts)
 
@@ -126,22 +155,23 @@ class Windows:
         return series, self.firsts[series] + self.stride * within
 
     def window(self, index: int) -> Example:
-        """One window: views (context, channels), (horizon, targets) and (horizon, features)."""
-        series, step = (int(place[0]) for place in self.locate(np.array([index])))
-        timeline, horizon = self.timelines[series], slice(step, step + self.horizon)
-        return Example(timeline.data[step - self.context : step], timeline.values[horizon], timeline.known[horizon])
+        """One window: (context, channels), (horizon, targets) and (horizon, features)."""
+        return Example(*(part[:, 0] for part in self.batch(np.array([index]))))
 
     def batch(self, indices: NDArray[np.int64]) -> Example:
         """Some windows side by side, time-major."""
         series, first = self.locate(indices)
         steps = first + np.arange(-self.context, self.horizon).reshape(-1, 1)  # (context + horizon, batch)
+        before, after = steps[: self.context], steps[self.context :]
         one = self.timelines[0]
-        data = np.empty((*steps.shape, len(one.channels)), one.data.dtype)  # (context + horizon, batch, channels)
+        widths = (self.context, len(one.channels)), (self.horizon, one.num_targets), (self.horizon, one.num_known)
+        batch = Example(*(np.empty((length, len(indices), width), one.data.dtype) for length, width in widths))
         for number in np.unique(series):
-            here = series == number
-            data[:, here] = self.timelines[number].data[steps[:, here]]
-        context, horizon = data[: self.context], data[self.context :]
-        return Example(context, horizon[..., : one.num_targets], horizon[..., one.first_known :])
+            timeline, here = self.timelines[number], series == number
+            batch.context[:, here] = timeline.read(before[:, here])
+            batch.targets[:, here] = timeline.told(after[:, here])
+            batch.future[:, here] = timeline.known[after[:, here]]
+        return batch
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
         """All windows in an order that only depends on seed and epoch, (windows,)."""

@@ -10,15 +10,15 @@ from torch import Tensor
 from recurra.data.scaling import Values, normalise, normalise_series
 from recurra.data.tables import Table
 from recurra.data.timeline import Timeline, read_timelines
-from recurra.data.windows import Windows, split_spans
+from recurra.data.windows import Windows, cut_spans, left_out, long_enough
 from recurra.errors import DataError, UsageError
-from recurra.inference.opening import open_task
+from recurra.inference.opening import evaluate_run, is_own, open_task
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks import load_data
 from recurra.tasks.evaluation import inference
 from recurra.tasks.forecasting import Forecasting, numbers_of
-from recurra.tasks.forecasts import Forecast
+from recurra.tasks.forecasts import JUDGED_AT_ONCE, Forecast
 
 
 class TrainedForecaster:
@@ -44,24 +44,27 @@ class TrainedForecaster:
         data: str | Path | Table | None = None,
         horizon: int | None = None,
         quantiles: Sequence[float] | None = None,
+        progress: Progress | None = None,
     ) -> list[Forecast]:
-        """What comes after the last step of each series.
+        """What comes after the last step of each series that is as long as the context.
 
         Args:
             data: a table with the columns the model was trained on; by default that of the run.
             horizon: steps, by default as many as were trained on; beyond them the model goes on from its own forecast,
                 and its quantiles do not tell how unsure that is.
             quantiles: levels to tell, between 0 and 1; by default those of the recipe, where the model tells any.
+            progress: told which series are too short.
 
         Returns:
             One forecast a series: `times` (horizon,), `values` (horizon, targets), and `quantiles`, by level.
 
         Raises:
-            DataError: the table cannot be used, or a series is shorter than the context.
+            DataError: the table cannot be used, or no series is as long as the context.
             UsageError: a horizon or quantiles that the model does not give.
         """
-        timelines = self.read(data)
-        return [self.forecast_from(one, len(one.times), horizon, quantiles) for one in timelines]
+        timelines = self.read_long_enough(data, 0, progress)
+        places = [(number, len(timeline.times)) for number, timeline in enumerate(timelines)]
+        return self.forecast_from(timelines, places, horizon, quantiles)
 
     def backtest(
         self,
@@ -69,14 +72,18 @@ class TrainedForecaster:
         horizon: int | None = None,
         quantiles: Sequence[float] | None = None,
         stride: int | None = None,
+        progress: Progress | None = None,
     ) -> list[Forecast]:
         """Forecasts over the test part of each series, each made from what stands before it.
+
+        The series are those that would be trained on, cut as in training: what is forecast is no step that was seen.
 
         Args:
             data: a table with the columns the model was trained on; by default that of the run.
             horizon: steps, by default as many as were trained on.
             quantiles: levels to tell, between 0 and 1; by default those of the recipe, where the model tells any.
             stride: steps from one forecast to the next; by default the horizon, so that they follow one another.
+            progress: told which series are too short.
 
         Raises:
             DataError: the table cannot be used, or its test part is shorter than a horizon.
@@ -86,11 +93,16 @@ class TrainedForecaster:
         stride = horizon if stride is None else stride
         if min(horizon, stride) < 1:
             raise UsageError(f"backtest: expected a horizon and a stride of at least 1, got {horizon} and {stride}")
-        timelines = self.read(data)
-        spans = split_spans(timelines, self.options, self.options.context, horizon)["test"]
+        timelines = self.read_long_enough(data, self.options.horizon, progress)
+        spans = cut_spans(timelines, self.options)["test"]
         windows = Windows(timelines, spans, self.options.context, horizon, stride)
-        places = zip(*windows.locate(np.arange(len(windows))), strict=True)
-        return [self.forecast_from(timelines[number], int(start), horizon, quantiles) for number, start in places]
+        if not len(windows):
+            raise DataError(
+                f"{timelines[0].name}: the test part holds {max(map(len, spans)):,} steps, expected a horizon of "
+                f"{horizon:,}; choose a smaller one, or give more data"
+            )
+        places = np.stack(windows.locate(np.arange(len(windows))), 1).tolist()
+        return self.forecast_from(timelines, places, horizon, quantiles)
 
     def evaluate(self, data: str | Path | Table | None = None, progress: Progress | None = None) -> Json:
         """Scores of the model and, beside it, of plain forecasts.
@@ -107,9 +119,8 @@ class TrainedForecaster:
             DataError: the table cannot be used, or the series of the run are no longer what they were.
         """
         progress = progress or Progress()
-        if data is None:
-            load_data(self.task, self.run, progress)
-            return self.task.report(progress).metrics
+        if not isinstance(data, Table) and is_own(data, self.task):
+            return evaluate_run(self.task, self.run, progress)
         timelines = self.read(data)
         whole = [range(len(timeline.times)) for timeline in timelines]
         scaled = [normalise_series(timeline, self.task.normaliser) for timeline in timelines]
@@ -120,7 +131,7 @@ class TrainedForecaster:
                 f"context and a horizon, got {max(map(len, whole)):,}; give more data"
             )
         scorer = self.task.scorer(timelines, whole)
-        metrics = {"model": {"given": self.task.evaluate(windows, scorer, progress, "evaluating")}}
+        metrics = {"model": {"given": self.task.evaluate(windows, scorer, progress, "evaluating")[0]}}
         try:
             load_data(self.task, self.run, progress)
         except DataError as error:
@@ -134,48 +145,103 @@ class TrainedForecaster:
         Raises:
             DataError: they cannot be used, or their steps are not those that were trained on.
         """
+        known = self.task.shape.step
         if isinstance(data, Table):
-            timelines = read_timelines(self.options, data)
+            timelines = read_timelines(self.options, data, known)
         else:
             path = self.options.path if data is None else str(data)
-            timelines = read_timelines(self.options.model_copy(update={"path": path}))
-        known = self.task.shape.step
+            timelines = read_timelines(self.options.model_copy(update={"path": path}), expected=known)
         for timeline in timelines:
             if timeline.step._replace(day=1) != known._replace(day=1):
                 raise DataError(f"{timeline.name}: steps of {timeline.step}, expected {known}, as in training")
         return timelines
 
-    def forecast_from(
-        self, timeline: Timeline, start: int, horizon: int | None = None, quantiles: Sequence[float] | None = None
-    ) -> Forecast:
-        """Forecast a series from a step on.
-
-        Args:
-            timeline: in units of the table.
-            start: the first step of the forecast, that after the last at the latest; the context stands before it.
-            horizon: steps, by default as many as were trained on.
-            quantiles: levels to tell; by default those of the recipe, where the model tells any.
+    def read_long_enough(
+        self, data: str | Path | Table | None, horizon: int, progress: Progress | None
+    ) -> list[Timeline]:
+        """The series of a table that hold a context and a horizon; says which do not.
 
         Raises:
-            DataError: too few steps before the start, or covariates known beforehand are not known for so long.
+            DataError: none does, or they cannot be used.
+        """
+        everything = self.read(data)
+        timelines = long_enough(everything, self.options.context, horizon)
+        for words in left_out(everything, timelines):
+            (progress or Progress()).note(words)
+        return timelines
+
+    def forecast_from(
+        self,
+        timelines: Sequence[Timeline],
+        places: Sequence[tuple[int, int]],
+        horizon: int | None = None,
+        quantiles: Sequence[float] | None = None,
+    ) -> list[Forecast]:
+        """Forecasts of some series from some steps on.
+
+        Args:
+            timelines: in units of the table.
+            places: of each forecast, which series, and the first step, that after the last at the latest; the context
+                stands before it.
+            horizon: steps, by default as many as were trained on.
+            quantiles: levels to tell; by default those of the recipe.
+
+        Raises:
+            DataError: too few steps before a start, or covariates known beforehand are not known for so long.
             UsageError: a horizon or quantiles that the model does not give.
         """
-        context, block = self.options.context, self.options.horizon
+        block = self.options.horizon
         horizon = block if horizon is None else horizon
         levels = self.task.levels if quantiles is None else sorted(set(quantiles))
         if horizon < 1:
             raise UsageError(f"horizon: expected at least 1 step, got {horizon}")
-        if start < context:
-            raise DataError(f"{timeline.name}: {start:,} steps before the forecast, expected a context of {context:,}")
         steps = horizon if self.task.recipe.model.decoding == "autoregressive" else -(-horizon // block) * block
-        scaled = normalise_series(timeline, self.task.normaliser)
-        known = scaled.known[start : start + steps]
-        if len(known) < steps:
-            after = timeline.future_known(steps - len(known))
-            known = np.concatenate([known, normalise(after, self.task.normaliser, timeline.first_known)])
-        with inference(self.task.model):
-            parameters = self.go_on(scaled.data[start - context : start, None], known[:, None])
-        return self.task.tell(timeline, start, parameters[:horizon, 0], levels)
+        scaled = [normalise_series(timeline, self.task.normaliser) for timeline in timelines]
+        ends = dict(sorted(places))  # the last start in each series
+        known = {series: self.known_until(scaled[series], end + steps, horizon) for series, end in ends.items()}
+        found = []
+        for first in range(0, len(places), JUDGED_AT_ONCE):
+            some = places[first : first + JUDGED_AT_ONCE]
+            before = np.stack([self.context_of(scaled[series], start) for series, start in some], 1)
+            future = np.stack([known[series][start : start + steps] for series, start in some], 1)
+            with inference(self.task.model):
+                parameters = self.go_on(before, future)[:horizon]
+            found += [
+                self.task.tell(timelines[series], start, parameters[:, lane], levels)
+                for lane, (series, start) in enumerate(some)
+            ]
+        return found
+
+    def context_of(self, scaled: Timeline, start: int) -> Values:
+        """What is known before a step, in training deviations, (context, channels)."""
+        context = self.options.context
+        if start < max(context, scaled.opening + 1):
+            raise DataError(
+                f"{scaled.name}: {start:,} steps before the forecast, expected a context of {context:,}, and a value "
+                "of every column"
+            )
+        return scaled.read(np.arange(start - context, start))
+
+    def known_until(self, scaled: Timeline, stop: int, horizon: int) -> Values:
+        """What is known beforehand of all steps up to one, in training deviations, (steps, known).
+
+        Raises:
+            DataError: it is not known for so long.
+        """
+        missing = stop - len(scaled.times)
+        if missing <= 0:
+            return scaled.known
+        try:
+            after = scaled.future_known(missing)
+        except DataError as error:
+            block = self.options.horizon
+            if self.task.recipe.model.decoding == "autoregressive" or horizon % block == 0:
+                raise
+            raise DataError(
+                f"{error}. A direct model always forecasts whole blocks of {block} steps and needs that many; one "
+                f"trained with decoding = autoregressive needs {horizon}"
+            ) from None
+        return np.concatenate([scaled.known, normalise(after, self.task.normaliser, scaled.first_known)])
 
     def go_on(self, context: Values, future: Values) -> Tensor:
         """Parameters of the head for all steps of a future; where decoding is direct, block by block.

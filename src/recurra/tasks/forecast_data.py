@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from recurra.data.stamps import Step
-from recurra.data.tables import Table
 from recurra.data.timeline import Timeline, read_timelines
-from recurra.data.windows import SPLITS, SplitOptions, Windows, long_enough, split_spans
+from recurra.data.windows import SPLITS, SplitOptions, Windows, left_out, long_enough, split_spans
+from recurra.progress import Progress
 from recurra.runs import Json
 
 Spans = dict[str, list[range]]  # steps of each series, by split
@@ -48,13 +48,16 @@ class SeriesShape(NamedTuple):
         return cls(timeline.channels, timeline.num_targets, timeline.num_known, timeline.step, season)
 
 
-def find_series(options: ForecastOptions, table: Table | None = None) -> tuple[list[Timeline], Spans]:
-    """The series of a table that are long enough, and how they are split.
+def find_series(options: ForecastOptions, progress: Progress) -> tuple[list[Timeline], Spans]:
+    """The series of a table that are long enough, and how they are split; says which are not.
 
     Raises:
         DataError: they cannot be used, or are too short.
     """
-    timelines = long_enough(read_timelines(options, table), options.context, options.horizon)
+    everything = read_timelines(options)
+    timelines = long_enough(everything, options.context, options.horizon)
+    for words in left_out(everything, timelines):
+        progress.note(words)
     return timelines, split_spans(timelines, options, options.context, options.horizon)
 
 
@@ -65,20 +68,11 @@ def check_series(options: ForecastOptions) -> Json:
         DataError: the series cannot be used.
     """
     everything = read_timelines(options)
-    timelines, spans = find_series(options)
-    problems = [
-        f"{len(everything) - len(timelines)} of {len(everything)} series are shorter than a window and left out"
-    ][: len(everything) - len(timelines)]
+    timelines = long_enough(everything, options.context, options.horizon)
+    spans = split_spans(timelines, options, options.context, options.horizon)
+    problems = left_out(everything, timelines)
     for timeline, span in zip(timelines, spans["train"], strict=True):
-        irregular, absent = timeline.repairs.irregular, timeline.repairs.absent
-        if irregular:
-            problems.append(f"{timeline.name}: {irregular:,} stamps are no whole {timeline.step} after the one before")
-        if absent and options.missing == "fail":
-            problems.append(f"{timeline.name}: {absent:,} steps of {timeline.step} are absent; windows reach over them")
-        constant = (timeline.data[span.start : span.stop].std(0) == 0).tolist() if len(span) else []
-        names = [name for name, stands in zip(timeline.channels, constant, strict=False) if stands]
-        if names:
-            problems.append(f"{timeline.name}: {', '.join(names)} never changes in training")
+        problems += [f"{timeline.name}: {words}" for words in problems_of(timeline, span, options)]
     return {
         "series": {one.name: {"steps": len(one.times), **one.repairs._asdict()} for one in timelines},
         "splits": {
@@ -90,3 +84,23 @@ def check_series(options: ForecastOptions) -> Json:
         },
         "problems": problems,
     }
+
+
+def problems_of(timeline: Timeline, train: range, options: ForecastOptions) -> list[str]:
+    """What looks wrong in a series."""
+    problems = []
+    _, _, absent, irregular, filled = timeline.repairs
+    if irregular:
+        stamps = "1 stamp is" if irregular == 1 else f"{irregular:,} stamps are"
+        problems.append(f"{stamps} no whole {timeline.step} after the one before")
+    if absent and options.missing == "fail":
+        missing = "1 step is" if absent == 1 else f"{absent:,} steps are"
+        problems.append(f"{missing} absent, of {timeline.step} each; windows reach over them")
+    if filled:
+        cells = "1 cell is" if filled == 1 else f"{filled:,} cells are"
+        problems.append(f"{cells} filled in; no score counts what is, of the targets")
+    constant = (timeline.data[train.start : train.stop].std(0) == 0).tolist() if len(train) else []
+    names = [name for name, stands in zip(timeline.channels, constant, strict=False) if stands]
+    if names:
+        problems.append(f"{', '.join(names)} never changes in training")
+    return problems

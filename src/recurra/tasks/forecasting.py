@@ -17,7 +17,7 @@ from recurra.data.timeline import Timeline
 from recurra.data.windows import SPLITS, Example, Windows
 from recurra.errors import RunError, UsageError
 from recurra.models.forecast_heads import PointLoss, head_of
-from recurra.models.forecast_scores import mae, mse
+from recurra.models.forecast_scores import absolute_errors, squared_errors
 from recurra.models.forecaster import Forecaster, ForecasterOptions, ForecasterShape
 from recurra.models.naive import seasonal_naive
 from recurra.progress import Progress
@@ -27,19 +27,24 @@ from recurra.tasks.examples import digest_of
 from recurra.tasks.forecast_data import ForecastOptions, SeriesShape, Spans, check_series, find_series
 from recurra.tasks.forecasts import (
     Forecast,
+    Means,
     Scorer,
     Values,
     in_batches,
-    mean_scores,
     plain_forecasts,
-    quantile_scores,
+    quantile_losses,
     scores_of,
+    without_gaps,
 )
 from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe
 
 NORMALISER = "normalizer.json"
 NUM_SAMPLES = 4
 NUM_SHOWN = 3  # forecasts of a split that are kept for figures
+READING = {  # options of the data that change what the model makes of a table
+    *("target", "covariates_past", "covariates_future", "calendar", "on_bad", "missing"),
+    *("context", "horizon", "season", "scaling", "residual"),
+}
 
 
 class ForecastTraining(TrainingOptions):
@@ -71,7 +76,7 @@ class ForecastingRecipe(Recipe):
 class Judged(NamedTuple):
     """Some windows and what the model says of them, in training deviations."""
 
-    series: NDArray[np.int64]  # which each is of, (batch,)
+    numbers: NDArray[np.int64]  # which these are, (batch,)
     example: Example
     parameters: Tensor  # of the head, (horizon, batch, targets, width)
 
@@ -138,7 +143,7 @@ class Forecasting:
         Raises:
             DataError: they cannot be used, or are too short.
         """
-        timelines, spans = find_series(recipe.data)
+        timelines, spans = find_series(recipe.data, progress)
         for timeline in timelines:
             progress.note(str(timeline))
         shape = SeriesShape.of(timelines[0], recipe.data)
@@ -169,17 +174,16 @@ class Forecasting:
     @property
     def architecture(self) -> Json:
         """What the model is built from."""
-        options = self.recipe.data
-        sizes = {"channels": len(self.shape.channels), "context": options.context, "horizon": options.horizon}
-        return {**sizes, **self.recipe.model.model_dump(mode="json")}
+        data = self.recipe.data.model_dump(mode="json", include=READING)
+        return {"channels": len(self.shape.channels), **data, **self.recipe.model.model_dump(mode="json")}
 
-    def load_data(self, progress: Progress) -> None:  # noqa: ARG002
+    def load_data(self, progress: Progress) -> None:
         """Read the series the recipe names.
 
         Raises:
             DataError: they cannot be used.
         """
-        self.take(*find_series(self.recipe.data))
+        self.take(*find_series(self.recipe.data, progress))
 
     def take(self, timelines: list[Timeline], spans: Spans) -> None:
         """Series to train and to be judged on, with the steps of each split."""
@@ -214,8 +218,16 @@ class Forecasting:
 
     def loss(self, batch: Example, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean cost of the forecasts, in training deviations."""
-        parameters = self.parameters(batch.context, batch.future, batch.targets)
-        return StepLoss(self.head.loss(parameters, to_tensor(batch.targets, parameters)), batch.targets.shape[1], None)
+        parameters = self.parameters(batch.context, batch.future, without_gaps(batch))
+        return StepLoss(self.cost(parameters, batch.targets), batch.targets.shape[1], None)
+
+    def cost(self, parameters: Tensor, targets: Values) -> Tensor:
+        """Mean cost over the targets that are known; of none, 0."""
+        is_known, wanted = ~np.isnan(targets), to_tensor(targets, parameters)
+        if not is_known.all():
+            which = torch.from_numpy(is_known).to(parameters.device)
+            parameters, wanted = parameters[which], wanted[which]
+        return self.head.loss(parameters, wanted) if len(wanted) else parameters.sum()
 
     def parameters(self, context: Values, future: Values, targets: Values | None = None) -> Tensor:
         """What the model says of some windows; all is in training deviations.
@@ -259,48 +271,46 @@ class Forecasting:
         with inference(self.model), progress.stage(title, len(batches)) as advance:
             for numbers in batches:
                 example = windows.batch(numbers)
-                yield Judged(windows.locate(numbers)[0], example, self.parameters(example.context, example.future))
+                yield Judged(numbers, example, self.parameters(example.context, example.future))
                 advance(1)
 
     def validate(self, progress: Progress) -> Metrics:
         """Loss, and errors in training deviations, on the validation windows."""
-
-        def scores() -> Iterator[tuple[int, Metrics]]:
-            for _, example, parameters in self.judge(self.windows("valid"), progress, "validating"):
-                told, targets = numbers_of(self.head.middle(parameters)), example.targets
-                loss = float(self.head.loss(parameters, to_tensor(targets, parameters)))
-                yield targets.shape[1], {"loss": loss, "mse": mse(told, targets), "mae": mae(told, targets)}
-
-        return mean_scores(scores())
+        means = Means()
+        for _, example, parameters in self.judge(self.windows("valid"), progress, "validating"):
+            told, targets = numbers_of(self.head.middle(parameters)), example.targets
+            loss = np.where(np.isnan(targets), np.nan, float(self.cost(parameters, targets)))
+            means.add({"loss": loss, "mse": squared_errors(told, targets), "mae": absolute_errors(told, targets)})
+        return means.scores()
 
     def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test windows."""
         held_out = {split: self.windows(split) for split in SPLITS[1:]}
         scorer = self.scorer(self.timelines, self.spans["train"])
-        metrics = {
-            split: self.evaluate(windows, scorer, progress, f"evaluating {split}")
-            for split, windows in held_out.items()
-        }
-        details = {split: self.details(windows, progress) for split, windows in held_out.items()}
+        metrics, details = {}, {}
+        for split, windows in held_out.items():
+            metrics[split], details[split] = self.evaluate(windows, scorer, progress, f"evaluating {split}")
         return Report({"model": metrics, **self.baselines(held_out, scorer, progress)}, details)
 
     def scorer(self, timelines: Sequence[Timeline], spans: Sequence[range]) -> Scorer:
         """Scores of windows over some series; `spans` are the steps whose seasons are the unit of MASE."""
         return Scorer(self.normaliser, timelines, spans, self.shape.season)
 
-    def evaluate(self, windows: Windows, scorer: Scorer, progress: Progress, title: str) -> Metrics:
-        """Scores of the model."""
-        levels = self.levels
-
-        def scores() -> Iterator[tuple[int, Metrics]]:
-            for series, example, parameters in self.judge(windows, progress, title):
-                found = scorer.score(numbers_of(self.head.middle(parameters)), example.targets, series)
-                if levels:
-                    quantiles = numbers_of(self.head.quantiles(parameters, levels))
-                    found |= quantile_scores(quantiles, example.targets, levels)
-                yield len(series), found
-
-        return mean_scores(scores())
+    def evaluate(self, windows: Windows, scorer: Scorer, progress: Progress, title: str) -> tuple[Metrics, Json]:
+        """Scores of the model; and its error by step ahead, with some forecasts."""
+        means, fans = Means(), []
+        shown = np.linspace(0, len(windows) - 1, NUM_SHOWN).astype(np.int64)
+        for numbers, example, parameters in self.judge(windows, progress, title):
+            series, starts = windows.locate(numbers)
+            losses = scorer.losses(numbers_of(self.head.middle(parameters)), example.targets, series)
+            if self.levels:
+                quantiles = numbers_of(self.head.quantiles(parameters, self.levels))
+                losses |= quantile_losses(quantiles, example.targets, self.levels)
+            means.add(losses)
+            for lane in np.flatnonzero(np.isin(numbers, shown)):
+                timeline = scorer.timelines[series[lane]]
+                fans.append(self.tell(timeline, int(starts[lane]), parameters[:, lane], self.levels).fan(0))
+        return means.scores(), {"step": str(self.shape.step), "mse_by_step": means.by_step("mse"), "fans": fans}
 
     def baselines(self, held_out: Mapping[str, Windows], scorer: Scorer, progress: Progress) -> Json:
         """What plain forecasts reach, those that learn on the same training windows."""
@@ -313,26 +323,6 @@ class Forecasting:
                 found[name] = {split: scores_of(forecast, windows, scorer) for split, windows in held_out.items()}
                 advance(1)
         return found
-
-    def details(self, windows: Windows, progress: Progress) -> Json:
-        """Error by step ahead, and some forecasts."""
-        errors = [
-            np.square(numbers_of(self.head.middle(parameters)) - example.targets).mean(2)
-            for _, example, parameters in self.judge(windows, progress, "drawing")
-        ]
-        numbers = np.linspace(0, len(windows) - 1, NUM_SHOWN).astype(np.int64)
-        context, _, future = windows.batch(numbers)
-        with inference(self.model):
-            parameters = self.parameters(context, future)
-        shown = [
-            self.tell(self.timelines[series], int(start), parameters[:, lane], self.levels)
-            for lane, (series, start) in enumerate(zip(*windows.locate(numbers), strict=True))
-        ]
-        return {
-            "step": str(self.shape.step),
-            "mse_by_step": np.concatenate(errors, 1).mean(1).tolist(),
-            "fans": [forecast.fan(0) for forecast in shown],
-        }
 
     def tell(self, timeline: Timeline, start: int, parameters: Tensor, levels: Sequence[float]) -> Forecast:
         """A forecast in units of the table.

@@ -1,6 +1,6 @@
 """Forecasts with what stands around them, and how far they are off."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,15 @@ from recurra.data.scaling import restore
 from recurra.data.stamps import Times
 from recurra.data.timeline import Timeline
 from recurra.data.windows import Example, Windows
-from recurra.models.forecast_scores import coverage, mae, mase, mse, pinball, seasonal_error, smape
+from recurra.models.forecast_scores import (
+    absolute_errors,
+    hits,
+    percentage_errors,
+    pinball_losses,
+    scaled_errors,
+    seasonal_error,
+    squared_errors,
+)
 from recurra.models.naive import LinearForecast, NetworkForecast, persistence, rows, seasonal_naive
 from recurra.runs import Json
 from recurra.tasks.task import Metrics
@@ -21,6 +29,7 @@ JUDGED_AT_ONCE = 256  # windows
 SHOWN = 3  # times the horizon, of what stands before a forecast in a figure
 
 Values = NDArray[np.floating[Any]]
+Losses = dict[str, Values]  # by score, (horizon, batch, targets), NaN where not defined
 PlainForecast = Callable[[Example], Values]  # (horizon, batch, targets) of windows in training deviations
 
 
@@ -35,8 +44,8 @@ class Forecast(NamedTuple):
 
     @property
     def actual(self) -> Values:
-        """What came, as far as the table tells, (0 to horizon, targets)."""
-        return self.timeline.values[self.start : self.start + len(self.times)]
+        """What came, as far as the table goes, NaN where it holds nothing, (0 to horizon, targets)."""
+        return self.timeline.told(np.arange(self.start, min(self.start + len(self.times), len(self.timeline.times))))
 
     def fan(self, target: int) -> Json:
         """One target as plain values that a figure is drawn from."""
@@ -45,12 +54,17 @@ class Forecast(NamedTuple):
         return {
             "title": name if name == self.timeline.name else f"{self.timeline.name}: {name}",
             "history_times": self.timeline.write(self.timeline.times[first : self.start]),
-            "history": self.timeline.values[first : self.start, target].tolist(),
+            "history": plain(self.timeline.told(np.arange(first, self.start))[:, target]),
             "times": self.timeline.write(self.times),
             "forecast": self.values[:, target].tolist(),
-            "actual": self.actual[:, target].tolist(),
+            "actual": plain(self.actual[:, target]),
             "quantiles": {str(level): values[:, target].tolist() for level, values in self.quantiles.items()},
         }
+
+
+def plain(values: Values) -> list[float | None]:
+    """Numbers as JSON holds them: None where there is none."""
+    return [None if np.isnan(value) else value for value in values.tolist()]
 
 
 class Scorer:
@@ -66,14 +80,14 @@ class Scorer:
     def __init__(
         self, normaliser: Normaliser, timelines: Sequence[Timeline], spans: Sequence[range], season: int
     ) -> None:
-        self.normaliser = normaliser
-        parts = [timeline.values[span.start : span.stop] for timeline, span in zip(timelines, spans, strict=True)]
+        self.normaliser, self.timelines = normaliser, timelines
+        parts = [timeline.told(np.array(span, np.int64)) for timeline, span in zip(timelines, spans, strict=True)]
         undefined = np.full(timelines[0].num_targets, np.nan)
         units = [seasonal_error(part, season) if len(part) > season else undefined for part in parts]
         self.units = np.array(units)  # (series, targets)
 
-    def score(self, forecast: Values, targets: Values, series: NDArray[np.int64]) -> Metrics:
-        """Scores of some windows.
+    def losses(self, forecast: Values, targets: Values, series: NDArray[np.int64]) -> Losses:
+        """Losses of some windows.
 
         Args:
             forecast: (horizon, batch, targets).
@@ -82,36 +96,56 @@ class Scorer:
         """
         told, came = restore(forecast, self.normaliser), restore(targets, self.normaliser)
         return {
-            "mse": mse(forecast, targets),
-            "mae": mae(forecast, targets),
-            "mae_unscaled": mae(told, came),
-            "mase": mase(told, came, self.units[series]),
-            "smape": smape(told, came),
+            "mse": squared_errors(forecast, targets),
+            "mae": absolute_errors(forecast, targets),
+            "mae_unscaled": absolute_errors(told, came),
+            "mase": scaled_errors(told, came, self.units[series]),
+            "smape": percentage_errors(told, came),
         }
 
 
-def quantile_scores(quantiles: Values, targets: Values, levels: Sequence[float]) -> Metrics:
-    """Coverage between the outer quantiles, and the mean pinball loss.
+def quantile_losses(quantiles: Values, targets: Values, levels: Sequence[float]) -> Losses:
+    """Mean pinball loss, and whether targets lie between the outer quantiles where there are two.
 
     Args:
         quantiles: (horizon, batch, targets, levels).
         targets: (horizon, batch, targets).
         levels: rising.
     """
-    losses = [pinball(quantiles[..., index], targets, level) for index, level in enumerate(levels)]
-    return {
-        "coverage": coverage(quantiles[..., 0], quantiles[..., -1], targets),
-        "pinball": float(np.mean(losses)),
-    }
+    each = [pinball_losses(quantiles[..., index], targets, level) for index, level in enumerate(levels)]
+    covered = {"coverage": hits(quantiles[..., 0], quantiles[..., -1], targets)} if len(levels) > 1 else {}
+    return {**covered, "pinball": np.mean(each, 0)}
 
 
-def mean_scores(parts: Iterable[tuple[int, Metrics]]) -> Metrics:
-    """Mean over batches, each with its number of windows; what is not defined is left out."""
-    windows, sums = 0, dict[str, float]()
-    for count, scores in parts:
-        windows += count
-        sums = {name: sums.get(name, 0.0) + count * score for name, score in scores.items()}
-    return {name: total / windows for name, total in sums.items() if not np.isnan(total)}
+class Means:
+    """Mean losses of all batches; what is not defined is left out."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Values] = {}  # by step ahead, (horizon,)
+        self.counts: dict[str, NDArray[np.int64]] = {}
+
+    def add(self, losses: Mapping[str, Values]) -> None:
+        """Count a batch, each loss (horizon, batch, targets)."""
+        for name, values in losses.items():
+            count = np.count_nonzero(~np.isnan(values), (1, 2))
+            self.counts[name] = self.counts.get(name, 0) + count
+            self.sums[name] = self.sums.get(name, 0) + np.nansum(values, (1, 2))
+
+    def scores(self) -> Metrics:
+        """Means over everything."""
+        return {name: float(self.sums[name].sum() / count.sum()) for name, count in self.counts.items() if count.any()}
+
+    def by_step(self, name: str) -> list[float | None]:
+        """Mean of each step ahead; None where nothing is defined."""
+        return plain(self.sums[name] / np.where(self.counts[name], self.counts[name], np.nan))
+
+
+def without_gaps(example: Example) -> Values:
+    """Targets to learn from, for what needs them all: the last that is known where one is not."""
+    known = np.concatenate([example.context[-1:, :, : example.targets.shape[2]], example.targets])
+    steps = np.arange(len(known)).reshape(-1, 1, 1)
+    latest = np.maximum.accumulate(np.where(np.isnan(known), 0, steps))  # (1 + horizon, batch, targets)
+    return np.take_along_axis(known, latest, 0)[1:]
 
 
 def in_batches(windows: Windows) -> list[NDArray[np.int64]]:
@@ -140,7 +174,7 @@ def plain_forecasts(train: Windows, season: int, seed: int) -> dict[str, Callabl
         width = train.context * len(one.channels) + horizon * (one.num_known + num_targets)
         count = min(len(train), max(MOST_NUMBERS // width, 1))
         example = train.batch(np.linspace(0, len(train) - 1, count).astype(np.int64))
-        model = fit(features(example), example.targets - past(example)[-1:])
+        model = fit(features(example), without_gaps(example) - past(example)[-1:])
         return lambda example: model(features(example)) + past(example)[-1:]
 
     found: dict[str, Callable[[], PlainForecast]] = {
@@ -155,10 +189,8 @@ def plain_forecasts(train: Windows, season: int, seed: int) -> dict[str, Callabl
 
 def scores_of(forecast: PlainForecast, windows: Windows, scorer: Scorer) -> Metrics:
     """Scores of a plain forecast."""
-
-    def scores() -> Iterator[tuple[int, Metrics]]:
-        for numbers in in_batches(windows):
-            example = windows.batch(numbers)
-            yield len(numbers), scorer.score(forecast(example), example.targets, windows.locate(numbers)[0])
-
-    return mean_scores(scores())
+    means = Means()
+    for numbers in in_batches(windows):
+        example = windows.batch(numbers)
+        means.add(scorer.losses(forecast(example), example.targets, windows.locate(numbers)[0]))
+    return means.scores()
