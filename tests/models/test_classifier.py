@@ -11,7 +11,6 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.errors import UsageError
 from recurra.models.classifier import (
-    DEVIATION,
     ClassifierOptions,
     InputShape,
     Perceptron,
@@ -53,16 +52,14 @@ CLASSIFIERS["series-rnn-max-multiply"] = ("series", {"cell": "rnn", "nonlinearit
 
 def options_of(**options: Any) -> ClassifierOptions:
     return ClassifierOptions.parse(
-        {"embedding_size": EMBEDDING, "hidden_size": WIDTHS, **NO_DROPOUT, **options}, "test"
+        {"embedding_size": EMBEDDING, "embedding_deviation": 1.0, "hidden_size": WIDTHS, **NO_DROPOUT, **options},
+        "test",
     )
 
 
 def build(kind: str, **options: Any) -> SequenceClassifier:
     torch.manual_seed(3)
-    model = SequenceClassifier(SHAPES[kind], LABELS, options_of(**options)).double()
-    if kind == "tokens":
-        model.front.weight.data.div_(DEVIATION)  # as they begin they hardly move a state
-    return model
+    return SequenceClassifier(SHAPES[kind], LABELS, options_of(**options)).double()
 
 
 def inputs_of(kind: str, time: int = TIME, batch: int = BATCH) -> Tensor:

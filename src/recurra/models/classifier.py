@@ -15,8 +15,6 @@ from recurra.errors import UsageError
 from recurra.models.stack import StackOptions, build_stack, dropout_of, stack_width
 from recurra.nn import AttentionPooling, both_ends, drop_words, last_valid_step, max_over_time, mean_over_time
 
-DEVIATION = 0.1  # of the numbers of a vector at the start: what a rare word brings along should hardly count
-
 
 class ClassifierOptions(StackOptions):
     """The shape of the network and its dropout."""
@@ -30,6 +28,9 @@ class ClassifierOptions(StackOptions):
         "max", description="what stands for a whole sequence: the last step, the mean or maximum, or a weighted mean"
     )
     embedding_size: int = Field(100, ge=1, description="width of a token's vector, where the data is text")
+    embedding_deviation: float = Field(
+        0.1, gt=0, description="of the numbers of token vectors at the start: small, a rare word hardly counts"
+    )
     dropout_embedding: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
     dropout_words: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a batch")
     naive_bayes: float = Field(
@@ -102,7 +103,7 @@ class TokenVectors(nn.Module):
 
     def __init__(self, num_types: int, options: ClassifierOptions) -> None:
         super().__init__()
-        self.weight = nn.Parameter(DEVIATION * torch.randn(num_types, options.embedding_size))
+        self.weight = nn.Parameter(options.embedding_deviation * torch.randn(num_types, options.embedding_size))
         self.dropout_words = options.dropout_words
         self.dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
 
