@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import recurra
+from recurra.errors import ShapeError, UsageError
 
 SMALL = ["--hidden-size", "12", "--epochs", "3", "--learning-rate", "0.02", "--quiet"]
 CITIES, TOWNS = ("rome", "oslo", "lima"), ("york", "bath", "ulm")
@@ -146,3 +147,20 @@ def test_what_a_run_is_not_for(recurra_command: Any, texts: Path, waves: Path, t
         outcome = recurra_command(*arguments)
         assert message in outcome.err
         assert (outcome.code, outcome.out) == (2, "")
+
+
+def test_what_one_might_mistake(recurra_command: Any, texts: Path, waves: Path, tmp_path: Path) -> None:
+    labels, series = tmp_path / "labels", tmp_path / "series"
+    assert recurra_command("train", "classification", texts, "--run", labels, *SMALL).code == 0
+    hinted = recurra_command("predict", labels, texts)
+    assert (hinted.code, f"for the texts in it: --file {texts}" in hinted.err) == (0, True)
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(1).normal(size=(40, 5, 2)), y=["a", "b"] * 20)
+    assert recurra_command("train", "classification", tmp_path / "x.npz", "--run", series, *SMALL).code == 0
+    outcome = recurra_command("predict", series)
+    assert (outcome.code, "reads series; name their files" in outcome.err) == (2, True)
+    assert "did you mean classification?" in recurra_command("train", "clasification", texts).err
+    for run in (labels, series):
+        with pytest.raises(UsageError, match="expected a list, got one text"):
+            recurra.load(run).predict("great")
+    with pytest.raises(ShapeError, match=r"expected measurements \(time, channels\), got 'a'"):
+        recurra.load(series).predict(["a"])

@@ -211,11 +211,14 @@ def test_a_line_longer_than_a_piece_is_one_line(tmp_path: Path, monkeypatch: pyt
 
 
 def test_texts_without_labels(tmp_path: Path) -> None:
-    write(tmp_path, {"a.txt": " one \n\ntwo\u2028three\n", "t.csv": "n,said\n1, one \n2,\n3,two\n", "f/a": "x"})
+    write(tmp_path, {"a.txt": " one \n\ntwo\u2028three\n", "t.csv": "n,said\n1, one \n3,two\n", "f/a": "x"})
     assert read_texts(str(tmp_path / "a.txt"), "text") == ["one", "two\u2028three"]
     assert read_texts(str(tmp_path / "t.csv"), "said") == ["one", "two"]
     with pytest.raises(DataError, match=r"no column 'text' for the text \(text_column\); it has n, said"):
         read_texts(str(tmp_path / "t.csv"), "text")
+    write(tmp_path, {"hole.csv": "n,said\n1,one\n2,\n3,two\n"})  # left out, answers would stand beside other rows
+    with pytest.raises(DataError, match=r"hole\.csv line 3: no text \(1 such rows\); fill it, or leave the row out"):
+        read_texts(str(tmp_path / "hole.csv"), "said")
     with pytest.raises(DataError, match="a folder; expected a table or a file of lines"):
         read_texts(str(tmp_path / "f"), "text")
 

@@ -308,7 +308,7 @@ def test_channels_have_an_order_and_rows_without_targets_carry_the_known_on(tmp_
 
 
 def test_without_known_columns_rows_without_targets_are_empty_cells(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"line 5: y is empty \(2 such cells\)"):
+    with pytest.raises(DataError, match=r"line 5: from here to the end the target is empty; cut these rows"):
         read(write(tmp_path, WIDE))
     with pytest.raises(DataError, match=r"line 5: holiday is empty"):
         read(write(tmp_path, WIDE.replace("01-01,1", "01-01,")), covariates_future=["holiday"])

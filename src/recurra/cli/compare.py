@@ -35,6 +35,7 @@ def compare(
     print_table(
         [f"on {split}", *(name.replace("_", " ") for name in columns)],
         [[who, *(figure(values.get(name)) for name in columns)] for who, values in rows.items()],
+        folds=False,
     )
     if not same_data(contenders):
         print_text("These runs are not judged by the same data.")

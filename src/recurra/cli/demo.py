@@ -257,7 +257,7 @@ DEMOS = {
         },
         {"model": 0.00081, "always_1": 0.1815},
         add_numbers,
-        "  recurra train memory adding --length 100 --cell rnn --epochs 8    # without gates\n"
+        "  recurra train memory adding --length 100 --cell rnn --held-out-size 1000    # without gates\n"
         "  recurra compare {run} runs/memory\n"
         "  recurra train memory copy --length 50 --cell gru --initialisation chrono",
     ),

@@ -22,6 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outpu
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Device = Annotated[str, typer.Option("--device", help="Torch device, such as cpu or cuda.")]
 WIDEST = 100  # columns of running text
+WIDEST_TABLE = 1000  # columns of one that must not fold
 
 
 def open_model(run: str, device: str = "cpu") -> "Trained":
@@ -62,8 +63,14 @@ def print_text(text: str) -> None:
     print(textwrap.fill(text, min(shutil.get_terminal_size().columns, WIDEST), break_on_hyphens=False))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
-    """A table on standard output; columns of numbers stand to the right."""
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None, *, folds: bool = True
+) -> None:
+    """A table on standard output; columns of numbers stand to the right.
+
+    What does not fit is folded within its column or, since half a number is none, in a table that must not fold, left
+    to the terminal.
+    """
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
@@ -77,7 +84,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
     # Printed by us: where a reader has seen enough, rich would end the process with 1.
     encoding = sys.stdout.encoding or "utf-8"
     drawn = io.TextIOWrapper(io.BytesIO(), encoding, errors="replace")
-    width = shutil.get_terminal_size().columns
+    width = shutil.get_terminal_size().columns if folds else WIDEST_TABLE
     Console(file=drawn, width=width, force_terminal=sys.stdout.isatty()).print(table, markup=False)
     drawn.seek(0)
     print(drawn.read(), end="")
@@ -92,6 +99,7 @@ def print_metrics(metrics: Mapping[str, Any], task: "Task") -> None:
     print_table(
         ["", "on", *(name.replace("_", " ") for name in columns)],
         [[who, split, *(figure(values.get(name)) for name in columns)] for who, split, values in rows],
+        folds=False,
     )
     print_text(verdict(metrics, task.headline))
 
@@ -109,6 +117,8 @@ def verdict(metrics: Mapping[str, Any], measure: "Measure") -> str:
     figures = f"{measure.name.replace('_', ' ')} {mine:,.4g} against {others[best]:,.4g}"
     if measure.better(mine, others[best]):
         return f"On {split} the model beats the best baseline ({best}): {figures}."
+    if mine == others[best]:
+        return f"On {split} the model and the {best} baseline reach the same: {figures}."
     return (
         f"On {split} the model does NOT beat the {best} baseline: {figures}. "
         "Train longer, on more data, or with another shape."

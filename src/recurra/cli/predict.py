@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -71,8 +72,12 @@ def predict(
 
 def contents(model: "TrainedClassifier", inputs: list[str], file: str | None) -> Iterator[tuple[str, Any]]:
     """What is to be classified, with names: from arguments and a file, else from standard input as it comes."""
-    reader = model.task.inputs
+    reader, reads_texts = model.task.inputs, model.task.inputs.shape.num_types is not None
+    if not (inputs or file or reads_texts):
+        raise UsageError(f"{model.run}: reads series; name their files: recurra predict {model.run} FILE")
     for given in inputs:
+        if reads_texts and Path(given).is_file():
+            print(f"{given} is read as a text; for the texts in it: --file {given}", file=sys.stderr)
         yield from reader.given(given)
     if file:
         yield from reader.read(file)

@@ -124,7 +124,7 @@ def show_seeds(folder: "Path", quiet: bool, as_json: bool) -> None:
         )
         for who, split, values in rows
     ]
-    print_table(("", "on", *(name.replace("_", " ") for name in columns)), cells)
+    print_table(("", "on", *(name.replace("_", " ") for name in columns)), cells, folds=False)
     print(f"mean ± deviation over {len(list(folder.glob('seed-*')))} seeds; runs {folder}/seed-*")
 
 
@@ -140,6 +140,9 @@ def show_help(context: typer.Context, what: str) -> None:
     print(context.get_help())
     print(EPILOG)
     with dying_at_once():
+        from recurra.tasks import TASKS
         from recurra.training import schema_of
 
+    others = ", ".join(name for name in TASKS if name != what)
     print_table(("option", "default", "meaning"), option_rows(schema_of(what)), f"Recipe keys of {what}:")
+    print(f"Keys of the other tasks: recurra train TASK --help, with {others}.")

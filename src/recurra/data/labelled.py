@@ -70,7 +70,11 @@ def read_texts(path: str, column: str) -> list[str]:
         return [line.strip() for line in lines_of(place) if line.strip()]
     table = read_table(place)
     table.require([column], "the text (text_column)")
-    return [text.strip() for text in table.text(column) if text]
+    texts = table.text(column)
+    empty = [row for row, text in enumerate(texts) if not (text or "").strip()]
+    if empty:
+        raise DataError(f"{table.place(empty[0])}: no text ({len(empty):,} such rows); fill it, or leave the row out")
+    return [text.strip() for text in texts if text]
 
 
 def split_texts(found: dict[str, list[LabelledText]], path: str, shares: Shares) -> dict[str, list[LabelledText]]:

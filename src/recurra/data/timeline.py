@@ -272,6 +272,13 @@ def check_complete(table: Table, rows: Rows, data: Values, options: TimelineOpti
     """Refuse an empty cell."""
     is_empty = np.isnan(data)
     is_empty[len(data) - steps_ahead(data, options) :, : options.first_known] = False
+    told = np.flatnonzero(~is_empty[:, : len(options.target)].any(1))
+    if is_empty.any() and not is_empty[: told[-1] + 1 if len(told) else 0].any():
+        first = rows[np.argwhere(is_empty)[0][0]]
+        raise DataError(
+            f"{table.place(first)}: from here to the end the target is empty; cut these rows "
+            "off, or say covariates_future if they carry columns that are known beforehand"
+        )
     for row, column in np.argwhere(is_empty)[:1]:
         raise DataError(
             f"{table.place(rows[row])}: {options.columns[column]} is empty ({is_empty.sum()} such cells); fill it, or "

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from recurra.errors import UsageError
 from recurra.inference.opening import evaluate_run, evaluate_splits, is_own, open_task
 from recurra.progress import Progress
 from recurra.runs import Json, Run
@@ -45,9 +46,12 @@ class TrainedClassifier:
         """The label of each text, or of each series (time, channels).
 
         Raises:
+            UsageError: a single text instead of a list.
             ShapeError: a series of another number of axes or channels.
             DataError: a series with a value that is not finite.
         """
+        if isinstance(contents, str):
+            raise UsageError(f"predict: expected a list, got one text; write predict([{contents[:20]!r}])")
         sequences = [self.task.inputs.encode(content) for content in contents]
         found: dict[int, Prediction] = {}
         for indices, verdict in self.task.verdicts(Encoded(sequences, np.zeros(len(sequences), np.int64)), Progress()):

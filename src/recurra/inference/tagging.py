@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recurra.data.tagged import split_at_spaces
+from recurra.errors import UsageError
 from recurra.inference.opening import evaluate_run, evaluate_splits, is_own, open_task
 from recurra.models.tag_scores import Span, spans_of
 from recurra.progress import Progress
@@ -41,7 +42,13 @@ class TrainedTagger:
         self.labels = self.task.labels
 
     def predict(self, sentences: Sequence[str | Sequence[str]]) -> list[TaggedTokens]:
-        """The tag of every token of each sentence, given as a list of tokens or as text to be split at spaces."""
+        """The tag of every token of each sentence, given as a list of tokens or as text to be split at spaces.
+
+        Raises:
+            UsageError: a single text instead of a list.
+        """
+        if isinstance(sentences, str):
+            raise UsageError(f"predict: expected a list, got one text; write predict([{sentences[:20]!r}])")
         given = [split_at_spaces(one) if isinstance(one, str) else list(one) for one in sentences]
         found = []
         for tokens, judgement in zip(given, self.task.judge_tokens(given, Progress()), strict=True):

@@ -1,5 +1,6 @@
 """The jobs Recurra does: one file a task."""
 
+import difflib
 from pathlib import Path
 
 from recurra.errors import DataError, RunError, UsageError
@@ -23,7 +24,10 @@ def task_type(name: object) -> type[Task]:
         UsageError: there is none.
     """
     if not isinstance(name, str) or name not in TASKS:
-        hint = f"; a task comes first: recurra train {next(iter(TASKS))} {name}" if Path(str(name)).exists() else ""
+        near = difflib.get_close_matches(str(name), TASKS, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        if Path(str(name)).exists():
+            hint = f"; a task comes first: recurra train {next(iter(TASKS))} {name}"
         raise UsageError(f"task {name!r}: unknown; known: {', '.join(TASKS)}{hint}")
     return TASKS[name]
 

@@ -89,6 +89,10 @@ def rare_labels(splits: Mapping[str, Sequence[Example]]) -> list[str]:
     rare = [label for label, count in counts.items() if count < RARE]
     problems = [f"{len(rare)} labels have fewer than {RARE} training examples: {', '.join(rare[:8])}"] if rare else []
     for split, examples in splits.items():
+        lacking = sorted(counts.keys() - {example.label for example in examples})
+        if lacking:
+            named = ", ".join(map(repr, lacking[:8]))
+            problems.append(f"{split} has no example of {named}, so it tells nothing of them")
         unknown = [example for example in examples if example.label not in counts]
         if unknown:
             problems.append(

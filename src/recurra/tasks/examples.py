@@ -194,7 +194,10 @@ class SeriesInputs:
             ShapeError: another number of axes or channels.
             DataError: a value that is not finite.
         """
-        values = np.asarray(content, np.float32)
+        try:
+            values = np.asarray(content, np.float32)
+        except (TypeError, ValueError):
+            raise ShapeError(f"series: expected measurements (time, channels), got {str(content)[:40]!r}") from None
         if values.ndim != 2:
             raise ShapeError(f"series: expected measurements (time, channels), got an array {values.shape}")
         if not np.isfinite(values).all():

@@ -21,10 +21,12 @@ class TaggedOptions(Section):
 
     path: str = Field(description="columns, CoNLL-U, JSON lines, or a folder or data set of them; see docs/formats.md")
     token_column: int | str | None = Field(
-        None, description="column of the token: a number, or a name in CoNLL-U and JSON lines; by default the first"
+        None,
+        description="column of the token: a number from 0, or a name in CoNLL-U and JSON lines; by default the first",
     )
     tag_column: int | str | None = Field(
-        None, description="column of the tag: a number, or a name such as xpos; by default the last, in CoNLL-U upos"
+        None,
+        description="column of the tag: a number from 0, or a name such as xpos; by default the last, in CoNLL-U upos",
     )
     shares: Shares = Field(
         (0.8, 0.1, 0.1), description="training, validation and test share where the files do not say; by a hash"

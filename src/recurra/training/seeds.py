@@ -56,11 +56,15 @@ def train_seeds(
     for seed in range(first, first + seeds):
         progress.note(f"seed {seed}, {seed - first + 1} of {seeds}")
         place = Run(folder.path(f"seed-{seed}"))
-        if place.path(CHECKPOINT).exists():
-            refuse_another(place, resolve_recipe(recipe, data, {**options, "seed": seed}))
-            resume(place.folder, progress=progress)
-        else:
-            train(recipe, data, run=place.folder, progress=progress, **{**options, "seed": seed})
+        try:
+            if place.path(CHECKPOINT).exists():
+                refuse_another(place, resolve_recipe(recipe, data, {**options, "seed": seed}))
+                resume(place.folder, progress=progress)
+            else:
+                train(recipe, data, run=place.folder, progress=progress, **{**options, "seed": seed})
+        except KeyboardInterrupt:
+            again = f"the same again with --run {folder} goes on"
+            raise KeyboardInterrupt(f"stopped and saved within seed {seed}; {again}") from None
         results.append(place.read_json(METRICS))
         folder.write(SEEDS, spread(results))
     return folder.folder
