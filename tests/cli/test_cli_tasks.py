@@ -149,7 +149,7 @@ def test_what_a_run_is_not_for(recurra_command: Any, texts: Path, waves: Path, t
         assert (outcome.code, outcome.out) == (2, "")
 
 
-def test_what_one_might_mistake(recurra_command: Any, texts: Path, waves: Path, tmp_path: Path) -> None:
+def test_what_one_might_mistake(recurra_command: Any, texts: Path, tmp_path: Path) -> None:
     labels, series = tmp_path / "labels", tmp_path / "series"
     assert recurra_command("train", "classification", texts, "--run", labels, *SMALL).code == 0
     hinted = recurra_command("predict", labels, texts)
