@@ -1,19 +1,17 @@
 """A forecaster in use: tables it goes on from, backtests, and what neither may know."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import recurra
+from hours import DATA, noise, write, write_four
 from recurra.errors import DataError
 from recurra.inference.forecasting import TrainedForecaster
 from recurra.progress import Progress
 from recurra.runs import Run
 from recurra.tasks.forecasting import Forecasting
-
-DATA = {"target": ["y"], "context": 9, "horizon": 4}
 
 
 class Notes(Progress):
@@ -26,24 +24,9 @@ class Notes(Progress):
         self.said.append(text)
 
 
-def write(path: Path, columns: dict[str, Any], first: str = "2020-01-01") -> Path:
-    """A table of hours."""
-    steps = len(next(iter(columns.values())))
-    times = np.datetime64(first, "s") + np.arange(steps) * np.timedelta64(1, "h")
-    rows = [",".join(map(str, row)) for row in zip(times, *columns.values(), strict=True)]
-    path.write_text("\n".join([",".join(["time", *columns]), *rows]) + "\n")
-    return path
-
-
-def noise(*shape: int, seed: int = 3) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
-
-
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """Two targets, a column of the past, a column known beforehand."""
-    values = noise(160, 4) * [3, 0.01, 1, 2] + [40, -5, 0, 1]
-    return write(tmp_path / "table.csv", dict(zip(("y", "z", "past", "known"), values.T, strict=True)))
+    return write_four(tmp_path)
 
 
 def several(path: Path, first: str = "long", **lengths: int) -> Path:

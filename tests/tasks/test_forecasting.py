@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import recurra
+from hours import DATA, noise, write, write_four
 from recurra.config import resolve
 from recurra.data.tables import read_table
 from recurra.data.windows import Example, Windows
@@ -21,27 +22,10 @@ from recurra.tasks import check_samples
 from recurra.tasks.forecasting import Forecasting, ForecastingRecipe, numbers_of
 from recurra.tasks.forecasts import Means, Scorer, plain_forecasts, quantile_losses, without_gaps
 
-DATA = {"target": ["y"], "context": 9, "horizon": 4}
-
-
-def write(path: Path, columns: dict[str, Any], first: str = "2020-01-01") -> Path:
-    """A table of hours."""
-    steps = len(next(iter(columns.values())))
-    times = np.datetime64(first, "s") + np.arange(steps) * np.timedelta64(1, "h")
-    rows = [",".join(map(str, row)) for row in zip(times, *columns.values(), strict=True)]
-    path.write_text("\n".join([",".join(["time", *columns]), *rows]) + "\n")
-    return path
-
-
-def noise(*shape: int, seed: int = 3) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
-
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """Two targets, a column of the past, a column known beforehand."""
-    values = noise(160, 4) * [3, 0.01, 1, 2] + [40, -5, 0, 1]
-    return write(tmp_path / "table.csv", dict(zip(("y", "z", "past", "known"), values.T, strict=True)))
+    return write_four(tmp_path)
 
 
 ROLES = {"target": ["y", "z"], "covariates_past": ["past"], "covariates_future": ["known"]}

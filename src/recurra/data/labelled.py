@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from recurra.config import Shares
 from recurra.data.catalogue import locate
-from recurra.data.splits import SPLITS, by_hash, files_by_split, with_validation
+from recurra.data.splits import completed, files_by_split
 from recurra.data.tables import is_table, read_table
 from recurra.data.text import lines_of
 from recurra.errors import DataError
@@ -83,14 +83,7 @@ def split_texts(found: dict[str, list[LabelledText]], path: str, shares: Shares)
     Raises:
         DataError: a split without examples.
     """
-    if "train" in found:
-        splits = with_validation(found, [one.content for one in found["train"]], shares)
-    else:
-        splits = by_hash(((one.content, one) for one in found["all"]), shares)
-    for split, examples in splits.items():
-        if not examples:
-            raise DataError(f"{path}: no examples for {split}; give more data or other shares")
-    return {split: splits[split] for split in SPLITS if split in splits}
+    return completed(found, lambda text: text.content, shares, path, "examples")
 
 
 def read_splits(place: Path, columns: Columns) -> dict[str, list[LabelledText]]:

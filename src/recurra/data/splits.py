@@ -1,12 +1,13 @@
 """Which example is for training, which for validation, which for the test: by names of files, else by a hash."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from recurra.config import Shares
 from recurra.data.text import SPLIT_NAMES, folder_files, split_of
+from recurra.errors import DataError
 
 SPLITS = tuple(SPLIT_NAMES)
 Item = TypeVar("Item")
@@ -48,6 +49,31 @@ def by_hash(items: Iterable[tuple[str, Item]], shares: Shares) -> dict[str, list
     for key, item in items:
         found[SPLITS[draw(key, shares)]].append(item)
     return found
+
+
+def completed(
+    found: dict[str, list[Item]], key_of: Callable[[Item], str], shares: Shares, path: str, things: str
+) -> dict[str, list[Item]]:
+    """Training, validation and maybe test items; by a hash of their keys what the files do not say.
+
+    Args:
+        found: items by the split that files say, or under "all" where they say none.
+        key_of: what decides into which split an item falls.
+        shares: of training, validation and test.
+        path: where they are from, for messages.
+        things: what they are called there.
+
+    Raises:
+        DataError: a split without items.
+    """
+    if "train" in found:
+        splits = with_validation(found, [key_of(item) for item in found["train"]], shares)
+    else:
+        splits = by_hash(((key_of(item), item) for item in found["all"]), shares)
+    for split, items in splits.items():
+        if not items:
+            raise DataError(f"{path}: no {things} for {split}; give more data or other shares")
+    return {split: splits[split] for split in SPLITS if split in splits}
 
 
 def with_validation(splits: dict[str, list[Item]], keys: Sequence[str], shares: Shares) -> dict[str, list[Item]]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from recurra.config import Shares
 from recurra.data.catalogue import locate
-from recurra.data.splits import SPLITS, by_hash, files_by_split, with_validation
+from recurra.data.splits import completed, files_by_split
 from recurra.data.text import lines_of
 from recurra.errors import DataError
 
@@ -86,14 +86,7 @@ def split_tagged(found: dict[str, list[TaggedSentence]], path: str, shares: Shar
     Raises:
         DataError: a split without sentences.
     """
-    if "train" in found:
-        splits = with_validation(found, [key_of(sentence) for sentence in found["train"]], shares)
-    else:
-        splits = by_hash(((key_of(sentence), sentence) for sentence in found["all"]), shares)
-    for split, sentences in splits.items():
-        if not sentences:
-            raise DataError(f"{path}: no sentences for {split}; give more data or other shares")
-    return {split: splits[split] for split in SPLITS if split in splits}
+    return completed(found, key_of, shares, path, "sentences")
 
 
 def key_of(sentence: TaggedSentence) -> str:

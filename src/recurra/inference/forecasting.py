@@ -12,31 +12,21 @@ from recurra.data.tables import Table
 from recurra.data.timeline import Timeline, read_timelines
 from recurra.data.windows import Windows, cut_spans, left_out, long_enough
 from recurra.errors import DataError, UsageError
-from recurra.inference.opening import evaluate_run, is_own, open_task
+from recurra.inference.opening import TrainedModel, is_own
 from recurra.progress import Progress
 from recurra.runs import Json, Run
-from recurra.tasks import load_data
 from recurra.tasks.evaluation import inference
 from recurra.tasks.forecasting import Forecasting, numbers_of
 from recurra.tasks.forecasts import JUDGED_AT_ONCE, Forecast
 
 
-class TrainedForecaster:
-    """The model of a run, ready to use.
+class TrainedForecaster(TrainedModel[Forecasting]):
+    """A forecaster, ready to use; arguments and errors as of `TrainedModel`."""
 
-    Args:
-        run: the run folder.
-        device: torch device to run on.
-
-    Raises:
-        RunError: missing, incomplete, damaged, or of another task.
-        UsageError: no such device.
-    """
+    task_type = Forecasting
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
-        self.run = run
-        self.task = Forecasting.restore(run)
-        self.trained_steps = open_task(self.task, run, device)
+        super().__init__(run, device)
         self.options = self.task.recipe.data
 
     def forecast(
@@ -120,7 +110,7 @@ class TrainedForecaster:
         """
         progress = progress or Progress()
         if not isinstance(data, Table) and is_own(data, self.task):
-            return evaluate_run(self.task, self.run, progress)
+            return self.evaluate_held_out(progress)
         timelines = self.read(data)
         whole = [range(len(timeline.times)) for timeline in timelines]
         scaled = [normalise_series(timeline, self.task.normaliser) for timeline in timelines]
@@ -131,13 +121,10 @@ class TrainedForecaster:
                 f"context and a horizon, got {max(map(len, whole)):,}; give more data"
             )
         scorer = self.task.scorer(timelines, whole)
-        metrics = {"model": {"given": self.task.evaluate(windows, scorer, progress, "evaluating")[0]}}
-        try:
-            load_data(self.task, self.run, progress)
-        except DataError as error:
-            progress.note(f"no baselines, they need the training series: {error}")
-            return metrics
-        return {**metrics, **self.task.baselines({"given": windows}, scorer, progress)}
+        metrics = {"given": self.task.evaluate(windows, scorer, progress, "evaluating")[0]}
+        return self.beside_baselines(
+            metrics, lambda: self.task.baselines({"given": windows}, scorer, progress), "training series", progress
+        )
 
     def read(self, data: str | Path | Table | None) -> list[Timeline]:
         """The series of a table, as the model reads them.

@@ -10,12 +10,12 @@ from torch import Tensor
 from recurra.data.corpus import encode_text
 from recurra.data.text import find_text
 from recurra.errors import DataError, UsageError
-from recurra.inference.opening import open_task
+from recurra.inference.opening import TrainedModel
 from recurra.inference.sampling import adjusted
 from recurra.inference.streaming import LanguageModelStream
 from recurra.progress import Progress
 from recurra.runs import Json, Run
-from recurra.tasks import LanguageModelling, load_data
+from recurra.tasks import LanguageModelling
 from recurra.tasks.language_modelling import perplexity
 
 
@@ -36,22 +36,13 @@ class Score(NamedTuple):
     unknown: list[str]  # words that the vocabulary lacks, scored as <unk>
 
 
-class TrainedLanguageModel:
-    """The model of a run, ready to use.
+class TrainedLanguageModel(TrainedModel[LanguageModelling]):
+    """A language model, ready to use; arguments and errors as of `TrainedModel`."""
 
-    Args:
-        run: the run folder.
-        device: torch device to run on.
-
-    Raises:
-        RunError: missing, incomplete, damaged, or of another task.
-        UsageError: no such device.
-    """
+    task_type = LanguageModelling
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
-        self.run = run
-        self.task = LanguageModelling.restore(run)
-        self.trained_steps = open_task(self.task, run, device)
+        super().__init__(run, device)
         self.device = self.task.model.output.weight.device
         self.vocabulary = self.task.vocabulary
 
@@ -168,20 +159,14 @@ class TrainedLanguageModel:
         """
         progress = progress or Progress()
         if data is None:
-            load_data(self.task, self.run, progress)
-            return self.task.report(progress).metrics
+            return self.evaluate_held_out(progress)
         found = find_text(str(data))
         if "all" in found:
             found = {"text": found["all"]}
         held_out = {name: text for name, text in found.items() if name != "train"} or found
         texts = {name: encode_text(text, self.vocabulary, progress, "encoding") for name, text in held_out.items()}
-        result: Json = {"model": {name: self.task.evaluate(tokens, progress) for name, tokens in texts.items()}}
-        try:
-            load_data(self.task, self.run, progress)
-        except DataError as error:
-            progress.note(f"no baselines, they need the training text: {error}")
-            return result
-        return {**result, **self.task.baselines(texts, progress)}
+        metrics = {name: self.task.evaluate(tokens, progress) for name, tokens in texts.items()}
+        return self.beside_baselines(metrics, lambda: self.task.baselines(texts, progress), "training text", progress)
 
     def join(self, prompt: str, text: str) -> str:
         """A prompt with what was generated after it, spaced as the unit of the vocabulary needs it."""

@@ -7,29 +7,16 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from recurra.errors import UsageError
-from recurra.inference.opening import open_task
+from recurra.inference.opening import TrainedModel
 from recurra.progress import Progress
-from recurra.runs import Json, Run
-from recurra.tasks import load_data
+from recurra.runs import Json
 from recurra.tasks.memory import Memory
 
 
-class TrainedMemory:
-    """The model of a run, ready to use.
+class TrainedMemory(TrainedModel[Memory]):
+    """A network trained to remember, ready to use; arguments and errors as of `TrainedModel`."""
 
-    Args:
-        run: the run folder.
-        device: torch device to run on.
-
-    Raises:
-        RunError: missing, incomplete, damaged, or of another task.
-        UsageError: no such device.
-    """
-
-    def __init__(self, run: Run, device: str = "cpu") -> None:
-        self.run = run
-        self.task = Memory.restore(run)
-        self.trained_steps = open_task(self.task, run, device)
+    task_type = Memory
 
     def predict(self, sequences: Sequence[ArrayLike]) -> list[Any]:
         """The answer to each sequence, of any length.
@@ -63,6 +50,4 @@ class TrainedMemory:
         """
         if data is not None:
             raise UsageError(f"{data}: a memory problem is judged by sequences that it generates; leave the data out")
-        progress = progress or Progress()
-        load_data(self.task, self.run, progress)
-        return self.task.report(progress).metrics
+        return self.evaluate_held_out(progress or Progress())

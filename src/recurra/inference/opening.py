@@ -1,55 +1,106 @@
 """A run opened for use, and judged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from recurra.data.catalogue import find
 from recurra.devices import device_of
-from recurra.errors import DataError
+from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks import Classification, Tagging, Task, load_data
 
+AnyTask = TypeVar("AnyTask", bound=Task)
+AnyLabelling = TypeVar("AnyLabelling", Classification, Tagging)
 
-def open_task(task: Task, run: Run, device: str) -> int:
-    """Give a restored task the best weights of its run, ready for use on a device.
 
-    Returns:
-        The step after which those weights were kept.
+class TrainedModel(Generic[AnyTask]):
+    """The model of a run, ready to use.
+
+    Args:
+        run: the run folder.
+        device: torch device to run on.
 
     Raises:
-        RunError: the weights are missing, damaged or of another shape.
+        RunError: missing, incomplete, damaged, or of another task.
         UsageError: no such device.
     """
-    steps: int = run.load_weights(task.model)["step"]
-    task.model.to(device_of(device)).eval()
-    return steps
+
+    task_type: type[AnyTask]
+
+    def __init__(self, run: Run, device: str = "cpu") -> None:
+        self.run = run
+        self.task = self.task_type.restore(run)
+        self.trained_steps: int = run.load_weights(self.task.model)["step"]  # after which its weights were kept
+        self.task.model.to(device_of(device)).eval()
+
+    def evaluate_held_out(self, progress: Progress) -> Json:
+        """Scores of the model and its baselines on what was held out of the run.
+
+        Raises:
+            DataError: it is no longer what it was.
+        """
+        load_data(self.task, self.run, progress)
+        return self.task.report(progress).metrics
+
+    def beside_baselines(self, metrics: Json, baselines: Callable[[], Json], needed: str, progress: Progress) -> Json:
+        """Scores of the model on other data, and of its baselines where what they learn from is still there.
+
+        Args:
+            metrics: of the model.
+            baselines: trains and judges them, once the data of the run is loaded.
+            needed: what they learn from, in words.
+            progress: told where that is gone.
+        """
+        try:
+            load_data(self.task, self.run, progress)
+        except DataError as error:
+            progress.note(f"no baselines, they need the {needed}: {error}")
+            return {"model": metrics}
+        return {"model": metrics, **baselines()}
+
+
+class TrainedLabeller(TrainedModel[AnyLabelling]):
+    """A model that gives labels, ready to use; arguments and errors as of `TrainedModel`."""
+
+    def __init__(self, run: Run, device: str = "cpu") -> None:
+        super().__init__(run, device)
+        self.labels = self.task.labels
+
+    def evaluate(self, data: str | Path | None = None, progress: Progress | None = None) -> Json:
+        """Scores of the model and, beside it, of plain models trained on the same data.
+
+        Args:
+            data: labelled data of the kind it was trained on, whose validation and test parts count where it is split;
+                by default what was held out of the run.
+            progress: told how far it is.
+
+        Returns:
+            Scores by model ("model" and the baselines) and by split. The baselines are missing where the training data
+            is no longer there.
+
+        Raises:
+            DataError: the data cannot be used, or that of the run is no longer what it was.
+        """
+        progress = progress or Progress()
+        if is_own(data, self.task):
+            return self.evaluate_held_out(progress)
+        splits = self.task.find_held_out(str(data), progress)
+        metrics, _ = self.task.evaluate(splits, progress)
+        return self.beside_baselines(metrics, lambda: self.task.baselines(splits, progress), "training data", progress)
+
+
+def refuse_text(contents: Sequence[Any]) -> None:
+    """Refuse a single text, which would be taken for a list of its characters.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if isinstance(contents, str):
+        raise UsageError(f"predict: expected a list, got one text; write predict([{contents[:20]!r}])")
 
 
 def is_own(data: str | Path | None, task: Task) -> bool:
     """Whether data is that of the run itself, of which nothing but what was held out may judge the model."""
     return data is None or (find(str(data)) or Path(data)) == find(task.recipe.data.path)
-
-
-def evaluate_run(task: Task, run: Run, progress: Progress) -> Json:
-    """Scores of a model and its baselines on the held-out data of its run.
-
-    Raises:
-        DataError: it is no longer what it was.
-    """
-    load_data(task, run, progress)
-    return task.report(progress).metrics
-
-
-def evaluate_splits(
-    task: Classification | Tagging, run: Run, splits: Mapping[str, Sequence[Any]], progress: Progress
-) -> Json:
-    """Scores of a model on other data by split, and of its baselines where what they learn from is still there."""
-    metrics, _ = task.evaluate(splits, progress)
-    try:
-        load_data(task, run, progress)
-    except DataError as error:
-        progress.note(f"no baselines, they need the training data: {error}")
-        return {"model": metrics}
-    return {"model": metrics, **task.baselines(splits, progress)}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.buckets import Buckets, by_length
-from recurra.errors import DataError, RunError
+from recurra.errors import DataError
 from recurra.models.classifier import ClassifierOptions, SequenceClassifier, TokenVectors, Verdict, label_ratios
 from recurra.models.plain import baselines, persistence, probabilities_of
 from recurra.models.scores import UNKNOWN, classification_details, classification_scores
@@ -21,8 +21,17 @@ from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.checks import check_examples
 from recurra.tasks.evaluation import inference
-from recurra.tasks.examples import Example, ExampleOptions, Inputs, digest_of, find_examples, fit_inputs, parse_inputs
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe
+from recurra.tasks.examples import (
+    Example,
+    ExampleOptions,
+    Inputs,
+    digest_of,
+    find_examples,
+    find_held_out,
+    fit_inputs,
+    parse_inputs,
+)
+from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
 
 NUM_SAMPLES = 4
 JUDGED_AT_ONCE = 256  # examples
@@ -145,8 +154,7 @@ class Classification:
         description, recipe = parse_recipe(run, ClassificationRecipe)
         inputs = parse_inputs(run, recipe.data, description["architecture"]["inputs"], description["channels"])
         task = cls(recipe, inputs, description["labels"])
-        if description["architecture"] != task.architecture:
-            raise RunError(f"run {run}: recipe.toml and model.json describe different models; restore a copy")
+        refuse_other_architecture(run, description["architecture"], task.architecture)
         return task
 
     @property
@@ -172,6 +180,15 @@ class Classification:
         Raises:
             DataError: a label that no training example has, where the recipe does not allow it.
         """
+        targets = self.targets_of(examples)
+        return Encoded([self.inputs.encode(example.content) for example in examples], targets)
+
+    def targets_of(self, examples: Sequence[Example]) -> NDArray[np.int64]:
+        """The label of each example, UNKNOWN where no training example has it.
+
+        Raises:
+            DataError: there is such a label, where the recipe does not allow it.
+        """
         ids = {label: index for index, label in enumerate(self.labels)}
         for example in examples:
             if example.label not in ids and self.recipe.data.unknown_labels == "fail":
@@ -180,8 +197,15 @@ class Classification:
                     f"({', '.join(self.labels[:8])}{', ...' if len(ids) > 8 else ''}); mend it, or count such examples "
                     "as wrong with --unknown-labels wrong"
                 )
-        targets = np.array([ids.get(example.label, UNKNOWN) for example in examples], np.int64)
-        return Encoded([self.inputs.encode(example.content) for example in examples], targets)
+        return np.array([ids.get(example.label, UNKNOWN) for example in examples], np.int64)
+
+    def find_held_out(self, path: str, progress: Progress) -> dict[str, list[Example]]:
+        """Other examples to judge by, by split.
+
+        Raises:
+            DataError: they cannot be used.
+        """
+        return find_held_out(self.inputs.options.model_copy(update={"path": path}), progress)
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""
@@ -255,7 +279,7 @@ class Classification:
         """Scores of the model by split, and what figures are drawn from."""
         metrics, details = {}, {}
         for split, examples in splits.items():
-            encoded = self.encode(examples)
+            encoded = self.encoded[split] if examples is self.splits.get(split) else self.encode(examples)
             probabilities = self.probabilities(encoded, progress, f"evaluating {split}")
             metrics[split] = classification_scores(probabilities, encoded.targets)
             details[split] = classification_details(
@@ -272,7 +296,7 @@ class Classification:
         """What models without recurrence reach, trained on the same examples."""
         train, trained = [example.content for example in self.splits["train"]], self.encoded["train"].targets.tolist()
         contents = [[example.content for example in examples] for examples in splits.values()]
-        targets = [self.encode(examples).targets for examples in splits.values()]
+        targets = [self.targets_of(examples) for examples in splits.values()]
         found: dict[str, dict[str, Metrics]] = {}
         plain = baselines(self.inputs.features, self.recipe.seed)
         with progress.stage("training the baselines", len(plain)) as advance:

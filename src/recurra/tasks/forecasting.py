@@ -15,7 +15,7 @@ from recurra.data.scaling import WindowScale, normalise, normalise_series, resto
 from recurra.data.stamps import Step
 from recurra.data.timeline import Timeline
 from recurra.data.windows import SPLITS, Example, Windows
-from recurra.errors import RunError, UsageError
+from recurra.errors import UsageError
 from recurra.models.forecast_heads import PointLoss, head_of
 from recurra.models.forecast_scores import absolute_errors, squared_errors
 from recurra.models.forecaster import Forecaster, ForecasterOptions, ForecasterShape
@@ -36,7 +36,7 @@ from recurra.tasks.forecasts import (
     scores_of,
     without_gaps,
 )
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe
+from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
 
 NORMALISER = "normalizer.json"
 NUM_SAMPLES = 4
@@ -167,8 +167,7 @@ class Forecasting:
         series = description["series"]
         shape = SeriesShape(**{**series, "channels": tuple(series["channels"]), "step": Step(*series["step"])})
         task = cls(recipe, shape, Normaliser.parse(run.read(NORMALISER)))
-        if description["architecture"] != task.architecture:
-            raise RunError(f"run {run}: recipe.toml and model.json describe different models; restore a copy")
+        refuse_other_architecture(run, description["architecture"], task.architecture)
         return task
 
     @property

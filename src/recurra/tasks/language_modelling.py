@@ -13,14 +13,14 @@ from recurra.data.corpus import TokenIds, encode_text
 from recurra.data.lanes import Lanes, Window
 from recurra.data.text import Text, find_text, whole_of
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
-from recurra.errors import DataError, RunError
+from recurra.errors import DataError
 from recurra.models.language_model import LanguageModel, LanguageModelOptions
 from recurra.models.ngram import LARGEST_SAMPLE, Trigram, Unigram, frequencies
 from recurra.nn import linear_cross_entropy
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.evaluation import inference
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe
+from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
 
 EVALUATION_STEPS = 64  # of a window; the state is carried, so it changes no result
 EVALUATION_LANE = 8192  # tokens a lane has at least, so that the cold start of each weighs nothing
@@ -138,8 +138,7 @@ class LanguageModelling:
         description, recipe = parse_recipe(run, LanguageModellingRecipe)
         vocabulary = Vocabulary.parse(run.read("tokenizer.json"), recipe.data.unit)
         task = cls(recipe, vocabulary)
-        if description["architecture"] != task.architecture:
-            raise RunError(f"run {run}: recipe.toml and model.json describe different models; restore a copy")
+        refuse_other_architecture(run, description["architecture"], task.architecture)
         return task
 
     @property

@@ -9,14 +9,13 @@ from torch import Tensor
 
 from recurra.config import Recipe, Section, TrainingOptions
 from recurra.data.generated import Examples, Generated
-from recurra.errors import RunError
 from recurra.models.memory import MemoryNetwork, MemoryOptions
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.evaluation import inference
 from recurra.tasks.examples import digest_of
 from recurra.tasks.memory_problems import problem_of
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe
+from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
 
 HELD_OUT = {"valid": 0, "test": 1}  # parts of what a seed draws; the epochs are those after them
 NUM_SAMPLES = 4
@@ -102,8 +101,7 @@ class Memory:
         """
         description, recipe = parse_recipe(run, MemoryRecipe)
         task = cls(recipe)
-        if description["architecture"] != task.architecture:
-            raise RunError(f"run {run}: recipe.toml and model.json describe different models; restore a copy")
+        refuse_other_architecture(run, description["architecture"], task.architecture)
         return task
 
     @property

@@ -15,7 +15,7 @@ from recurra.data.buckets import Buckets, by_length
 from recurra.data.lexicon import UNKNOWN as UNKNOWN_WORD
 from recurra.data.lexicon import Ids, Lexicon
 from recurra.data.tagged import TaggedSentence
-from recurra.errors import DataError, RunError
+from recurra.errors import DataError
 from recurra.models.scores import UNKNOWN, classification_details
 from recurra.models.tag_baselines import TAG_BASELINES
 from recurra.models.tag_scores import breaks_bio, is_bio, span_classes, tagging_scores
@@ -25,9 +25,9 @@ from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.evaluation import inference
 from recurra.tasks.examples import digest_of
-from recurra.tasks.sentences import Batch, Encoded, TaggedOptions, collate, find_sentences, fit_lexicon
+from recurra.tasks.sentences import Batch, Encoded, TaggedOptions, collate, find_held_out, find_sentences, fit_lexicon
 from recurra.tasks.tagged_checks import check_tagged
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe
+from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
 
 LEXICON = "lexicon.json"
 NUM_SAMPLES = 4
@@ -177,8 +177,7 @@ class Tagging:
         lexicon = Lexicon.parse(run.read(LEXICON))
         longest, constrained = there["shape"]["longest"], there["constrained"]
         task = cls(recipe, lexicon, description["labels"], longest, constrained=constrained)
-        if there != task.architecture:
-            raise RunError(f"run {run}: recipe.toml and model.json describe different models; restore a copy")
+        refuse_other_architecture(run, there, task.architecture)
         return task
 
     @property
@@ -219,6 +218,14 @@ class Tagging:
                 )
             tags.append(np.array([ids.get(tag, UNKNOWN) for tag in sentence.tags], np.int64))
         return Encoded(*self.lexicon.encode(sentence.tokens for sentence in sentences), tags)
+
+    def find_held_out(self, path: str, progress: Progress) -> dict[str, list[TaggedSentence]]:  # noqa: ARG002
+        """Other sentences to judge by, by split.
+
+        Raises:
+            DataError: they cannot be used.
+        """
+        return find_held_out(self.recipe.data.model_copy(update={"path": path}))
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""
@@ -307,7 +314,7 @@ class Tagging:
         """Scores of the model by split, and what figures are drawn from."""
         metrics, details = {}, {}
         for split, sentences in splits.items():
-            encoded = self.encode(sentences)
+            encoded = self.encoded[split] if sentences is self.splits.get(split) else self.encode(sentences)
             judged = self.judge(encoded, progress, f"evaluating {split}")
             metrics[split] = self.scores(sentences, judged)
             tokens = [(sentence, step) for sentence in sentences for step in range(len(sentence.tokens))]

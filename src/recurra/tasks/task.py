@@ -132,6 +132,21 @@ class Task(Protocol):
         ...
 
 
+def refuse_other_architecture(run: Run, there: Json, here: Json) -> None:
+    """Refuse a run whose two descriptions of its model do not agree.
+
+    Args:
+        run: whose.
+        there: what model.json says the model is built from.
+        here: what recipe.toml leads to.
+
+    Raises:
+        RunError: they differ.
+    """
+    if there != here:
+        raise RunError(f"run {run}: recipe.toml and model.json describe different models; restore a copy")
+
+
 def parse_recipe(run: Run, kind: type[AnyRecipe]) -> tuple[Json, AnyRecipe]:
     """What model.json of a run says, and its recipe.
 
