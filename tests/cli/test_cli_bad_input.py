@@ -62,7 +62,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, story: Path) -> Path:
         ("good.txt --batch-sise 3", USAGE, "recurra: --batch-sise: unknown option; did you mean --batch-size?"),
         ("good.txt --qqqq 3", USAGE, "--qqqq: unknown option; recurra train --help lists them all"),
         ("good.txt -x", USAGE, "-x: unknown option; recurra train --help lists them all"),
-        ("good.txt --hidden-size 0", USAGE, "model.hidden_size: expected every hidden_size of at least 1, got [0]\n"),
+        ("good.txt --hidden-size 0", USAGE, "model.hidden_size: expected widths of at least 1, got [0]\n"),
         ("good.txt --batch-size 0", USAGE, "training.batch_size: expected greater than or equal to 1, got 0"),
         ("good.txt --batch-size many", USAGE, "training.batch_size: expected a valid integer"),
         ("good.txt --clip-norm -1", USAGE, "training.clip_norm: expected greater than or equal to 0, got -1"),
@@ -308,7 +308,9 @@ def test_text_a_run_cannot_read(recurra_command: Any, tiny_run: Path, command: l
 
 def test_a_data_set_that_the_catalogue_lacks(recurra_command: Any) -> None:
     outcome = recurra_command("data", "fetch", "prb")
-    assert "prb: not in the catalogue; it has python-docs, python-code, brackets, mackey-glass, ptb" in outcome.err
+    assert (
+        "prb: not in the catalogue; it has python-docs, python-code, brackets, dates, mackey-glass, ptb" in outcome.err
+    )
     assert outcome.code == BAD_DATA
 
 

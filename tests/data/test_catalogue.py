@@ -107,7 +107,8 @@ def test_a_server_that_is_down(server: http.server.ThreadingHTTPServer) -> None:
 @pytest.mark.usefixtures("cache")
 def test_a_name_the_catalogue_lacks() -> None:
     with pytest.raises(
-        DataError, match="prb: not in the catalogue; it has python-docs, python-code, brackets, mackey-glass, ptb"
+        DataError,
+        match="prb: not in the catalogue; it has python-docs, python-code, brackets, dates, mackey-glass, ptb",
     ):
         fetch("prb")
     with pytest.raises(

@@ -2,8 +2,10 @@
 
 import hashlib
 import random
+import re
 import sysconfig
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from recurra.data import embedded as made
 from recurra.data.catalogue import fetch, find, locate
 from recurra.data.embedded import EMBEDDED, balanced, embedded, mackey_glass_series
 from recurra.data.labelled import Columns, read_labelled_texts
+from recurra.data.pairs import Sides, read_pairs
 from recurra.data.tagged import Columns as TagColumns
 from recurra.data.tagged import read_tagged
 from recurra.data.timeline import TimelineOptions, read_timelines
@@ -134,6 +137,7 @@ def test_mackey_glass_is_chaotic(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "digest"),
     [
         ("brackets", "f632e6b64f0a74e1e590058241175462dce6dcb63d8dae85c69743d02397166a"),
+        ("dates", "2049bfe3621ff5ae31c3d28ef263ea8707778503b88e0dd6147bafd69a82607c"),
         ("mackey-glass", "c0da543643575a146bc227a676f727ee1ac5221c733b7e3fa57a0c385f52fdb8"),
     ],
 )
@@ -187,3 +191,49 @@ def test_a_catalogue_with_nothing_to_make_it_of(tmp_path: Path, monkeypatch: pyt
     for look in (locate, fetch):
         with pytest.raises(DataError, match="install Python's standard library"):
             look("python-code")
+
+
+# --- dates ---------------------------------------------------------------------------------------------------------
+
+
+def test_dates_are_days_in_every_form_and_none_is_in_two_splits() -> None:
+    splits = read_pairs("dates", Sides())
+    days = {split: {pair.target for pair in pairs} for split, pairs in splits.items()}
+    assert {split: len(pairs) for split, pairs in splits.items()} == {"train": 8000, "valid": 1000, "test": 2000}
+    assert len(days["train"] | days["valid"] | days["test"]) == 11_000
+    forms = ("%B %d, %Y", "%b %d %Y", "%d %B %Y", "%A, %B %d, %Y", "%a %d %b %Y", "%m/%d/%Y", "%d.%m.%Y", "%Y %B %d")
+    used = set()
+    for pair in splits["test"]:
+        text = re.sub(r"^the (\d+)(?:st|nd|rd|th) of ", r"\1 ", pair.source)
+        short = re.fullmatch(r"(\d\d\.\d\d)\.(\d\d)", text)
+        if short:
+            text = f"{short[1]}.{2000 + int(short[2]) - 100 * (short[2] >= '60')}"
+        read = {form: parsed for form in forms if (parsed := parsed_as(text, form))}
+        assert list(read.values()) == [pair.target], pair
+        used |= read.keys()
+    assert used == set(forms)
+
+
+def parsed_as(text: str, form: str) -> str | None:
+    try:
+        return datetime.strptime(text, form).date().isoformat()
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (11, "11th"),
+        (12, "12th"),
+        (13, "13th"),
+        (21, "21st"),
+        (30, "30th"),
+    ],
+)
+def test_ordinals(number: int, name: str) -> None:
+    assert made.ordinal(number) == name

@@ -113,6 +113,58 @@ def stacked_problem(name: str) -> Problem:
     return Problem({"x": x, **named(starts[0], ws[0], "1 "), **named(starts[1], ws[1], "2 ")}, loss, gradients)
 
 
+TARGET, SOURCE, QUERY, MEMORY, ATTENTION = 3, 5, 2, 6, 7  # and BATCH 4: no two agree
+SCORES = {
+    "additive": {
+        "weight_query": (ATTENTION, QUERY),
+        "weight_memory": (ATTENTION, MEMORY),
+        "bias": (ATTENTION,),
+        "v": (ATTENTION,),
+    },
+    "concat": {"weight": (ATTENTION, QUERY + MEMORY), "v": (ATTENTION,)},
+    "dot": {},
+    "general": {"weight": (QUERY, MEMORY)},
+}
+
+
+def score_problem(score: str) -> Problem:
+    """Of a random linear function of the scores themselves: a softmax would hide what moves all of them alike."""
+    forward, backward = (getattr(reference, f"{score}_score_{way}") for way in ("forward", "backward"))
+    rng = np.random.default_rng(7)
+    shapes = {
+        "queries": (TARGET, BATCH, QUERY),
+        "memory": (SOURCE, BATCH, QUERY if score == "dot" else MEMORY),
+        **SCORES[score],
+    }
+    arguments = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    d_scores = rng.standard_normal((TARGET, BATCH, SOURCE))
+
+    def gradients():
+        found = backward(d_scores, forward(**arguments)[1])
+        return {name.removeprefix("d_"): gradient for name, gradient in found._asdict().items()}
+
+    return Problem(arguments, lambda: dot(forward(**arguments)[0], d_scores), gradients)
+
+
+def attention_problem() -> Problem:
+    """The loss sees the weights twice: through the context, and as they are."""
+    rng, lengths = np.random.default_rng(8), np.array([3, 0, SOURCE, 1])
+    scores = 2 * rng.standard_normal((TARGET, BATCH, SOURCE))
+    memory = rng.standard_normal((SOURCE, BATCH, MEMORY))
+    d_context, d_weights = rng.standard_normal((TARGET, BATCH, MEMORY)), rng.standard_normal(scores.shape)
+
+    def loss():
+        context, weights, _ = reference.attention_forward(scores, memory, lengths)
+        return dot(context, d_context) + dot(weights, d_weights)
+
+    def gradients():
+        cache = reference.attention_forward(scores, memory, lengths)[2]
+        d_scores, d_memory = reference.attention_backward(d_context, d_weights, cache)
+        return {"scores": d_scores, "memory": d_memory}
+
+    return Problem({"scores": scores, "memory": memory}, loss, gradients)
+
+
 PROBLEMS = {
     **{f"{name}, step": partial(cell_problem, name, reference) for name in LAYERS},
     **{f"{name}, sequence": partial(sequence_problem, name, reference, **SIZES) for name in LAYERS},
@@ -122,6 +174,8 @@ PROBLEMS = {
     **{f"stack, {name}": partial(stacked_problem, name) for name in ("RNN tanh", "LSTM", "GRU reset before")},
     "output": output_problem,
     "embedding": embedding_problem,
+    **{f"{score} score": partial(score_problem, score) for score in SCORES},
+    "attention": attention_problem,
 }
 
 

@@ -19,6 +19,7 @@ from recurra.cli.generate import generate
 from recurra.cli.info import info
 from recurra.cli.predict import predict
 from recurra.cli.train import train
+from recurra.cli.translate import translate
 from recurra.errors import RecurraError
 
 
@@ -77,6 +78,7 @@ app.command(context_settings={"ignore_unknown_options": True})(check)
 app.command()(evaluate)
 app.command()(generate)
 app.command()(predict)
+app.command()(translate)
 app.command()(forecast)
 app.command()(info)
 app.command()(compare)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         TrainedLanguageModel,
         TrainedMemory,
         TrainedTagger,
+        TrainedTranslator,
     )
 
 PROMPTS = ("The following", "A class", "if the")
@@ -24,6 +25,7 @@ LONGER, NUM_LONGER = (61, 120), 200  # characters; strings
 CODE = ("count = self . count ( count = count )", "value = ( count [ 1 ] + 2 ) * 3")
 STEPS_SHOWN = 12  # of a forecast one in so many
 NUM_SUMS = 5
+DAYS = ("July 20, 1969", "thu 9 nov 1989", "the 21st of June 2042", "14.3.15")
 
 
 class Demo(NamedTuple):
@@ -45,8 +47,8 @@ def demo(
 ) -> None:
     """Train a small model for a task on data that needs no download: half a minute to three on two cores.
 
-    Examples: recurra demo; recurra demo classification; recurra demo tagging; recurra demo forecasting;
-    recurra demo memory
+    Examples: recurra demo; recurra demo classification; recurra demo tagging; recurra demo translation;
+    recurra demo forecasting; recurra demo memory
     """
     import time
 
@@ -139,6 +141,16 @@ def add_numbers(model: "TrainedMemory") -> None:
         places, summands = f"{first + 1} and {second + 1}", [f"{inputs[at, lane, 0]:.3f}" for at in (first, second)]
         rows.append((places, " + ".join(summands), f"{told:.3f}", f"{targets[lane]:.3f}"))
     print_table(("marked", "numbers", "it says", "their sum"), rows)
+
+
+def write_days(model: "TrainedTranslator") -> None:
+    """Days as people write them, and the two best answers to each."""
+    print("It writes, with its score; and what came second:")
+    rows = []
+    for found in model.translate(DAYS, num_best=2):
+        best, second = found.renderings
+        rows.append((found.source, best.text, f"{best.score:.3f}", second.text, f"{second.score:.3f}"))
+    print_table(("day", "best", "score", "second", "score "), rows)
 
 
 DEMOS = {
@@ -236,6 +248,31 @@ DEMOS = {
         "  recurra forecast {run} --horizon 168\n"
         "  recurra forecast {run} --backtest --out backtest.csv\n"
         "  recurra train forecasting YOUR-TABLE.csv --target COLUMN --context 64 --horizon 24",
+    ),
+    "translation": Demo(
+        "A translator learns to write days as people write them in ISO form, character by character:\n"
+        "GRU 2 x 48 reads, GRU 64 with additive attention writes. Half a minute on two cores.",
+        "dates",
+        {
+            "unit": "character",
+            "embedding_size": 32,
+            "hidden_size": [64],
+            "encoder_size": [48],
+            "dropout_embedding": 0.05,
+            "dropout_output": 0.05,
+            "criterion": "exact",
+            "epochs": 5,
+            "batch_size": 32,
+            "learning_rate": 5e-3,
+            "schedule": "epoch",
+            "decay": 0.4,
+            "decay_after": 2,
+        },
+        {"model": 1.0, "copy": 0.0, "word_by_word": 0.0},
+        write_days,
+        '  recurra translate {run} "8 may 1945" --picture\n'
+        "  recurra check translation dates --unit character\n"
+        "  recurra train translation YOUR-FOLDER --source de --target en",
     ),
     "memory": Demo(
         "A GRU learns to add two numbers that were marked somewhere in a sequence of 100 (Hochreiter & Schmidhuber):\n"

@@ -5,7 +5,7 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,6 +39,13 @@ def open_model(run: str, device: str = "cpu") -> "Trained":
     return model
 
 
+def read_lines() -> Iterator[str]:
+    """Lines of standard input."""
+    if sys.stdin.isatty():
+        print("one input a line, Ctrl-D ends", file=sys.stderr, flush=True)
+    return (line.rstrip("\r\n") for line in sys.stdin)
+
+
 def warn_of_unknown(model: "TrainedLanguageModel", text: str) -> None:
     """Say on standard error what of a text the model does not know."""
     unknown = model.vocabulary.unknown_in(text)
@@ -56,6 +63,11 @@ def progress(quiet: bool) -> "Progress":
 def print_json(value: Any) -> None:
     """A value as JSON on standard output."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_line(value: Any) -> None:
+    """A value as one line of JSON, at once."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
 def print_text(text: str) -> None:

@@ -1,6 +1,5 @@
 """`recurra predict`."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.cli.output import Device, RunFolder, open_model, print_table, warn_of_unknown
+from recurra.cli.output import Device, RunFolder, open_model, print_line, print_table, read_lines, warn_of_unknown
 from recurra.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,12 +47,15 @@ def predict(
         TrainedLanguageModel,
         TrainedMemory,
         TrainedTagger,
+        TrainedTranslator,
     )
 
     if isinstance(model, TrainedForecaster):
         raise UsageError(f"{run}: goes on from tables; see recurra forecast {run}")
     if isinstance(model, TrainedMemory):
         raise UsageError(f"{run}: reads sequences of numbers; in Python recurra.load({run!r}).predict(sequences)")
+    if isinstance(model, TrainedTranslator):
+        raise UsageError(f"{run}: translates; see recurra translate {run}")
     if score and not isinstance(model, TrainedLanguageModel):
         raise UsageError(f"--score: {run} is no language model; its predictions have their probabilities anyway")
     if isinstance(model, TrainedClassifier):
@@ -61,9 +63,9 @@ def predict(
         print_labels(model, contents(model, inputs or [], file), at_once, as_json)
         return
     if isinstance(model, TrainedTagger):
-        print_tags(model, [*(inputs or []), *(read_tokens(file) if file else ())] or lines(), as_json)
+        print_tags(model, [*(inputs or []), *(read_tokens(file) if file else ())] or read_lines(), as_json)
         return
-    texts = [*(inputs or []), *(read_texts(file, "text") if file else ())] if inputs or file else lines()
+    texts = [*(inputs or []), *(read_texts(file, "text") if file else ())] if inputs or file else read_lines()
     if score:
         print_scores(model, texts, as_json)
     else:
@@ -82,15 +84,8 @@ def contents(model: "TrainedClassifier", inputs: list[str], file: str | None) ->
     if file:
         yield from reader.read(file)
     if not (inputs or file):
-        for line in lines():
+        for line in read_lines():
             yield from reader.given(line)
-
-
-def lines() -> Iterator[str]:
-    """Lines of standard input."""
-    if sys.stdin.isatty():
-        print("one input a line, Ctrl-D ends", file=sys.stderr, flush=True)
-    return (line.rstrip("\r\n") for line in sys.stdin)
 
 
 def print_labels(model: "TrainedClassifier", contents: Iterator[tuple[str, Any]], at_once: int, as_json: bool) -> None:
@@ -142,11 +137,6 @@ def print_next_words(model: "TrainedLanguageModel", texts: Iterable[str], top: i
             print_line({"text": text, "next": [next_._asdict() for next_ in found]})
         else:
             print_table((f"{text} ...", "probability"), [(visible(token), f"{p:.4f}") for token, p in found])
-
-
-def print_line(value: Any) -> None:
-    """A value as one line of JSON, at once."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
 def visible(token: str) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 POOL = 50  # batches whose sequences are sorted among each other
 
@@ -40,3 +42,12 @@ def by_length(lengths: Sequence[int], batch_size: int) -> list[NDArray[np.int64]
     """Batches for judging: the longest first, so that what does not fit into memory shows at once."""
     order = np.argsort(-np.asarray(lengths), kind="stable")
     return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+
+
+def padded(sequences: Sequence[NDArray[np.int64]], filling: int) -> tuple[Tensor, Tensor]:
+    """Ids side by side, (longest, sequences), and the length of each."""
+    lengths = [len(sequence) for sequence in sequences]
+    found = np.full((max(lengths, default=0), len(sequences)), filling, np.int64)
+    for column, sequence in enumerate(sequences):
+        found[: len(sequence), column] = sequence
+    return torch.from_numpy(found), torch.tensor(lengths, dtype=torch.int64)

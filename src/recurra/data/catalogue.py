@@ -37,6 +37,9 @@ CATALOGUE = {
     "brackets": DataSet(
         "8,000 / 1,000 / 2,000 strings of brackets and letters, balanced or broken", "Recurra's own, Apache-2.0", ()
     ),
+    "dates": DataSet(
+        "8,000 / 1,000 / 2,000 days as people write them, each with its ISO form", "Recurra's own, Apache-2.0", ()
+    ),
     "mackey-glass": DataSet(
         "a chaotic series, 4,000 steps (Mackey & Glass 1977, tau = 17)", "Recurra's own, Apache-2.0", ()
     ),

@@ -4,7 +4,7 @@ import platform
 import random
 import sysconfig
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import accumulate, cycle, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -224,10 +224,65 @@ def feed(delayed: float) -> float:
     return FEED * delayed / (1 + fourth * fourth * square)
 
 
+# --- dates ---------------------------------------------------------------------------------------------------------
+
+NUM_DATES = (8_000, 1_000, 2_000)  # of each split; each date stands once
+FIRST_DAY, NUM_DAYS = date(1960, 1, 1), 36_525  # a century
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+FORMS: tuple[Callable[[date], str], ...] = (
+    lambda day: f"{MONTHS[day.month - 1]} {day.day}, {day.year}",
+    lambda day: f"{MONTHS[day.month - 1][:3].lower()} {day.day} {day.year}",
+    lambda day: f"{day.day} {MONTHS[day.month - 1]} {day.year}",
+    lambda day: f"{WEEKDAYS[day.weekday()]}, {MONTHS[day.month - 1]} {day.day}, {day.year}",
+    lambda day: f"{WEEKDAYS[day.weekday()][:3].lower()} {day.day} {MONTHS[day.month - 1][:3].lower()} {day.year}",
+    lambda day: f"the {ordinal(day.day)} of {MONTHS[day.month - 1]} {day.year}",
+    lambda day: f"{day.month}/{day.day}/{day.year}",
+    lambda day: f"{day.day}.{day.month}.{day.year}",
+    lambda day: f"{day.day:02}.{day.month:02}.{day.year % 100:02}",
+    lambda day: f"{day.year} {MONTHS[day.month - 1].upper()} {day.day:02}",
+)
+
+
+def dates() -> list[str]:
+    """Days as people write them, a tab, and the ISO form: 1960 to 2059, two digits for a year of that century."""
+    number = random.Random(1).random
+    days = list(range(NUM_DAYS))
+    for at in range(sum(NUM_DATES)):  # the first of a shuffle
+        other = at + int(number() * (NUM_DAYS - at))
+        days[at], days[other] = days[other], days[at]
+    lines = []
+    for number_of_day in days[: sum(NUM_DATES)]:
+        day = FIRST_DAY + timedelta(number_of_day)
+        lines.append(f"{FORMS[int(number() * len(FORMS))](day)}\t{day.isoformat()}\n")
+    found = iter(lines)
+    return ["".join(islice(found, size)) for size in NUM_DATES]
+
+
+def ordinal(number: int) -> str:
+    """A number as a place in an order: 1st, 2nd, 23rd, 11th."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number // 10 == 1 else ending}"
+
+
 # The number counts editions: another content has another path, so that no old one is taken for it.
 EMBEDDED = {
     "python-docs": Embedded((f"topics-{PYTHON}.txt",), python_docs),
     "python-code": Embedded(tuple(f"1-{PYTHON}/{split}.txt" for split in SPLITS), python_code),
     "brackets": Embedded(tuple(f"1/{split}.txt" for split in SPLITS), brackets),
+    "dates": Embedded(tuple(f"1/{split}.txt" for split in SPLITS), dates),
     "mackey-glass": Embedded(("1/mackey-glass.csv",), mackey_glass),
 }

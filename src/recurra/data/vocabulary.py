@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
@@ -24,15 +24,14 @@ HALF_CHARACTER = "\ufffd"  # what bytes decode to that are part of a character
 DEFAULT_SIZE = {"word": 10_000, "character": 100_000, "bpe": 5_000}
 
 
-class VocabularyOptions(Section):
-    """How text becomes tokens."""
+class TokenOptions(Section):
+    """How text becomes tokens, the end of a line being one."""
 
     unit: Literal["word", "character", "bpe"] = Field("word", description="what a token is")
     split: Literal["punctuation", "space"] = Field(
         "punctuation",
         description="where words end: at punctuation too or, for text that is tokenised already, at spaces only",
     )
-    end_of_line: bool = Field(True, description="whether the end of a line is a token where the unit is a word")
     lowercase: bool = Field(False, description="fold the text to lower case")
     vocabulary_size: int | None = Field(
         None,
@@ -41,7 +40,7 @@ class VocabularyOptions(Section):
     )
 
     @model_validator(mode="after")
-    def byte_pairs_hold_all_bytes(self) -> "VocabularyOptions":
+    def byte_pairs_hold_all_bytes(self) -> Self:
         """Byte pairs begin with one type a byte."""
         if self.unit == "bpe" and self.size < NUM_BYTES:
             raise ValueError(f"a vocabulary_size of at least {NUM_BYTES} where the unit is bpe")
@@ -57,7 +56,23 @@ class VocabularyOptions(Section):
         """Regular expression of a token, for words and characters."""
         if self.unit == "character":
             return r"[\s\S]"
-        return WORDS[self.split] if self.end_of_line else WORDS[self.split].replace(r"\n|", "")
+        return WORDS[self.split] if self.has_line_ends else WORDS[self.split].replace(r"\n|", "")
+
+    @property
+    def has_line_ends(self) -> bool:
+        """Whether the end of a line is a token where the unit is a word."""
+        return True
+
+
+class VocabularyOptions(TokenOptions):
+    """How text becomes tokens."""
+
+    end_of_line: bool = Field(True, description="whether the end of a line is a token where the unit is a word")
+
+    @property
+    def has_line_ends(self) -> bool:
+        """As the recipe says."""
+        return self.end_of_line
 
 
 class Vocabulary:
@@ -77,7 +92,7 @@ class Vocabulary:
         return int(self.tokenizer.get_vocab_size())
 
     @classmethod
-    def of(cls, pieces: Iterable[str], options: VocabularyOptions) -> "Vocabulary":
+    def of(cls, pieces: Iterable[str], options: TokenOptions) -> "Vocabulary":
         """The most frequent types of a text.
 
         Args:
@@ -108,16 +123,17 @@ class Vocabulary:
         lines = text.encode("utf-8", "replace").decode().splitlines(keepends=True)  # half a surrogate pair is no text
         return [id for line in self.tokenizer.encode_batch_fast(lines, add_special_tokens=False) for id in line.ids]
 
+    def pieces(self, text: str) -> list[str]:
+        """The tokens of a text as it has them, the unknown ones too."""
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        return [text[first:last] for first, last in encoding.offsets]
+
     def unknown_in(self, text: str) -> list[str]:
         """What of a text the vocabulary lacks, as the text has it, in order."""
         if self.unknown_id is None:
             return []
-        encoding = self.tokenizer.encode(text, add_special_tokens=False)
-        return [
-            text[first:last]
-            for id, (first, last) in zip(encoding.ids, encoding.offsets, strict=True)
-            if id == self.unknown_id
-        ]
+        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return [piece for id, piece in zip(ids, self.pieces(text), strict=True) if id == self.unknown_id]
 
     def token(self, id: int) -> str:
         """The type with this id, as text."""
@@ -151,7 +167,7 @@ class Vocabulary:
         return newline[0] if newline else self.unknown_id or 0
 
 
-def whole_tokens(lines: Iterable[list[str]], options: VocabularyOptions) -> Tokenizer:
+def whole_tokens(lines: Iterable[list[str]], options: TokenOptions) -> Tokenizer:
     """A tokenizer of the most frequent words or characters, `<unk>` first, the others by falling frequency."""
     tokenizer = split_tokenizer(WordLevel(), options)
     tokenizer.train_from_iterator(lines, WordLevelTrainer(vocab_size=options.size, show_progress=False))
@@ -161,7 +177,7 @@ def whole_tokens(lines: Iterable[list[str]], options: VocabularyOptions) -> Toke
     return split_tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN), options)
 
 
-def split_tokenizer(model: WordLevel, options: VocabularyOptions) -> Tokenizer:
+def split_tokenizer(model: WordLevel, options: TokenOptions) -> Tokenizer:
     """A tokenizer that splits text as the options say and leaves the rest to its model."""
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(options.pattern), behavior="removed", invert=True)
@@ -170,7 +186,7 @@ def split_tokenizer(model: WordLevel, options: VocabularyOptions) -> Tokenizer:
     return tokenizer
 
 
-def byte_pairs(lines: Iterable[list[str]], options: VocabularyOptions) -> Tokenizer:
+def byte_pairs(lines: Iterable[list[str]], options: TokenOptions) -> Tokenizer:
     """A byte-pair tokenizer over bytes: nothing is unknown to it."""
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -182,6 +198,11 @@ def byte_pairs(lines: Iterable[list[str]], options: VocabularyOptions) -> Tokeni
         lines, BpeTrainer(vocab_size=options.size, initial_alphabet=alphabet, show_progress=False)
     )
     return tokenizer
+
+
+def split_words(text: str) -> list[str]:
+    """Words and punctuation of a text."""
+    return [match[0] for match in re.finditer(WORDS["punctuation"], text)]
 
 
 def join_words(words: Iterable[str]) -> str:

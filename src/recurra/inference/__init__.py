@@ -9,10 +9,13 @@ from recurra.inference.language import TrainedLanguageModel
 from recurra.inference.memory import TrainedMemory
 from recurra.inference.streaming import LanguageModelStream
 from recurra.inference.tagging import TrainedTagger
+from recurra.inference.translation import TrainedTranslator
 from recurra.runs import Run
-from recurra.tasks import Classification, Forecasting, LanguageModelling, Memory, Tagging, task_of
+from recurra.tasks import Classification, Forecasting, LanguageModelling, Memory, Tagging, Translation, task_of
 
-Trained: TypeAlias = TrainedLanguageModel | TrainedClassifier | TrainedTagger | TrainedForecaster | TrainedMemory
+Trained: TypeAlias = (
+    TrainedLanguageModel | TrainedClassifier | TrainedTagger | TrainedForecaster | TrainedMemory | TrainedTranslator
+)
 
 TRAINED: dict[str, type[Trained]] = {
     LanguageModelling.name: TrainedLanguageModel,
@@ -20,6 +23,7 @@ TRAINED: dict[str, type[Trained]] = {
     Tagging.name: TrainedTagger,
     Forecasting.name: TrainedForecaster,
     Memory.name: TrainedMemory,
+    Translation.name: TrainedTranslator,
 }
 
 
@@ -32,7 +36,7 @@ def load(run: str | Path, device: str = "cpu") -> Trained:
 
     Returns:
         What can be done with it depends on its task: a language model writes text, a classifier gives labels, a
-        tagger a tag for every token, a forecaster what comes next; all `evaluate`.
+        tagger a tag for every token, a forecaster what comes next, a translator other text; all `evaluate`.
 
     Raises:
         RunError: missing, incomplete, damaged, of a newer format, or of a task this version does not know.
@@ -50,5 +54,6 @@ __all__ = [
     "TrainedLanguageModel",
     "TrainedMemory",
     "TrainedTagger",
+    "TrainedTranslator",
     "load",
 ]

@@ -9,10 +9,11 @@ from recurra.devices import device_of
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Json, Run
-from recurra.tasks import Classification, Tagging, Task, load_data
+from recurra.tasks import Classification, Tagging, Task, Translation, load_data
 
 AnyTask = TypeVar("AnyTask", bound=Task)
 AnyLabelling = TypeVar("AnyLabelling", Classification, Tagging)
+AnyAnswering = TypeVar("AnyAnswering", Classification, Tagging, Translation)
 
 
 class TrainedModel(Generic[AnyTask]):
@@ -61,19 +62,15 @@ class TrainedModel(Generic[AnyTask]):
         return {"model": metrics, **baselines()}
 
 
-class TrainedLabeller(TrainedModel[AnyLabelling]):
-    """A model that gives labels, ready to use; arguments and errors as of `TrainedModel`."""
-
-    def __init__(self, run: Run, device: str = "cpu") -> None:
-        super().__init__(run, device)
-        self.labels = self.task.labels
+class TrainedOnExamples(TrainedModel[AnyAnswering]):
+    """A model that was trained on examples with their answers; arguments and errors as of `TrainedModel`."""
 
     def evaluate(self, data: str | Path | None = None, progress: Progress | None = None) -> Json:
         """Scores of the model and, beside it, of plain models trained on the same data.
 
         Args:
-            data: labelled data of the kind it was trained on, whose validation and test parts count where it is split;
-                by default what was held out of the run.
+            data: examples with answers, of the kind it was trained on, whose validation and test parts count where it
+                is split; by default what was held out of the run.
             progress: told how far it is.
 
         Returns:
@@ -89,6 +86,14 @@ class TrainedLabeller(TrainedModel[AnyLabelling]):
         splits = self.task.find_held_out(str(data), progress)
         metrics, _ = self.task.evaluate(splits, progress)
         return self.beside_baselines(metrics, lambda: self.task.baselines(splits, progress), "training data", progress)
+
+
+class TrainedLabeller(TrainedOnExamples[AnyLabelling]):
+    """A model that gives labels, ready to use; arguments and errors as of `TrainedModel`."""
+
+    def __init__(self, run: Run, device: str = "cpu") -> None:
+        super().__init__(run, device)
+        self.labels = self.task.labels
 
 
 def refuse_text(contents: Sequence[Any]) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from recurra.models.forecast_heads import Head, Kind
-from recurra.models.stack import StackOptions, build_stack
+from recurra.models.stack import StackOptions, Widths, build_stack
 
 
 class ForecasterOptions(StackOptions):
@@ -17,7 +17,7 @@ class ForecasterOptions(StackOptions):
     cell: Literal["rnn", "lstm", "gru", "mlp"] = Field(
         "gru", description="kind of recurrent layer; mlp is a network without memory, over the whole context at once"
     )
-    hidden_size: list[int] = Field([64], min_length=1, description="units of each layer, bottom first")
+    hidden_size: Widths = Field([64], description="units of each layer, bottom first")
     bidirectional: bool = Field(False, description="read the context in both directions")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers")
     dropout_output: float = Field(0.0, ge=0, lt=1, description="dropout before the output layer")

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from recurra.models.stack import CELLS, WidthOptions, dropout_of
+from recurra.models.stack import CELLS, WidthOptions, Widths, dropout_of
 from recurra.nn import drop_words
 
 
@@ -16,7 +16,7 @@ class LanguageModelOptions(WidthOptions):
 
     embedding_size: int = Field(200, ge=1, description="width of a token's vector")
     cell: Literal["rnn", "lstm", "gru"] = Field("lstm", description="kind of recurrent layer")
-    hidden_size: list[int] = Field([256, 128], min_length=1, description="units of each layer, bottom first")
+    hidden_size: Widths = Field([256, 128], description="units of each layer, bottom first")
     tied: bool = Field(False, description="use the embedding table as output weights")
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout between layers")
     dropout_embedding: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")

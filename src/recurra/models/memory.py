@@ -5,14 +5,14 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from recurra.models.stack import StackOptions, build_stack, dropout_of, stack_width
+from recurra.models.stack import StackOptions, Widths, build_stack, dropout_of, stack_width
 
 
 class MemoryOptions(StackOptions):
     """The shape of the network."""
 
     cell: Literal["rnn", "lstm", "gru"] = Field("gru", description="kind of recurrent layer")
-    hidden_size: list[int] = Field([64], min_length=1, description="units of each layer, bottom first")
+    hidden_size: Widths = Field([64], description="units of each layer, bottom first")
     bidirectional: bool = Field(False, description="read each sequence in both directions, which helps nobody remember")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers")
     dropout_output: float = Field(0.0, ge=0, lt=1, description="dropout before the output layer")

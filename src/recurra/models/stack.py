@@ -1,8 +1,8 @@
 """The stack of recurrent layers that every model is built around, as a recipe describes it."""
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 from torch import nn
 
 from recurra.config import Section
@@ -13,24 +13,25 @@ from recurra.nn.recurrent import Recurrent
 CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 
+def as_list(value: object) -> object:
+    """A single width is one layer."""
+    return [value] if isinstance(value, int) else value
+
+
+def above_zero(widths: list[int]) -> list[int]:
+    """Widths of layers."""
+    if min(widths) < 1:
+        raise ValueError("widths of at least 1")
+    return widths
+
+
+Widths = Annotated[list[int], Field(min_length=1), BeforeValidator(as_list), AfterValidator(above_zero)]
+
+
 class WidthOptions(Section):
     """The width of each layer."""
 
-    hidden_size: list[int] = Field([128], min_length=1, description="units of each layer, bottom first")
-
-    @field_validator("hidden_size", mode="before")
-    @classmethod
-    def one_layer(cls, value: Any) -> Any:
-        """A single number is one layer."""
-        return [value] if isinstance(value, int) else value
-
-    @field_validator("hidden_size")
-    @classmethod
-    def above_zero(cls, value: list[int]) -> list[int]:
-        """Widths are positive."""
-        if min(value) < 1:
-            raise ValueError("every hidden_size of at least 1")
-        return value
+    hidden_size: Widths = Field([128], description="units of each layer, bottom first")
 
 
 class StackOptions(WidthOptions):
@@ -52,7 +53,7 @@ class StackOptions(WidthOptions):
     nonlinearity: Literal["tanh", "relu", "sigmoid"] = Field("tanh", description="of an rnn")
 
 
-def build_stack(cell: str, input_size: int, options: StackOptions, longest: int) -> nn.Module:
+def build_stack(cell: str, input_size: int, options: StackOptions, longest: int) -> Recurrent:
     """The recurrent layers of a recipe.
 
     Args:

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from recurra.nn.attention import Attention, Memory
 from recurra.nn.cells import GRU, LSTM, RNN
 from recurra.nn.crf import Allowed, LinearChainCRF, bio_constraints
 from recurra.nn.dropout import LockedDropout, drop_words
@@ -36,9 +37,11 @@ __all__ = [
     "LSTM",
     "RNN",
     "Allowed",
+    "Attention",
     "AttentionPooling",
     "LinearChainCRF",
     "LockedDropout",
+    "Memory",
     "Stream",
     "bio_constraints",
     "both_ends",

@@ -3,6 +3,24 @@
 Written to be read and to be compared with, not to be fast. Time-major: (time, batch, features). Weights as in torch.nn.
 """
 
+from recurra.reference.attention import (
+    AdditiveScoreGradients,
+    AttentionGradients,
+    ConcatScoreGradients,
+    DotScoreGradients,
+    GeneralScoreGradients,
+    additive_score_backward,
+    additive_score_forward,
+    attention_backward,
+    attention_forward,
+    concat_score_backward,
+    concat_score_forward,
+    dot_score_backward,
+    dot_score_forward,
+    general_score_backward,
+    general_score_forward,
+    zero_padding,
+)
 from recurra.reference.clipping import clip_by_norm, clip_by_value
 from recurra.reference.composition import (
     BidirectionalGradients,
@@ -34,24 +52,39 @@ from recurra.reference.output import OutputGradients, log_softmax, output_backwa
 from recurra.reference.rnn import RNNGradients, rnn_backward, rnn_cell_backward, rnn_cell_forward, rnn_forward
 
 __all__ = [
+    "AdditiveScoreGradients",
+    "AttentionGradients",
     "BidirectionalGradients",
     "CRFGradients",
+    "ConcatScoreGradients",
+    "DotScoreGradients",
     "GRUGradients",
+    "GeneralScoreGradients",
     "LSTMGradients",
     "OutputGradients",
     "RNNGradients",
     "StackedGradients",
+    "additive_score_backward",
+    "additive_score_forward",
+    "attention_backward",
+    "attention_forward",
     "bidirectional_backward",
     "bidirectional_forward",
     "clip_by_norm",
     "clip_by_value",
+    "concat_score_backward",
+    "concat_score_forward",
     "crf_backward",
     "crf_forward",
     "crf_log_partition",
     "crf_path_score",
     "crf_viterbi",
+    "dot_score_backward",
+    "dot_score_forward",
     "embedding_backward",
     "embedding_forward",
+    "general_score_backward",
+    "general_score_forward",
     "gru_backward",
     "gru_cell_backward",
     "gru_cell_forward",
@@ -75,4 +108,5 @@ __all__ = [
     "softmax",
     "stacked_backward",
     "stacked_forward",
+    "zero_padding",
 ]

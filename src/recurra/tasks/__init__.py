@@ -12,8 +12,9 @@ from recurra.tasks.language_modelling import LanguageModelling
 from recurra.tasks.memory import Memory
 from recurra.tasks.tagging import Tagging
 from recurra.tasks.task import Measure, Metrics, Report, StepLoss, Task
+from recurra.tasks.translation import Translation
 
-KNOWN: tuple[type[Task], ...] = (LanguageModelling, Classification, Tagging, Forecasting, Memory)
+KNOWN: tuple[type[Task], ...] = (LanguageModelling, Classification, Tagging, Forecasting, Memory, Translation)
 TASKS = {task.name: task for task in KNOWN}
 
 
@@ -92,6 +93,7 @@ __all__ = [
     "StepLoss",
     "Tagging",
     "Task",
+    "Translation",
     "check_samples",
     "load_data",
     "num_parameters",

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Section, Shares
+from recurra.data.buckets import padded
 from recurra.data.lexicon import Ids, Lexicon, read_vectors
 from recurra.data.tagged import Columns, TaggedSentence, read_tagged, split_tagged
 from recurra.models.tagger import UNCOUNTED, Tokens
@@ -118,12 +118,3 @@ def collate(encoded: Encoded, indices: NDArray[np.integer]) -> Batch:
     spellings, _ = padded(np.split(renamed, np.cumsum(lengths.numpy())[:-1]), 0)
     characters, character_lengths = padded([encoded.characters[spelling] for spelling in used], 0)
     return Batch(Tokens(words, lengths, spellings, characters, character_lengths), tags)
-
-
-def padded(sequences: Sequence[Ids], filling: int) -> tuple[Tensor, Tensor]:
-    """Ids side by side, (longest, sequences), and the length of each."""
-    lengths = [len(sequence) for sequence in sequences]
-    found = np.full((max(lengths, default=0), len(sequences)), filling, np.int64)
-    for column, sequence in enumerate(sequences):
-        found[: len(sequence), column] = sequence
-    return torch.from_numpy(found), torch.tensor(lengths, dtype=torch.int64)

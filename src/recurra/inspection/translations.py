@@ -1,0 +1,80 @@
+"""Figures of translations: what was read of the source for each token, and where they are furthest from the target."""
+
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recurra.inspection.pages import titled, write_page
+from recurra.runs import Json
+
+FILE = "alignments.html"
+HEIGHT_A_TOKEN = 26  # pixels
+MOST_FIGURES = 20
+
+
+def alignment_page(alignments: Sequence[Json], path: Path, title: str) -> Path:
+    """Draw what was read of each source, no more than MOST_FIGURES charts.
+
+    Args:
+        alignments: "source" and "target", the tokens of each, and "weights" (target, source).
+        path: the page to write.
+        title: of the page.
+
+    Returns:
+        The page.
+
+    Raises:
+        SaveError: it cannot be written.
+    """
+    if len(alignments) > MOST_FIGURES:
+        title += f" (the first {MOST_FIGURES} of {len(alignments)})"
+    return write_page(path, title, alignment_figures(alignments[:MOST_FIGURES]))
+
+
+def translation_parts(details: Mapping[str, Any]) -> list[Any]:
+    """What there is to see of the translations of a split."""
+    signatures = ", ".join(f"{name}: {html.escape(value)}" for name, value in details["signatures"].items())
+    return [f"<p>{signatures}</p>", worst_table(details), *alignment_figures(details["alignments"])]
+
+
+def alignment_figures(alignments: Sequence[Json]) -> list[Any]:
+    """One figure for each translation whose model reads its source by attention."""
+    return [alignment_figure(one) for one in alignments if any(one["weights"])]
+
+
+def alignment_figure(alignment: Mapping[str, Any]) -> Any:
+    """Tokens of the source against those of the translation, as dark as the one was read for the other."""
+    import plotly.graph_objects as go
+
+    source, target = alignment["source"], alignment["target"]
+    figure = go.Figure(
+        go.Heatmap(
+            z=alignment["weights"],
+            zmin=0,
+            zmax=1,
+            colorscale="Greys",
+            hovertemplate="%{z:.2f}<extra></extra>",
+        )
+    )
+    # Tokens repeat, so places are numbers, and the tokens their labels.
+    figure.update_xaxes(tickvals=list(range(len(source))), ticktext=shown(source), side="top", tickangle=-60)
+    figure.update_yaxes(tickvals=list(range(len(target))), ticktext=shown(target), autorange="reversed")
+    title = html.escape("".join(target[:-1])[:80])
+    return titled(figure, title, 200 + HEIGHT_A_TOKEN * len(target)).update_layout(margin_t=160, title_y=0.98)
+
+
+def shown(tokens: Sequence[str]) -> list[str]:
+    """Tokens as labels; spaces can be seen."""
+    return [html.escape(token.replace(" ", "\u00b7").replace("\n", "\u23ce")) for token in tokens]
+
+
+def worst_table(details: Mapping[str, Any]) -> str:
+    """The translations furthest from their targets."""
+    rows = [
+        f"<tr><td>{html.escape(row['source'])}<td>{html.escape(row['output'])}<td>{html.escape(row['target'])}"
+        f"<td>{row['chrf']:.1f}<td>{html.escape(row['place'])}"
+        for row in details["worst"]
+    ]
+    head = "<tr><th>source<th>translation<th>target<th>chrF<th>where"
+    return f"<h2>Furthest from the target</h2><table>{head}{''.join(rows)}</table>"

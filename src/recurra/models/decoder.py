@@ -1,0 +1,151 @@
+"""A recurrent decoder: it writes one token at a time and may look at the source again for each."""
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from recurra.models.search import Next
+from recurra.models.stack import StackOptions, Widths, build_stack, dropout_of
+from recurra.nn import Attention, Memory, drop_words
+from recurra.nn.state import Slot
+
+
+class DecoderOptions(StackOptions):
+    """The shape of a decoder and its dropout."""
+
+    cell: Literal["rnn", "gru", "lstm"] = Field("gru", description="kind of recurrent layer")
+    embedding_size: int = Field(256, ge=1, description="width of a token's vector")
+    hidden_size: Widths = Field([256], description="units of each layer of the decoder, bottom first")
+    attention: Literal["none", "additive", "dot", "general", "concat"] = Field(
+        "additive",
+        description="how a step of the decoder scores the steps of the source; none: it sees the last state alone",
+    )
+    input_feeding: bool = Field(
+        False, description="give each step what the one before has read of the source (slower: no step is known ahead)"
+    )
+    tied: Literal["none", "output", "all"] = Field(
+        "output", description="use the target embedding as output weights, with all as source embedding too"
+    )
+    dropout_embedding: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
+    dropout_words: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a batch")
+
+    @model_validator(mode="after")
+    def feeds_what_was_read(self) -> "DecoderOptions":
+        """Without attention nothing is read."""
+        if self.input_feeding and self.attention == "none":
+            raise ValueError("input_feeding together with an attention")
+        return self
+
+
+class DecoderState(NamedTuple):
+    """Where a decoder stands."""
+
+    memory: Memory | None  # the source, as attention reads it
+    slots: list[Slot]  # state of the recurrent layers
+    fed: Tensor | None  # what the last step read and made of it, (batch, embedding); None without feeding
+
+
+class Decoder(nn.Module):
+    """Predicts each next token from all before it and from a source.
+
+    The recurrent layers start from a summary of the source. At each step attention reads the source for their output s:
+    what it finds, c, and s become tanh(W [c; s] + b), of which the softmax predicts (Luong et al. 2015, equation 5).
+    Where nothing is fed back, all steps of a known target run at once, and the recurrent layers on the fused kernels.
+
+    Args:
+        num_types: size of the target vocabulary.
+        memory_size: features of a step of the source.
+        summary_size: features of the summary of a source.
+        longest: tokens of the longest training target.
+        options: shape and dropout.
+    """
+
+    def __init__(
+        self, num_types: int, memory_size: int, summary_size: int, longest: int, options: DecoderOptions
+    ) -> None:
+        super().__init__()
+        width, self.feeds, self.dropout_words = options.embedding_size, options.input_feeding, options.dropout_words
+        self.embedding = nn.Embedding(num_types, width)
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)  # they are output weights too, where tied
+        self.embedding_dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
+        one_way = options.model_copy(update={"bidirectional": False})
+        self.recurrent = build_stack(options.cell, width * (2 if self.feeds else 1), one_way, longest)
+        parts = [part for widths in self.recurrent.layout.slots() for part in widths]
+        self.bridge = nn.Linear(summary_size, sum(parts))
+        self.attention: Attention | None = None
+        if options.attention != "none":
+            self.attention = Attention(options.hidden_size[-1], memory_size, score=options.attention)
+        self.read_out = nn.Linear(options.hidden_size[-1] + (memory_size if self.attention else 0), width)
+        self.output_dropout = dropout_of(options.dropout_output, options.locked_dropout)
+        self.output = nn.Linear(width, num_types)
+        if options.tied != "none":
+            self.output.weight = self.embedding.weight
+
+    def expect(self, frequencies: Tensor) -> None:
+        """Let an untrained model predict each type by its frequency, (types,), whatever the source."""
+        with torch.no_grad():
+            self.output.bias.copy_(frequencies.log())
+
+    def begin(self, memory: Tensor, lengths: Tensor, summary: Tensor) -> DecoderState:
+        """The state before the first token.
+
+        Args:
+            memory: the source, (source_time, batch, memory).
+            lengths: valid steps of each source, integer (batch,).
+            summary: of each source, (batch, summary).
+        """
+        widths = self.recurrent.layout.slots()
+        parts = iter(self.bridge(summary).tanh().split([width for slot in widths for width in slot], 1))
+        slots = [tuple(next(parts).contiguous() for _ in slot) for slot in widths]
+        fed = summary.new_zeros(len(summary), self.embedding.embedding_dim) if self.feeds else None
+        return DecoderState(self.attention.prepare(memory, lengths) if self.attention else None, slots, fed)
+
+    def forward(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, DecoderState]:
+        """What the softmax sees behind each of some known tokens.
+
+        Args:
+            tokens: (time, batch).
+            state: before them.
+
+        Returns:
+            Features (time, batch, embedding), attention (time, batch, source_time), or (time, batch, 0) if there is
+            none, and the state after the last token.
+        """
+        table = drop_words(self.embedding.weight, self.dropout_words, self.training)
+        vectors = self.embedding_dropout(F.embedding(tokens, table))  # (time, batch, embedding)
+        return self.read(vectors, state) if state.fed is None else self.feed(vectors, state, state.fed)
+
+    def feed(self, vectors: Tensor, state: DecoderState, fed: Tensor) -> tuple[Tensor, Tensor, DecoderState]:
+        """The same step by step, each given what the one before has made of the source, (batch, embedding)."""
+        found, attention = [], []
+        for vector in vectors.unbind():
+            features, weights, state = self.read(torch.cat([vector, fed], 1).unsqueeze(0), state)
+            fed = features[0]
+            found.append(fed)
+            attention.append(weights[0])
+        return torch.stack(found), torch.stack(attention), state._replace(fed=fed)
+
+    def read(self, vectors: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, DecoderState]:
+        """The recurrent layers over vectors (time, batch, input), and what is read of the source for each step."""
+        (hidden,), slots = self.recurrent.run_layers(vectors, state.slots, None)  # (time, batch, hidden)
+        weights = hidden.new_zeros(*hidden.shape[:2], 0)
+        if state.memory is not None and self.attention is not None:
+            context, weights = self.attention(hidden, state.memory)  # (time, batch, memory)
+            hidden = torch.cat([context, hidden], 2)
+        found = self.output_dropout(self.read_out(hidden).tanh())  # (time, batch, embedding)
+        return found, weights, state._replace(slots=slots)
+
+    def step(self, tokens: Tensor, state: DecoderState) -> Next:
+        """What follows on tokens (batch,)."""
+        found, weights, state = self(tokens.unsqueeze(0), state)
+        log_probabilities = self.output(found[0]).log_softmax(1)  # (batch, types)
+        return Next(log_probabilities, weights[0], state)
+
+    def select(self, state: DecoderState, rows: Tensor) -> DecoderState:
+        """The state of some sequences, each any number of times."""
+        slots = [tuple(part.index_select(0, rows) for part in slot) for slot in state.slots]
+        memory = None if state.memory is None else state.memory.select(rows)
+        return DecoderState(memory, slots, None if state.fed is None else state.fed.index_select(0, rows))

@@ -1,0 +1,149 @@
+"""From one sequence of tokens to another: a recurrent encoder, a recurrent decoder, attention between them."""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from recurra.models.decoder import Decoder, DecoderOptions, DecoderState
+from recurra.models.stack import Widths, build_stack, dropout_of, stack_width
+from recurra.nn import drop_words, linear_cross_entropy
+
+UNCOUNTED = -1  # target where there is none
+
+
+class TranslatorOptions(DecoderOptions):
+    """The shape of both sides and their dropout."""
+
+    encoder_size: Widths | None = Field(
+        None, description="units of each layer of the encoder and direction; by default as hidden_size"
+    )
+    shared: bool = Field(False, description="one set of recurrent weights for encoder and decoder")
+
+    @model_validator(mode="after")
+    def sides_fit(self) -> "TranslatorOptions":
+        """What is shared is of one shape."""
+        if self.shared and (self.bidirectional or self.input_feeding or self.encoder_size is not None):
+            raise ValueError("shared recurrent weights with bidirectional and input_feeding off and no encoder_size")
+        return self
+
+    @property
+    def of_encoder(self) -> "TranslatorOptions":
+        """The same with the widths of the encoder as hidden_size."""
+        return self.model_copy(update={"hidden_size": self.encoder_size or self.hidden_size})
+
+
+class TranslatorShape(NamedTuple):
+    """What follows from the data."""
+
+    source_types: int
+    target_types: int
+    longest_source: int  # tokens
+    longest_target: int
+
+
+class Encoder(nn.Module):
+    """Vectors of tokens and recurrent layers over them.
+
+    Args:
+        num_types: size of the source vocabulary.
+        longest: tokens of the longest training source.
+        options: shape and dropout.
+    """
+
+    def __init__(self, num_types: int, longest: int, options: TranslatorOptions) -> None:
+        super().__init__()
+        own = options.of_encoder
+        self.dropout_words = options.dropout_words
+        self.embedding = nn.Embedding(num_types, options.embedding_size)
+        nn.init.normal_(self.embedding.weight, std=options.embedding_size**-0.5)
+        self.embedding_dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
+        self.recurrent = build_stack(options.cell, options.embedding_size, own, longest)
+        self.memory_dropout = dropout_of(options.dropout_output, options.locked_dropout)
+        self.width = stack_width(own)
+        self.summary_size = own.hidden_size[-1] * (2 if options.bidirectional else 1)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Read a batch.
+
+        Args:
+            tokens: (time, batch).
+            lengths: valid steps of each, integer (batch,).
+
+        Returns:
+            Memory (time, batch, width), and a summary (batch, summary): the last states of the top layer.
+        """
+        table = drop_words(self.embedding.weight, self.dropout_words, self.training)
+        vectors = self.embedding_dropout(F.embedding(tokens, table))  # (time, batch, embedding)
+        output, state = self.recurrent(vectors, lengths=lengths)  # (time, batch, width)
+        return self.memory_dropout(output), torch.cat(top_states(state).unbind(), 1)
+
+
+def top_states(state: Any) -> Tensor:
+    """Hidden state of the top layer out of the state of a whole stack, (directions, batch, units)."""
+    top = state[-1]
+    return top if isinstance(top, Tensor) else top_states(state[0])  # of an LSTM: (h, c)
+
+
+class Translator(nn.Module):
+    """Predicts a target sequence from a source sequence.
+
+    Args:
+        shape: sizes of the vocabularies and of the longest sequences.
+        options: shape and dropout.
+    """
+
+    def __init__(self, shape: TranslatorShape, options: TranslatorOptions) -> None:
+        super().__init__()
+        self.encoder = Encoder(shape.source_types, shape.longest_source, options)
+        sizes = self.encoder.width, self.encoder.summary_size
+        self.decoder = Decoder(shape.target_types, *sizes, shape.longest_target, options)
+        if options.tied == "all":
+            self.encoder.embedding.weight = self.decoder.embedding.weight
+        if options.shared:
+            self.decoder.recurrent = self.encoder.recurrent
+
+    def read(self, source: Tensor, lengths: Tensor) -> DecoderState:
+        """The decoder's state before the first token of the translation.
+
+        Args:
+            source: tokens, (source_time, batch).
+            lengths: of each source, integer (batch,).
+        """
+        memory, summary = self.encoder(source, lengths)
+        return self.decoder.begin(memory, lengths, summary)
+
+    def loss(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """Total nats of the right tokens.
+
+        Args:
+            features: of the decoder, (time, batch, embedding).
+            targets: right tokens, UNCOUNTED in the padding, (time, batch).
+            label_smoothing: share of the target that is spread over all types evenly.
+
+        Returns:
+            A scalar.
+        """
+        output = self.decoder.output
+        return linear_cross_entropy(features, output.weight, output.bias, targets, label_smoothing=label_smoothing)
+
+    def guessed(self, inputs: Tensor, state: DecoderState, share: float) -> Tensor:
+        """Inputs of which a share is what the model itself would have said there.
+
+        All steps at once: the guesses are made on the right tokens before them.
+
+        Args:
+            inputs: the start and the right tokens, (time, batch).
+            state: before them.
+            share: of the steps behind the first, 0..1.
+
+        Source: Bengio et al. 2015, scheduled sampling; in two passes, Mihaylova & Martins 2019.
+        """
+        with torch.no_grad():
+            features, _, _ = self.decoder(inputs, state)
+            guesses = self.decoder.output(features).argmax(2)  # (time, batch)
+        shifted = torch.cat([inputs[:1], guesses[:-1]])
+        drawn = torch.rand(inputs.shape, device=inputs.device) < share
+        return torch.where(drawn, shifted, inputs)

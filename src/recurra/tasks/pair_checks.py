@@ -1,0 +1,76 @@
+"""What there is to know of pairs of texts before anything is trained on them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from recurra.data.pairs import Pair
+from recurra.data.vocabulary import Vocabulary
+from recurra.runs import Json
+from recurra.tasks.pairs import PairOptions, Vocabularies
+
+Splits = Mapping[str, Sequence[Pair]]
+MOST_UNKNOWN = 0.05  # share of the tokens of held-out sources, above which it is said
+
+
+def check_pairs(splits: Splits, options: PairOptions, vocabularies: Vocabularies) -> Json:
+    """Counts, lengths, unknown tokens, repetition.
+
+    Args:
+        splits: pairs by split.
+        options: how their lengths are counted.
+        vocabularies: types of the training pairs.
+
+    Returns:
+        splits (pairs, and median and longest side of each), vocabulary (types of each side), problems (in words, each
+        with the place of a pair).
+    """
+    rows: Json = {}
+    for split, pairs in splits.items():
+        rows[split] = {"pairs": len(pairs)}
+        for side in ("source", "target"):
+            lengths = [options.count(getattr(pair, side)) for pair in pairs]
+            rows[split] |= {f"{side} median": int(np.median(lengths)), f"{side} longest": max(lengths)}
+    types = {side: {"types": len(vocabulary)} for side, vocabulary in vocabularies._asdict().items()}
+    problems = [*repeated(splits), *unchanged(splits), *unknown(splits, vocabularies.source)]
+    return {"splits": rows, "vocabulary": types, "problems": problems}
+
+
+def repeated(splits: Splits) -> list[str]:
+    """Held-out sources that training has too, and training pairs that stand there twice."""
+    trained = {pair.source for pair in splits["train"]}
+    problems = []
+    for split in [split for split in splits if split != "train"]:
+        leaked = [pair for pair in splits[split] if pair.source in trained]
+        if leaked:
+            problems.append(
+                f"{len(leaked):,} sources of {split} stand in train too, such as {leaked[0].place}: {split} is easier "
+                "than new data would be"
+            )
+    counts = Counter((pair.source, pair.target) for pair in splits["train"])
+    twice = sum(count - 1 for count in counts.values())
+    if twice:
+        problems.append(f"{twice:,} training pairs repeat another; they count double in training")
+    return problems
+
+
+def unchanged(splits: Splits) -> list[str]:
+    """Pairs whose target is the source."""
+    problems = []
+    for split, pairs in splits.items():
+        same = [pair for pair in pairs if pair.source == pair.target]
+        if same:
+            problems.append(f"{len(same):,} pairs of {split} have the source as target, such as {same[0].place}")
+    return problems
+
+
+def unknown(splits: Splits, vocabulary: Vocabulary) -> list[str]:
+    """Splits whose sources are largely unknown."""
+    problems = []
+    for split, pairs in splits.items():
+        lacking = sum(len(vocabulary.unknown_in(pair.source)) for pair in pairs)
+        total = sum(len(vocabulary.encode(pair.source)) for pair in pairs)
+        if lacking > MOST_UNKNOWN * total:
+            problems.append(f"{lacking / total:.0%} of the source tokens of {split} are unknown; raise vocabulary_size")
+    return problems

@@ -1,0 +1,158 @@
+"""Pairs of texts, and how they become what a translator reads."""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from recurra.config import Shares
+from recurra.data.buckets import padded
+from recurra.data.pairs import Pair, Sides, kept, read_pairs, split_pairs
+from recurra.data.vocabulary import END_OF_LINE, TokenOptions, Vocabulary
+from recurra.errors import DataError
+from recurra.models.translator import UNCOUNTED
+from recurra.progress import Progress
+
+Ids = NDArray[np.int64]
+
+
+class PairOptions(TokenOptions):
+    """The `[data]` section: which pairs, and how they become tokens."""
+
+    path: str = Field(description="files side by side, a table, lines of columns, or a folder; see docs/formats.md")
+    source: int | str | None = Field(
+        None, description="ending of the source files, or name or number (from 0) of the column; by default the first"
+    )
+    target: int | str | None = Field(
+        None, description="ending of the target files, or name or number of the column; by default the second"
+    )
+    separator: str | None = Field(
+        None, description="what stands between the columns of lines, also of a .tsv without header; by default a tab"
+    )
+    test_files: str | None = Field(None, description="which of several test files, without their ending")
+    unit: Literal["word", "character", "bpe"] = Field("bpe", description="what a token is, on both sides")
+    joint: bool = Field(False, description="one vocabulary for both sides")
+    shares: Shares = Field(
+        (0.8, 0.1, 0.1),
+        description="training, validation and test share where the files do not say; by a hash of the source",
+    )
+    longest: int | None = Field(
+        None, ge=1, description="words (or characters, if these are the unit) that a side of a training pair may have"
+    )
+    ratio: float | None = Field(
+        None, ge=1, description="times a side of a training pair may be as long as the other; else it is left out"
+    )
+
+    @property
+    def sides(self) -> Sides:
+        """Where source and target stand."""
+        return Sides(self.source, self.target, self.separator)
+
+    def count(self, text: str) -> int:
+        """Words of a text, or characters where these are the unit."""
+        return len(text) if self.unit == "character" else len(text.split())
+
+
+class Vocabularies(NamedTuple):
+    """The types of both sides."""
+
+    source: Vocabulary
+    target: Vocabulary
+
+    @classmethod
+    def of(cls, pairs: Sequence[Pair], options: PairOptions) -> "Vocabularies":
+        """Those of training pairs."""
+        sides = ([f"{pair.source}\n" for pair in pairs], [f"{pair.target}\n" for pair in pairs])
+        if options.joint:
+            both = Vocabulary.of(chain(*sides), options)
+            return cls(both, both)
+        return cls(*(Vocabulary.of(side, options) for side in sides))
+
+    def encode_source(self, text: str) -> Ids:
+        """A source as tokens, its end the last."""
+        return ids_of(self.source, text)
+
+    def encode_target(self, text: str) -> Ids:
+        """A target as tokens, its end the last."""
+        return ids_of(self.target, text)
+
+    @property
+    def end(self) -> int:
+        """What ends a target, and stands before its first token."""
+        return self.target.start_id
+
+
+class Encoded(NamedTuple):
+    """Pairs as the model reads them, each side with its end."""
+
+    sources: list[Ids]
+    targets: list[Ids]
+
+    @property
+    def sizes(self) -> list[int]:
+        """What batches are made by: first the length of the target, then that of the source."""
+        longest = max(map(len, self.sources), default=0) + 1
+        return [len(target) * longest + len(source) for source, target in zip(*self, strict=True)]
+
+
+class Batch(NamedTuple):
+    """Some pairs."""
+
+    sources: Tensor  # (source_time, batch)
+    lengths: Tensor  # of the sources, (batch,)
+    inputs: Tensor  # what stands before each target token, (time, batch)
+    targets: Tensor  # UNCOUNTED in the padding, (time, batch)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch(*(part.to(device) for part in self))
+
+
+def ids_of(vocabulary: Vocabulary, text: str) -> Ids:
+    """A line as tokens, its end the last."""
+    return np.array(vocabulary.encode(" ".join(text.split()) + END_OF_LINE), np.int64)
+
+
+def find_pairs(options: PairOptions, progress: Progress) -> dict[str, list[Pair]]:
+    """Pairs by split, the training ones within the limits on length and ratio.
+
+    Args:
+        options: which.
+        progress: told how many were left out.
+
+    Raises:
+        DataError: they cannot be used, or none is left; the message names the place.
+    """
+    found = split_pairs(read_pairs(options.path, options.sides, options.test_files), options.path, options.shares)
+    train, left_out = kept(found["train"], options.count, options.longest, options.ratio)
+    for reason, number in left_out.items():
+        progress.note(f"{number:,} of {len(found['train']):,} training pairs are left out: {reason}")
+    if not train:
+        raise DataError(f"{options.path}: no training pair is within longest and ratio; allow more")
+    return {**found, "train": train}
+
+
+def find_held_out(options: PairOptions) -> dict[str, list[Pair]]:
+    """Pairs to judge by: those of every split but the training one, or all where there are no splits.
+
+    Raises:
+        DataError: they cannot be used; the message names the place.
+    """
+    found = read_pairs(options.path, options.sides, options.test_files)
+    found = {split: pairs for split, pairs in found.items() if split != "train"} or found
+    if not all(found.values()):
+        raise DataError(f"{options.path}: holds no pairs")
+    return found
+
+
+def collate(encoded: Encoded, indices: NDArray[np.integer], start: int) -> Batch:
+    """Some pairs side by side."""
+    sources, lengths = padded([encoded.sources[index] for index in indices], 0)
+    targets, _ = padded([encoded.targets[index] for index in indices], UNCOUNTED)
+    inputs = torch.cat([torch.full_like(targets[:1], start), targets[:-1].clamp(min=0)])
+    return Batch(sources, lengths, inputs, targets)

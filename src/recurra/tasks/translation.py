@@ -1,0 +1,350 @@
+"""Translation: from one text to another, such as a sentence in another language, or a date in another form."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from recurra.config import Recipe, Section, TrainingOptions
+from recurra.data.buckets import Buckets, by_length, padded
+from recurra.data.pairs import Pair
+from recurra.data.vocabulary import Vocabulary, join_words, split_words
+from recurra.models.search import Assignment, BeamRules, Hypothesis, Search, with_beam, with_choice
+from recurra.models.translation_scores import translation_details, translation_scores
+from recurra.models.translator import Translator, TranslatorOptions, TranslatorShape
+from recurra.models.word_translation import WordTranslation
+from recurra.progress import Progress
+from recurra.runs import Json, Run
+from recurra.tasks.evaluation import inference
+from recurra.tasks.examples import digest_of
+from recurra.tasks.pair_checks import check_pairs
+from recurra.tasks.pairs import Batch, Encoded, Ids, PairOptions, Vocabularies, collate, find_held_out, find_pairs
+from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
+
+SOURCE, TARGET = "source_tokenizer.json", "target_tokenizer.json"
+JUDGED_AT_ONCE = 64  # sentences
+NUM_SAMPLES = 4
+MOST_VALIDATED = 1000  # pairs whose translations are scored after each epoch
+NUM_ALIGNED = 8  # of each split
+END = "(end)"
+SPARE = 20  # tokens that a translation may have beyond twice those of its source
+
+
+class TranslationTraining(TrainingOptions):
+    """The `[training]` section: the common one, and what counts."""
+
+    batch_size: int = Field(64, ge=1, description="pairs side by side in a step, of about one length")
+    criterion: Literal["bleu", "chrf", "exact", "loss"] = Field(
+        "bleu", description="metric on validation, of greedy translations, that chooses the best epoch"
+    )
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of each target spread over all types evenly")
+    scheduled_sampling: float = Field(
+        0.0, ge=0, le=1, description="share of target tokens that a step is given as the model guesses them"
+    )
+
+
+class DecodingOptions(Section):
+    """The `[decoding]` section: how translations are searched for."""
+
+    beam: int = Field(5, ge=1, description="hypotheses under way")
+    length_penalty: float = Field(1.0, ge=0, description="0 prefers short translations, 1 is nearly the mean")
+    coverage_penalty: float = Field(0.0, ge=0, description="above 0 punishes source that nothing was read of")
+    replace_unknown: bool = Field(
+        True,
+        description="where the unit is word: put the source word that was read most in the place of an unknown one",
+    )
+
+    def rules(self, num_best: int = 1) -> BeamRules:
+        """As the search takes them."""
+        return BeamRules(max(self.beam, num_best), self.length_penalty, self.coverage_penalty, num_best)
+
+
+class TranslationRecipe(Recipe):
+    """A recipe for a translator."""
+
+    task: Literal["translation"] = Field("translation", description="name of the task")
+    data: PairOptions
+    model: TranslatorOptions = TranslatorOptions()
+    training: TranslationTraining = TranslationTraining()
+    decoding: DecodingOptions = DecodingOptions()
+
+
+class Batches:
+    """The training batches of an epoch.
+
+    Args:
+        encoded: training pairs.
+        buckets: which of them side by side.
+        start: what stands before the first token of a target.
+    """
+
+    def __init__(self, encoded: Encoded, buckets: Buckets, start: int) -> None:
+        self.encoded, self.buckets, self.start = encoded, buckets, start
+
+    def __len__(self) -> int:
+        return len(self.buckets)
+
+    def __getitem__(self, index: int) -> Batch:
+        return collate(self.encoded, self.buckets[index], self.start)
+
+
+class Translation:
+    """Two vocabularies, a translator, and the pairs it is trained and judged on.
+
+    Args:
+        recipe: what to train on what.
+        vocabularies: types of the training pairs.
+        longest: tokens of the longest training source and target.
+    """
+
+    name: ClassVar[str] = "translation"
+    recipe_type: ClassVar[type[Recipe]] = TranslationRecipe
+    item: ClassVar[str] = "token"
+
+    def __init__(self, recipe: TranslationRecipe, vocabularies: Vocabularies, longest: tuple[int, int]) -> None:
+        self.recipe, self.vocabularies = recipe, vocabularies
+        self.shape = TranslatorShape(len(vocabularies.source), len(vocabularies.target), *longest)
+        self.model = Translator(self.shape, recipe.model)
+        self.splits: dict[str, list[Pair]] = {}
+        self.encoded: dict[str, Encoded] = {}
+
+    @property
+    def headline(self) -> Measure:
+        """The criterion where that is a score of translations, else BLEU."""
+        name = self.recipe.training.criterion
+        return Measure("bleu" if name == "loss" else name, higher_is_better=True)
+
+    @property
+    def criterion(self) -> Measure:
+        """As the recipe names it."""
+        name = self.recipe.training.criterion
+        return Measure(name, higher_is_better=name != "loss")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.decoder.output.weight.device
+
+    @classmethod
+    def start(cls, recipe: TranslationRecipe, progress: Progress) -> Self:
+        """A new model for the pairs the recipe names.
+
+        Raises:
+            DataError: they cannot be used.
+            UsageError: an initialisation that does not fit the cell, or sizes that do not fit the attention.
+        """
+        splits = find_pairs(recipe.data, progress)
+        vocabularies = Vocabularies.of(splits["train"], recipe.data)
+        encoded = encode(splits["train"], vocabularies)
+        task = cls(recipe, vocabularies, (max(map(len, encoded.sources)), max(map(len, encoded.targets))))
+        task.take(splits)
+        counts = np.bincount(np.concatenate(encoded.targets), minlength=len(vocabularies.target)) + 1
+        task.model.decoder.expect(torch.from_numpy(counts / counts.sum()))
+        return task
+
+    @classmethod
+    def check(cls, recipe: TranslationRecipe, progress: Progress) -> Json:
+        """Counts, lengths, repetitions and unknown words of the pairs the recipe names."""
+        splits = find_pairs(recipe.data, progress)
+        return check_pairs(splits, recipe.data, Vocabularies.of(splits["train"], recipe.data))
+
+    @classmethod
+    def restore(cls, run: Run) -> Self:
+        """The model of a run as its architecture, without weights and pairs.
+
+        Raises:
+            RunError: missing, damaged, or of another task.
+        """
+        description, recipe = parse_recipe(run, TranslationRecipe)
+        there = description["architecture"]
+        vocabularies = Vocabularies(*(Vocabulary.parse(run.read(file), recipe.data.unit) for file in (SOURCE, TARGET)))
+        task = cls(recipe, vocabularies, (there["shape"]["longest_source"], there["shape"]["longest_target"]))
+        refuse_other_architecture(run, there, task.architecture)
+        return task
+
+    @property
+    def architecture(self) -> Json:
+        """What the model is built from."""
+        return {"shape": self.shape._asdict(), **self.recipe.model.model_dump(mode="json")}
+
+    def load_data(self, progress: Progress) -> None:
+        """Read the pairs the recipe names.
+
+        Raises:
+            DataError: they cannot be used.
+        """
+        self.take(find_pairs(self.recipe.data, progress))
+
+    def take(self, splits: dict[str, list[Pair]]) -> None:
+        """Encode pairs by split."""
+        self.splits, self.encoded = splits, {split: encode(pairs, self.vocabularies) for split, pairs in splits.items()}
+
+    def find_held_out(self, path: str, progress: Progress) -> dict[str, list[Pair]]:  # noqa: ARG002
+        """Other pairs to judge by, by split.
+
+        Raises:
+            DataError: they cannot be used.
+        """
+        return find_held_out(self.recipe.data.model_copy(update={"path": path, "test_files": None}))
+
+    def describe(self) -> tuple[Json, Mapping[str, str]]:
+        """What model.json says, and the files that belong to the model."""
+        files = {SOURCE: self.vocabularies.source.dump(), TARGET: self.vocabularies.target.dump()}
+        return {"architecture": self.architecture}, files
+
+    def fingerprint(self) -> dict[str, str]:
+        """Digest of the encoded pairs of each split."""
+        return {split: digest_of(found.sources, np.concatenate(found.targets)) for split, found in self.encoded.items()}
+
+    def batches(self, epoch: int) -> Batches:
+        """Training pairs in batches of about one length, in an order of the epoch's own."""
+        encoded, options = self.encoded["train"], self.recipe.training
+        buckets = Buckets(encoded.sizes, options.batch_size, self.recipe.seed, epoch)
+        return Batches(encoded, buckets, self.vocabularies.end)
+
+    def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
+        """Mean nats of the right token, given the source and the right tokens before it."""
+        options, batch = self.recipe.training, batch.to(self.device)
+        start = self.model.read(batch.sources, batch.lengths)
+        inputs = batch.inputs
+        if options.scheduled_sampling:
+            inputs = self.model.guessed(inputs, start, options.scheduled_sampling)
+        features, _, _ = self.model.decoder(inputs, start)
+        num_tokens = int((batch.targets >= 0).sum())
+        total = self.model.loss(features, batch.targets, options.label_smoothing)
+        return StepLoss(total / num_tokens, num_tokens, None)
+
+    @staticmethod
+    def describe_loss(loss: float) -> str:
+        """Nats of the right token."""
+        return f"loss {loss:.3f}"
+
+    def nats(self, encoded: Encoded, progress: Progress, title: str) -> float:
+        """Mean nats of the right token, without smoothing."""
+        total, num_tokens = 0.0, 0
+        groups = by_length(encoded.sizes, JUDGED_AT_ONCE)
+        with inference(self.model), progress.stage(title, len(groups)) as advance:
+            for indices in groups:
+                batch = collate(encoded, indices, self.vocabularies.end).to(self.device)
+                features, _, _ = self.model.decoder(batch.inputs, self.model.read(batch.sources, batch.lengths))
+                total += float(self.model.loss(features, batch.targets))
+                num_tokens += int((batch.targets >= 0).sum())
+                advance(1)
+        return total / num_tokens
+
+    def translate(
+        self, sources: Sequence[Ids], search: Search, progress: Progress, title: str = "translating"
+    ) -> list[list[Hypothesis]]:
+        """The best translations of each source."""
+        found: dict[int, list[Hypothesis]] = {}
+        groups = by_length([len(source) for source in sources], JUDGED_AT_ONCE)
+        with inference(self.model), progress.stage(title, len(groups)) as advance:
+            for indices in groups:
+                assignment, lengths = self.assignment([sources[index] for index in indices])
+                written = search(self.model.decoder, assignment, lengths)
+                found |= dict(zip(indices.tolist(), written, strict=True))
+                advance(1)
+        return [found[index] for index in range(len(sources))]
+
+    def assignment(self, sources: Sequence[Ids]) -> tuple[Assignment, Tensor]:
+        """Some sources as what is to be written, and their lengths (sources,)."""
+        tokens, lengths = (part.to(self.device) for part in padded(sources, 0))
+        end = self.vocabularies.end
+        return Assignment(self.model.read(tokens, lengths), 2 * lengths + SPARE, end, end), lengths
+
+    def text_of(self, source: str, found: Hypothesis) -> str:
+        """A translation as text."""
+        vocabulary, unknown = self.vocabularies.target, self.vocabularies.target.unknown_id
+        replaces = self.recipe.decoding.replace_unknown and vocabulary.unit == "word" and unknown in found.tokens
+        if not (replaces and found.attention.numel()):
+            return vocabulary.decode(found.tokens)
+        pieces, read = self.vocabularies.source.pieces(source), found.attention[:, :-1].argmax(1).tolist()
+        pairs = zip(found.tokens, read, strict=False)  # what was read for the end comes last
+        return join_words(pieces[at] if id == unknown else vocabulary.token(id) for id, at in pairs)
+
+    def texts_of(self, pairs: Sequence[Pair], found: Sequence[Sequence[Hypothesis]]) -> list[str]:
+        """The best translation of each source."""
+        return [self.text_of(pair.source, best[0]) for pair, best in zip(pairs, found, strict=True)]
+
+    def scores(self, pairs: Sequence[Pair], outputs: Sequence[str]) -> Metrics:
+        """How close outputs come to the targets."""
+        return translation_scores(outputs, [pair.target for pair in pairs], lowercase=self.recipe.data.lowercase)
+
+    def validate(self, progress: Progress) -> Metrics:
+        """Loss on the validation pairs, and scores of greedy translations of so many of them."""
+        pairs, encoded = self.splits["valid"], self.encoded["valid"]
+        loss, stride = self.nats(encoded, progress, "validating"), -(-len(pairs) // MOST_VALIDATED)
+        found = self.translate(encoded.sources[::stride], with_choice(), progress, "validating")
+        return {"loss": loss, **self.scores(pairs[::stride], self.texts_of(pairs[::stride], found))}
+
+    def report(self, progress: Progress) -> Report:
+        """The model and its baselines on the validation and test pairs."""
+        held_out = {split: pairs for split, pairs in self.splits.items() if split != "train"}
+        metrics, details = self.evaluate(held_out, progress)
+        return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
+
+    def evaluate(self, splits: Mapping[str, Sequence[Pair]], progress: Progress) -> tuple[dict[str, Metrics], Json]:
+        """Scores of the model by split, and what a page is drawn from."""
+        metrics, details = {}, {}
+        for split, pairs in splits.items():
+            encoded = self.encoded[split] if pairs is self.splits.get(split) else encode(pairs, self.vocabularies)
+            loss = self.nats(encoded, progress, f"evaluating {split}")
+            search = with_beam(self.recipe.decoding.rules())
+            found = self.translate(encoded.sources, search, progress, f"translating {split}")
+            greedy = self.translate(encoded.sources, with_choice(), progress, f"translating {split} greedily")
+            outputs = self.texts_of(pairs, found)
+            greedy_scores = self.scores(pairs, self.texts_of(pairs, greedy))
+            metrics[split] = {"loss": loss, **self.scores(pairs, outputs)}
+            metrics[split] |= {"greedy_bleu": greedy_scores["bleu"], "pairs": len(pairs)}
+            details[split] = translation_details(pairs, outputs, lowercase=self.recipe.data.lowercase)
+            shown = zip(pairs[:NUM_ALIGNED], found, strict=False)
+            details[split]["alignments"] = [self.alignment(pair.source, best[0]) for pair, best in shown]
+        return metrics, details
+
+    def alignment(self, source: str, found: Hypothesis) -> Json:
+        """What was read of a source for each token of its translation: the tokens of both, and weights by target."""
+        written = [self.vocabularies.target.token(id) for id in found.tokens]
+        pieces = self.vocabularies.source.pieces(source)
+        weights = found.attention.tolist()
+        return {"source": [*pieces, END], "target": [*written, END][: len(weights)], "weights": weights}
+
+    def baselines(self, splits: Mapping[str, Sequence[Pair]], progress: Progress) -> dict[str, dict[str, Metrics]]:
+        """What the source itself reaches, and each word by the one it most often becomes."""
+        train = self.splits["train"]
+        found: dict[str, dict[str, Metrics]] = {"copy": {}, "word_by_word": {}}
+        with progress.stage("training the baselines", 1) as advance:
+            sides = ([pair.source for pair in train], [pair.target for pair in train])
+            words = WordTranslation(*([split_words(self.fold(text)) for text in side] for side in sides))
+            advance(1)
+        for split, pairs in splits.items():
+            found["copy"][split] = self.scores(pairs, [pair.source for pair in pairs])
+            outputs = [join_words(words(split_words(self.fold(pair.source)))) for pair in pairs]
+            found["word_by_word"][split] = self.scores(pairs, outputs)
+        return found
+
+    def fold(self, text: str) -> str:
+        """A text in lower case where the recipe asks for it."""
+        return text.lower() if self.recipe.data.lowercase else text
+
+    def samples(self) -> list[Json]:
+        """The first validation pairs."""
+        return [{"source": pair.source, "target": pair.target} for pair in self.splits["valid"][:NUM_SAMPLES]]
+
+    def outputs_of(self, sample: Json) -> list[float]:
+        """Log-probability of each token of the target, its end the last."""
+        encoded = encode([Pair(sample["source"], sample["target"], "")], self.vocabularies)
+        batch = collate(encoded, np.array([0]), self.vocabularies.end).to(self.device)
+        with inference(self.model):
+            features, _, _ = self.model.decoder(batch.inputs, self.model.read(batch.sources, batch.lengths))
+            log_probabilities = self.model.decoder.output(features).log_softmax(2)  # (time, 1, types)
+        picked: list[float] = log_probabilities.gather(2, batch.targets.unsqueeze(2)).flatten().tolist()
+        return picked
+
+
+def encode(pairs: Sequence[Pair], vocabularies: Vocabularies) -> Encoded:
+    """Pairs as the model reads them."""
+    sources = [vocabularies.encode_source(pair.source) for pair in pairs]
+    return Encoded(sources, [vocabularies.encode_target(pair.target) for pair in pairs])

@@ -1,0 +1,214 @@
+"""The translator against a plain loop over steps, whatever it is batched with, and in every shape it can have."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recurra.errors import UsageError
+from recurra.models.decoder import DecoderState
+from recurra.models.translator import UNCOUNTED, Translator, TranslatorOptions, TranslatorShape
+
+SHAPE = TranslatorShape(source_types=11, target_types=9, longest_source=7, longest_target=6)
+START = 2
+SIZES = {"embedding_size": 5, "hidden_size": [6, 4], "encoder_size": [3, 7]}
+SILENT = {"dropout": 0.0, "dropout_embedding": 0.0, "dropout_output": 0.0}
+DOT = {"attention": "dot", "hidden_size": [4], "encoder_size": [2]}  # 2 x 2 features a step of the source
+KINDS = {
+    "plain": {"attention": "none"},
+    "additive": {},
+    "additive, fed": {"input_feeding": True, "cell": "lstm"},
+    "general, lstm": {"attention": "general", "cell": "lstm"},
+    "concat, rnn": {"attention": "concat", "cell": "rnn", "merge": "sum"},
+    "dot": DOT,
+    "dot, fed": {**DOT, "input_feeding": True},
+    "untied": {"tied": "none"},
+    "one direction": {"bidirectional": False},
+    "shared": {"bidirectional": False, "shared": True, "encoder_size": None},
+}
+
+
+def translator(seed: int = 0, **options: object) -> Translator:
+    """With random weights everywhere, and none that is zero."""
+    torch.manual_seed(seed)
+    shape = SHAPE._replace(source_types=SHAPE.target_types) if options.get("tied") == "all" else SHAPE
+    model = Translator(shape, TranslatorOptions(**{**SIZES, **SILENT, **options})).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.uniform_(-0.7, 0.7)
+    return model
+
+
+def batch(num_types: int = SHAPE.source_types) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Sources (7, 4), their lengths, inputs (5, 4) and targets; what is padding is marked in the targets."""
+    rng = torch.Generator().manual_seed(3)
+    sources = torch.randint(num_types, (7, 4), generator=rng)
+    targets = torch.randint(SHAPE.target_types, (5, 4), generator=rng)
+    lengths = torch.tensor([7, 3, 1, 5])
+    for column, length in enumerate([5, 2, 4, 1]):
+        targets[length:, column] = UNCOUNTED
+    inputs = torch.cat([torch.full((1, 4), START), targets[:-1].clamp(min=0)])
+    return sources, lengths, inputs, targets
+
+
+def run(model: Translator) -> tuple[Tensor, Tensor, DecoderState]:
+    sources, lengths, inputs, _ = batch(model.encoder.embedding.num_embeddings)
+    return model.decoder(inputs, model.read(sources, lengths))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_known_targets_at_once_are_step_after_step(kind: str) -> None:
+    """What training sees is what a search sees."""
+    model = translator(**KINDS[kind])
+    sources, lengths, inputs, _ = batch()
+    features, attention, _ = run(model)
+    state = model.read(sources, lengths)
+    for tokens, expected, weights in zip(inputs, features, attention, strict=True):
+        found = model.decoder.step(tokens, state)
+        torch.testing.assert_close(found.log_probabilities, model.decoder.output(expected).log_softmax(1))
+        torch.testing.assert_close(found.attention, weights)
+        state = found.state
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pair_does_not_depend_on_its_neighbours(kind: str) -> None:
+    model = translator(**KINDS[kind])
+    sources, lengths, inputs, targets = batch()
+    features, attention, _ = run(model)
+    for column, length in enumerate(lengths.tolist()):
+        steps = int((targets[:, column] >= 0).sum())
+        one = slice(column, column + 1)
+        alone, weights, _ = model.decoder(inputs[:steps, one], model.read(sources[:length, one], lengths[one]))
+        torch.testing.assert_close(features[:steps, one], alone)
+        width = min(length, weights.shape[2])
+        torch.testing.assert_close(attention[:steps, one, :width], weights)
+        assert attention[:steps, one, width:].eq(0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_picked_states_go_on_as_their_rows(kind: str) -> None:
+    model, rows = translator(**KINDS[kind]), torch.tensor([3, 0, 0])
+    sources, lengths, inputs, _ = batch()
+    state = model.decoder.step(inputs[0], model.read(sources, lengths)).state
+    whole = model.decoder.step(inputs[1], state)
+    picked = model.decoder.step(inputs[1][rows], model.decoder.select(state, rows))
+    torch.testing.assert_close(picked.log_probabilities, whole.log_probabilities[rows])
+    torch.testing.assert_close(picked.attention, whole.attention[rows])
+
+
+def plain_gru(x: Tensor, h: Tensor, weights: dict[str, Tensor], suffix: str) -> Tensor:
+    """One step as the equation says, of one sequence: x (input), h (hidden)."""
+    of_x = weights[f"weight_ih{suffix}"] @ x + weights[f"bias_ih{suffix}"]
+    of_h = weights[f"weight_hh{suffix}"] @ h + weights[f"bias_hh{suffix}"]
+    (x_r, x_z, x_n), (h_r, h_z, h_n) = of_x.chunk(3), of_h.chunk(3)
+    z = (x_z + h_z).sigmoid()
+    return (1 - z) * (x_n + (x_r + h_r).sigmoid() * h_n).tanh() + z * h
+
+
+@pytest.mark.parametrize("feeds", [False, True])
+def test_it_is_the_equations_in_plain_loops(feeds: bool) -> None:
+    """GRU, one layer, both directions, additive attention, tied: one pair after another, one step after another."""
+    model = translator(hidden_size=[6], encoder_size=[3], input_feeding=feeds)
+    sources, lengths, inputs, targets = batch()
+    features, attention, _ = run(model)
+    encoder, decoder = model.encoder, model.decoder
+    assert decoder.attention is not None
+    of_encoder, of_decoder = dict(encoder.recurrent.named_parameters()), dict(decoder.recurrent.named_parameters())
+    of_attention = dict(decoder.attention.named_parameters())
+    for column, length in enumerate(lengths.tolist()):
+        vectors = encoder.embedding.weight[sources[:length, column]]
+        ahead, back = [torch.zeros(3).double()], [torch.zeros(3).double()]
+        for vector in vectors:
+            ahead.append(plain_gru(vector, ahead[-1], of_encoder, "_l0"))
+        for vector in vectors.flip(0):
+            back.append(plain_gru(vector, back[-1], of_encoder, "_l0_reverse"))
+        memory = [torch.cat(pair) for pair in zip(ahead[1:], back[:0:-1], strict=True)]
+        h = decoder.bridge(torch.cat([ahead[-1], back[-1]])).tanh()
+        fed = torch.zeros(5).double()
+        for step in range(int((targets[:, column] >= 0).sum())):
+            vector = decoder.embedding.weight[inputs[step, column]]
+            h = plain_gru(torch.cat([vector, fed]) if feeds else vector, h, of_decoder, "_l0")
+            scores = [
+                of_attention["combine.weight"][0]
+                @ (
+                    of_attention["project_query.weight"] @ h
+                    + of_attention["project_memory.weight"] @ cell
+                    + of_attention["project_memory.bias"]
+                ).tanh()
+                for cell in memory
+            ]
+            weights = torch.stack(scores).softmax(0)
+            context = sum(weight * cell for weight, cell in zip(weights, memory, strict=True))
+            fed = decoder.read_out(torch.cat([context, h])).tanh()
+            torch.testing.assert_close(features[step, column], fed)
+            torch.testing.assert_close(attention[step, column, :length], weights)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_loss_is_the_cross_entropy_of_what_counts(smoothing: float) -> None:
+    model, (*_, targets) = translator(tied="none"), batch()
+    features, _, _ = run(model)
+    logits = model.decoder.output(features)
+    expected = F.cross_entropy(logits[targets >= 0], targets[targets >= 0], reduction="sum", label_smoothing=smoothing)
+    torch.testing.assert_close(model.loss(features, targets, smoothing), expected)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "all tied"])
+def test_every_parameter_gets_a_gradient(kind: str) -> None:
+    model = translator(**KINDS.get(kind, {"tied": "all"})).train()
+    *_, targets = batch()
+    features, _, _ = run(model)
+    model.loss(features, targets, 0.1).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize(("tied", "num_tables"), [("none", 3), ("output", 2), ("all", 1)])
+def test_tied_tables_are_one(tied: str, num_tables: int) -> None:
+    model = translator(tied=tied)
+    weights = model.encoder.embedding.weight, model.decoder.embedding.weight, model.decoder.output.weight
+    assert len({weight.data_ptr() for weight in weights}) == num_tables
+
+
+def test_shared_weights_are_one_set() -> None:
+    model = translator(**KINDS["shared"])
+    encoder, decoder = model.encoder.recurrent, model.decoder.recurrent
+    for one, other in zip(encoder.parameters(), decoder.parameters(), strict=True):
+        assert one.data_ptr() == other.data_ptr()
+
+
+def test_guesses_are_the_likeliest_after_right_tokens() -> None:
+    model = translator(seed=5)
+    sources, lengths, inputs, _ = batch()
+    state = model.read(sources, lengths)
+    assert model.guessed(inputs, state, 0.0).equal(inputs)
+    guesses = model.decoder.output(run(model)[0]).argmax(2)
+    assert model.guessed(inputs, state, 1.0).equal(torch.cat([inputs[:1], guesses[:-1]]))
+    torch.manual_seed(1)
+    mixed = [model.guessed(inputs, state, 0.3) for _ in range(300)]
+    share = torch.stack([one != inputs for one in mixed]).double().mean(0)[1:]
+    differs = (guesses[:-1] != inputs[1:]).double()
+    assert (share - 0.3 * differs).abs().max() < 0.11  # four standard deviations
+
+
+@pytest.mark.parametrize("dropped", [*SILENT, "dropout_words"])
+def test_dropout_is_of_training_alone(dropped: str) -> None:
+    noisy, silent = translator(**{dropped: 0.4}), translator()
+    assert run(noisy)[0].equal(run(silent)[0])
+    assert not run(noisy.train())[0].equal(run(noisy)[0])
+    assert run(silent.train())[0].equal(run(translator())[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"attention": "dot", "hidden_size": [5]}, "use general"),
+        ({"attention": "none", "input_feeding": True}, "input_feeding together with an attention"),
+        ({"shared": True}, "bidirectional"),
+        ({"encoder_size": [0]}, "encoder_size"),
+    ],
+)
+def test_shapes_that_do_not_fit(options: dict[str, object], message: str) -> None:
+    with pytest.raises((UsageError, ValueError), match=message):
+        translator(**options)
