@@ -285,3 +285,9 @@ def test_any_score_may_choose_the_best_epoch(criterion: str, folder: Path) -> No
     assert task.headline.name == ("bleu" if criterion == "loss" else criterion)
     assert task.headline.higher_is_better
     assert {"loss", "bleu", "chrf", "exact"} == task.validate(Progress()).keys()
+
+
+@pytest.mark.parametrize(("unit", "usual"), [("word", "bleu"), ("character", "exact")])
+def test_headline_is_what_suits_the_unit(unit: str, usual: str, folder: Path) -> None:
+    task = start(folder, data={"unit": unit})
+    assert (task.headline.name, task.criterion.name) == (usual, usual)

@@ -260,7 +260,6 @@ DEMOS = {
             "encoder_size": [48],
             "dropout_embedding": 0.05,
             "dropout_output": 0.05,
-            "criterion": "exact",
             "epochs": 5,
             "batch_size": 32,
             "learning_rate": 5e-3,

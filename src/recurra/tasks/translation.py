@@ -37,8 +37,10 @@ class TranslationTraining(TrainingOptions):
     """The `[training]` section: the common one, and what counts."""
 
     batch_size: int = Field(64, ge=1, description="pairs side by side in a step, of about one length")
-    criterion: Literal["bleu", "chrf", "exact", "loss"] = Field(
-        "bleu", description="metric on validation, of greedy translations, that chooses the best epoch"
+    criterion: Literal["headline", "bleu", "chrf", "exact", "loss"] = Field(
+        "headline",
+        description="metric on validation, of greedy translations, that chooses the best epoch; headline is the share "
+        "of exact matches where the unit is character, else BLEU",
     )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of each target spread over all types evenly")
     scheduled_sampling: float = Field(
@@ -113,15 +115,15 @@ class Translation:
 
     @property
     def headline(self) -> Measure:
-        """The criterion where that is a score of translations, else BLEU."""
+        """Exact matches of characters, BLEU of words; or the score that the recipe names."""
         name = self.recipe.training.criterion
-        return Measure("bleu" if name == "loss" else name, higher_is_better=True)
+        usual = "exact" if self.recipe.data.unit == "character" else "bleu"
+        return Measure(usual if name in ("headline", "loss") else name, higher_is_better=True)
 
     @property
     def criterion(self) -> Measure:
         """As the recipe names it."""
-        name = self.recipe.training.criterion
-        return Measure(name, higher_is_better=name != "loss")
+        return Measure("loss") if self.recipe.training.criterion == "loss" else self.headline
 
     @property
     def device(self) -> torch.device:
