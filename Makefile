@@ -1,7 +1,7 @@
 # make demo   a fresh machine to a trained language model
 # make test   lint, types, architecture, unit tests
 # make check  the fast part of it
-# make bench  the layers against torch.nn and ONNX Runtime, and a language model, into build/bench
+# make bench  the layers against torch.nn and ONNX Runtime, a language model and a translator, into build/bench
 # make build  the kernels anew, after a change in csrc/
 # make sanitize  the tests of the kernels under the address and undefined-behaviour sanitizers, about five minutes
 PYTHON ?= python3
@@ -35,6 +35,7 @@ bench: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt onnx onnxruntime
 	$(BIN)/python benchmarks/layers.py --save build/bench
 	$(BIN)/python benchmarks/language_model.py --save build/bench
+	$(BIN)/python benchmarks/translation.py --save build/bench
 
 sanitize: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -C cmake.define.RECURRA_SANITIZE=ON -e .

@@ -8,13 +8,12 @@ the same, and they are compared.
 """
 
 import argparse
-import json
-import statistics
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from duel import duel, save
 from torch import Tensor, nn
 
 from recurra.config import TrainingOptions
@@ -51,7 +50,8 @@ class Plain:
         self.optimiser = torch.optim.SGD(self.model.parameters(), RATE)
         self.states = [None, None]
 
-    def step(self, inputs: Tensor, targets: Tensor) -> float:
+    def step(self, batch: tuple[Tensor, Tensor]) -> float:
+        inputs, targets = batch
         self.optimiser.zero_grad()
         logits, states = self.model(inputs, self.states)
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
@@ -76,7 +76,8 @@ class Ours:
         self.optimiser = build_optimiser(self.parameters, self.options)
         self.state = None
 
-    def step(self, inputs: Tensor, targets: Tensor) -> float:
+    def step(self, batch: tuple[Tensor, Tensor]) -> float:
+        inputs, targets = batch
         self.optimiser.zero_grad()
         hidden, state = self.model.hidden(inputs, self.state)
         output = self.model.output
@@ -98,38 +99,25 @@ def main() -> None:
     torch.manual_seed(1)
     plain = Plain()
     ours = Ours(plain.model)
-    # Zipf's law, and each word after the one before it in half of the cases: something to learn, so the losses fall.
+    outcome = duel(plain, ours, batches(), lambda batch: batch[1].numel(), options.seconds)
+    if options.save:
+        save({"language model": outcome}, options.save, "language_model")
+
+
+def batches() -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs and targets, window after window.
+
+    Words by Zipf's law, each after the one before it in half of the cases: something to learn, so the losses fall.
+    """
     shares = 1 / torch.arange(1, WORDS + 1, dtype=torch.float64)
-    times: tuple[list[float], list[float]] = ([], [])
-    furthest, losses = 0.0, []
-    started = time.perf_counter()
     tokens = torch.multinomial(shares, LANES, replacement=True).unsqueeze(0)
-    while len(times[0]) < 15 or time.perf_counter() - started < options.seconds:
+    while True:
         drawn = torch.multinomial(shares, STEPS * LANES, replacement=True).view(STEPS, LANES)
         rows = [tokens[-1]]
         for row in drawn:
             rows.append(torch.where(torch.rand(LANES) < 0.5, (rows[-1] * 7 + 1) % WORDS, row))
         tokens = torch.stack(rows)
-        found = []
-        for side, taken in zip((plain, ours), times, strict=True):
-            begin = time.perf_counter()
-            found.append(side.step(tokens[:-1], tokens[1:]))
-            taken.append(time.perf_counter() - begin)
-        losses.append(found)
-        furthest = max(furthest, abs(found[0] - found[1]) / found[0])
-    theirs, mine = (statistics.median(taken[5:]) for taken in times)
-    rates = [LANES * STEPS / seconds for seconds in (theirs, mine)]
-    print(f"torch {rates[0]:,.0f}, ours {rates[1]:,.0f} tokens/s: ratio {rates[1] / rates[0]:.2f}")
-    print(f"loss {losses[0][0]:.3f} to {losses[-1][0]:.3f} in {len(losses)} steps, apart by {furthest:.1e} at most")
-    if furthest > 1e-3:
-        raise SystemExit("the losses part: the two sides do not compute the same")
-    if options.save:
-        options.save.mkdir(parents=True, exist_ok=True)
-        result = {"torch": rates[0], "ours": rates[1], "ratio": rates[1] / rates[0], "apart": furthest}
-        (options.save / "language_model.json").write_text(json.dumps(result, indent=2))
-        lines = ["| torch tokens/s | ours | ratio | losses apart by |", "| --- " * 4 + "|"]
-        lines.append(f"| {rates[0]:,.0f} | {rates[1]:,.0f} | {result['ratio']:.2f} | {furthest:.1e} |")
-        (options.save / "language_model.md").write_text("\n".join(lines) + "\n")
+        yield tokens[:-1], tokens[1:]
 
 
 if __name__ == "__main__":

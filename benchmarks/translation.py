@@ -1,0 +1,155 @@
+"""How fast does a translator with attention train? One whole step against a plain torch script, in turn.
+
+python benchmarks/translation.py [--seconds 20] [--threads 2] [--save FOLDER]
+
+The plain script is that of tutorials: a packed bidirectional GRU reads, then a loop over the steps of the target, in
+which a GRU takes one step, additive attention reads the source, and the softmax over 8,000 types predicts. (It computes
+the keys of the source once, which tutorials do not.) 64 pairs of the lengths that Multi30k has, label smoothing, Adam,
+the norm of the gradient clipped, no dropout. Both sides start from the same weights and read the same pairs, so their
+losses are the same, and they are compared.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from duel import duel, save
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from recurra.config import TrainingOptions
+from recurra.models.translator import UNCOUNTED, Translator, TranslatorOptions, TranslatorShape
+from recurra.tasks.pairs import Batch
+from recurra.training.optimisers import build_optimiser, clip_gradients
+
+TYPES, EMBEDDING, HIDDEN = 8_000, 256, 256
+PAIRS, SHORTEST, LONGEST = 64, 8, 22  # tokens; batches hold pairs of about one length
+RATE, CLIP, SMOOTHING = 1e-3, 1.0, 0.1
+
+
+class PlainModel(nn.Module):
+    """What one writes with torch alone."""
+
+    def __init__(self, feeds: bool) -> None:
+        super().__init__()
+        self.feeds = feeds
+        self.source = nn.Embedding(TYPES, EMBEDDING)
+        self.reader = nn.GRU(EMBEDDING, HIDDEN, bidirectional=True)
+        self.target = nn.Embedding(TYPES, EMBEDDING)
+        self.writer = nn.GRU(EMBEDDING * (2 if feeds else 1), HIDDEN)
+        self.bridge = nn.Linear(2 * HIDDEN, HIDDEN)
+        self.query = nn.Linear(HIDDEN, HIDDEN, bias=False)
+        self.key = nn.Linear(2 * HIDDEN, HIDDEN)
+        self.score = nn.Linear(HIDDEN, 1, bias=False)
+        self.read_out = nn.Linear(3 * HIDDEN, EMBEDDING)
+        self.output = nn.Linear(EMBEDDING, TYPES)
+        self.output.weight = self.target.weight
+
+    def forward(self, batch: Batch) -> Tensor:
+        packed = pack_padded_sequence(self.source(batch.sources), batch.lengths, enforce_sorted=False)
+        packed, last = self.reader(packed)
+        memory, _ = pad_packed_sequence(packed)  # (source_time, batch, 2*hidden)
+        hidden = self.bridge(torch.cat([last[0], last[1]], 1)).tanh().unsqueeze(0)
+        keys = self.key(memory)
+        padding = torch.arange(len(memory)).unsqueeze(1) >= batch.lengths  # (source_time, batch)
+        found = memory.new_zeros(PAIRS, EMBEDDING)
+        logits = []
+        for tokens in batch.inputs:
+            vector = self.target(tokens)
+            vector = torch.cat([vector, found], 1) if self.feeds else vector
+            _, hidden = self.writer(vector.unsqueeze(0), hidden)
+            scores = self.score(torch.tanh(self.query(hidden) + keys)).squeeze(2)
+            weights = scores.masked_fill(padding, -torch.inf).softmax(0)  # (source_time, batch)
+            context = torch.einsum("sb,sbf->bf", weights, memory)
+            found = self.read_out(torch.cat([context, hidden[0]], 1)).tanh()
+            logits.append(self.output(found))
+        return torch.stack(logits)  # (time, batch, types)
+
+
+class Plain:
+    """A training step in torch alone."""
+
+    def __init__(self, feeds: bool) -> None:
+        self.model = PlainModel(feeds)
+        for parameter in self.model.parameters():
+            nn.init.uniform_(parameter, -0.08, 0.08)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), RATE)
+
+    def step(self, batch: Batch) -> float:
+        self.optimiser.zero_grad()
+        logits = self.model(batch).flatten(0, 1)
+        loss = F.cross_entropy(logits, batch.targets.flatten(), ignore_index=UNCOUNTED, label_smoothing=SMOOTHING)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self.optimiser.step()
+        return loss.item()
+
+
+class Ours:
+    """The same as `recurra train` takes it."""
+
+    def __init__(self, plain: PlainModel, feeds: bool) -> None:
+        off = {"dropout": 0, "dropout_embedding": 0, "dropout_output": 0}
+        shape = TranslatorShape(TYPES, TYPES, LONGEST, LONGEST)
+        sizes = {"embedding_size": EMBEDDING, "hidden_size": HIDDEN, "input_feeding": feeds}
+        self.model = Translator(shape, TranslatorOptions(**sizes, **off))
+        encoder, decoder = self.model.encoder, self.model.decoder
+        attention = decoder.attention
+        twins = [
+            (encoder.embedding, plain.source), (encoder.recurrent, plain.reader), (decoder.embedding, plain.target),
+            (decoder.recurrent, plain.writer), (decoder.bridge, plain.bridge), (attention.project_query, plain.query),
+            (attention.project_memory, plain.key), (attention.combine, plain.score), (decoder.read_out, plain.read_out),
+            (decoder.output, plain.output),
+        ]  # fmt: skip
+        for mine, theirs in twins:
+            mine.load_state_dict(theirs.state_dict())
+        self.options = TrainingOptions(optimiser="adam", learning_rate=RATE, clip_norm=CLIP, weight_decay=0)
+        self.parameters = list(self.model.parameters())
+        self.optimiser = build_optimiser(self.parameters, self.options)
+
+    def step(self, batch: Batch) -> float:
+        self.optimiser.zero_grad()
+        features, _, _ = self.model.decoder(batch.inputs, self.model.read(batch.sources, batch.lengths))
+        loss = self.model.loss(features, batch.targets, SMOOTHING) / int((batch.targets >= 0).sum())
+        loss.backward()
+        clip_gradients(self.parameters, self.options)
+        self.optimiser.step()
+        return loss.item()
+
+
+def batches() -> Iterator[Batch]:
+    """Pairs of random tokens, the target a permutation of types applied to the source: something to learn."""
+    shares = 1 / torch.arange(1, TYPES + 1, dtype=torch.float64)
+    while True:
+        length = int(torch.randint(SHORTEST, LONGEST, ()))
+        lengths = torch.randint(max(length - 2, 4), length + 1, (PAIRS,))
+        sources = torch.multinomial(shares, LONGEST * PAIRS, replacement=True).view(LONGEST, PAIRS)[: lengths.max()]
+        targets = (sources * 7 + 1) % TYPES
+        targets[torch.arange(len(targets)).unsqueeze(1) >= lengths] = UNCOUNTED
+        inputs = torch.cat([torch.zeros_like(targets[:1]), targets[:-1].clamp(min=0)])
+        yield Batch(sources, lengths, inputs, targets)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--save", type=Path, help="folder for translation.json and .md")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    outcomes = {}
+    for name, feeds in (("additive attention", False), ("the same with input feeding", True)):
+        torch.manual_seed(1)
+        plain = Plain(feeds)
+        print(name)
+        outcomes[name] = duel(
+            plain, Ours(plain.model, feeds), batches(), lambda batch: int((batch.targets >= 0).sum()), options.seconds
+        )
+    if options.save:
+        save(outcomes, options.save, "translation")
+
+
+if __name__ == "__main__":
+    main()
