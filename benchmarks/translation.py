@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.config import TrainingOptions
-from recurra.models.translator import UNCOUNTED, Translator, TranslatorOptions, TranslatorShape
-from recurra.tasks.pairs import Batch
+from recurra.models.decoder import UNCOUNTED
+from recurra.models.translator import Translator, TranslatorOptions, TranslatorShape
+from recurra.tasks.writing import Batch
 from recurra.training.optimisers import build_optimiser, clip_gradients
 
 TYPES, EMBEDDING, HIDDEN = 8_000, 256, 256
@@ -48,12 +49,13 @@ class PlainModel(nn.Module):
         self.output.weight = self.target.weight
 
     def forward(self, batch: Batch) -> Tensor:
-        packed = pack_padded_sequence(self.source(batch.sources), batch.lengths, enforce_sorted=False)
+        sources, lengths = batch.source
+        packed = pack_padded_sequence(self.source(sources), lengths, enforce_sorted=False)
         packed, last = self.reader(packed)
         memory, _ = pad_packed_sequence(packed)  # (source_time, batch, 2*hidden)
         hidden = self.bridge(torch.cat([last[0], last[1]], 1)).tanh().unsqueeze(0)
         keys = self.key(memory)
-        padding = torch.arange(len(memory)).unsqueeze(1) >= batch.lengths  # (source_time, batch)
+        padding = torch.arange(len(memory)).unsqueeze(1) >= lengths  # (source_time, batch)
         found = memory.new_zeros(PAIRS, EMBEDDING)
         logits = []
         for tokens in batch.inputs:
@@ -111,8 +113,8 @@ class Ours:
 
     def step(self, batch: Batch) -> float:
         self.optimiser.zero_grad()
-        features, _, _ = self.model.decoder(batch.inputs, self.model.read(batch.sources, batch.lengths))
-        loss = self.model.loss(features, batch.targets, SMOOTHING) / int((batch.targets >= 0).sum())
+        features, _, _ = self.model.decoder(batch.inputs, self.model.read(*batch.source))
+        loss = self.model.decoder.loss(features, batch.targets, SMOOTHING) / batch.num_tokens
         loss.backward()
         clip_gradients(self.parameters, self.options)
         self.optimiser.step()
@@ -129,7 +131,7 @@ def batches() -> Iterator[Batch]:
         targets = (sources * 7 + 1) % TYPES
         targets[torch.arange(len(targets)).unsqueeze(1) >= lengths] = UNCOUNTED
         inputs = torch.cat([torch.zeros_like(targets[:1]), targets[:-1].clamp(min=0)])
-        yield Batch(sources, lengths, inputs, targets)
+        yield Batch((sources, lengths), inputs, targets)
 
 
 def main() -> None:
@@ -145,7 +147,7 @@ def main() -> None:
         plain = Plain(feeds)
         print(name)
         outcomes[name] = duel(
-            plain, Ours(plain.model, feeds), batches(), lambda batch: int((batch.targets >= 0).sum()), options.seconds
+            plain, Ours(plain.model, feeds), batches(), lambda batch: batch.num_tokens, options.seconds
         )
     if options.save:
         save(outcomes, options.save, "translation")

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.errors import UsageError
-from recurra.models.decoder import DecoderState
-from recurra.models.translator import UNCOUNTED, Translator, TranslatorOptions, TranslatorShape
+from recurra.models.decoder import UNCOUNTED, DecoderState
+from recurra.models.translator import Translator, TranslatorOptions, TranslatorShape
 
 SHAPE = TranslatorShape(source_types=11, target_types=9, longest_source=7, longest_target=6)
 START = 2
@@ -150,7 +150,7 @@ def test_loss_is_the_cross_entropy_of_what_counts(smoothing: float) -> None:
     features, _, _ = run(model)
     logits = model.decoder.output(features)
     expected = F.cross_entropy(logits[targets >= 0], targets[targets >= 0], reduction="sum", label_smoothing=smoothing)
-    torch.testing.assert_close(model.loss(features, targets, smoothing), expected)
+    torch.testing.assert_close(model.decoder.loss(features, targets, smoothing), expected)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "all tied"])
@@ -158,7 +158,7 @@ def test_every_parameter_gets_a_gradient(kind: str) -> None:
     model = translator(**KINDS.get(kind, {"tied": "all"})).train()
     *_, targets = batch()
     features, _, _ = run(model)
-    model.loss(features, targets, 0.1).backward()
+    model.decoder.loss(features, targets, 0.1).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
@@ -182,11 +182,11 @@ def test_guesses_are_the_likeliest_after_right_tokens() -> None:
     model = translator(seed=5)
     sources, lengths, inputs, _ = batch()
     state = model.read(sources, lengths)
-    assert model.guessed(inputs, state, 0.0).equal(inputs)
+    assert model.decoder.guessed(inputs, state, 0.0).equal(inputs)
     guesses = model.decoder.output(run(model)[0]).argmax(2)
-    assert model.guessed(inputs, state, 1.0).equal(torch.cat([inputs[:1], guesses[:-1]]))
+    assert model.decoder.guessed(inputs, state, 1.0).equal(torch.cat([inputs[:1], guesses[:-1]]))
     torch.manual_seed(1)
-    mixed = [model.guessed(inputs, state, 0.3) for _ in range(300)]
+    mixed = [model.decoder.guessed(inputs, state, 0.3) for _ in range(300)]
     share = torch.stack([one != inputs for one in mixed]).double().mean(0)[1:]
     differs = (guesses[:-1] != inputs[1:]).double()
     assert (share - 0.3 * differs).abs().max() < 0.11  # four standard deviations

@@ -17,8 +17,8 @@ from recurra.models.search import Hypothesis, with_beam, with_choice
 from recurra.progress import Progress
 from recurra.runs import RECIPE, Run
 from recurra.tasks import check_samples
-from recurra.tasks.pairs import collate
-from recurra.tasks.translation import Translation, TranslationRecipe, encode
+from recurra.tasks.pairs import collate, encode
+from recurra.tasks.translation import Translation, TranslationRecipe
 from recurra.training.loop import Training
 from recurra.training.session import finish
 
@@ -177,7 +177,7 @@ def test_batches_change_no_translation(folder: Path) -> None:
 def test_loss_is_a_mean_over_tokens_with_their_ends(folder: Path) -> None:
     task = start(folder)
     found = task.loss(task.batches(0)[1], None)
-    pairs = [task.splits["train"][index] for index in task.batches(0).buckets[1]]
+    pairs = [task.splits["train"][index] for index in task.batches(0).groups[1]]
     assert found.num_items == sum(len(pair.target.split()) + 1 for pair in pairs)
     valid = [{"source": pair.source, "target": pair.target} for pair in task.splits["valid"]]
     nats = [value for sample in valid for value in task.outputs_of(sample)]
@@ -218,9 +218,9 @@ def test_inputs_are_the_targets_one_step_later(folder: Path) -> None:
     task = start(folder)
     pairs = [Pair("eins", "one two three", ""), Pair("zwei drei", "four", "")]
     encoded = encode(pairs, task.vocabularies)
-    batch = collate(encoded, np.array([0, 1]), task.vocabularies.end)
+    batch = collate(encoded, task.vocabularies.end, np.array([0, 1]))
     end, first, second = task.vocabularies.end, encoded.targets[0].tolist(), encoded.targets[1].tolist()
-    assert batch.lengths.tolist() == [2, 3]
+    assert batch.source[1].tolist() == [2, 3]
     assert batch.targets[:, 0].tolist() == first
     assert batch.inputs[:, 0].tolist() == [end, *first[:-1]]
     assert batch.targets[:, 1].tolist() == [*second, -1, -1]

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from recurra.models.search import Next
 from recurra.models.stack import StackOptions, Widths, build_stack, dropout_of
-from recurra.nn import Attention, Memory, drop_words
+from recurra.nn import Attention, Memory, drop_words, linear_cross_entropy
 from recurra.nn.state import Slot
+
+UNCOUNTED = -1  # target where there is none
 
 
 class DecoderOptions(StackOptions):
@@ -25,6 +27,11 @@ class DecoderOptions(StackOptions):
     )
     input_feeding: bool = Field(
         False, description="give each step what the one before has read of the source (slower: no step is known ahead)"
+    )
+    begin: Literal["state", "input"] = Field(
+        "state",
+        description="how the recurrent layers learn of the source: from a first state made of its summary, or by "
+        "reading this as first input (Vinyals et al. 2015)",
     )
     tied: Literal["none", "output", "all"] = Field(
         "output", description="use the target embedding as output weights, with all as source embedding too"
@@ -51,7 +58,7 @@ class DecoderState(NamedTuple):
 class Decoder(nn.Module):
     """Predicts each next token from all before it and from a source.
 
-    The recurrent layers start from a summary of the source. At each step attention reads the source for their output s:
+    The recurrent layers begin with a summary of the source. At each step attention reads the source for their output s:
     what it finds, c, and s become tanh(W [c; s] + b), of which the softmax predicts (Luong et al. 2015, equation 5).
     Where nothing is fed back, all steps of a known target run at once, and the recurrent layers on the fused kernels.
 
@@ -73,8 +80,9 @@ class Decoder(nn.Module):
         self.embedding_dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
         one_way = options.model_copy(update={"bidirectional": False})
         self.recurrent = build_stack(options.cell, width * (2 if self.feeds else 1), one_way, longest)
+        self.reads_summary = options.begin == "input"
         parts = [part for widths in self.recurrent.layout.slots() for part in widths]
-        self.bridge = nn.Linear(summary_size, sum(parts))
+        self.bridge = nn.Linear(summary_size, self.recurrent.input_size if self.reads_summary else sum(parts))
         self.attention: Attention | None = None
         if options.attention != "none":
             self.attention = Attention(options.hidden_size[-1], memory_size, score=options.attention)
@@ -97,9 +105,14 @@ class Decoder(nn.Module):
             lengths: valid steps of each source, integer (batch,).
             summary: of each source, (batch, summary).
         """
-        widths = self.recurrent.layout.slots()
-        parts = iter(self.bridge(summary).tanh().split([width for slot in widths for width in slot], 1))
-        slots = [tuple(next(parts).contiguous() for _ in slot) for slot in widths]
+        bridged = self.bridge(summary).tanh()
+        if self.reads_summary:
+            x = bridged.unsqueeze(0)  # (1, batch, input)
+            _, slots = self.recurrent.run_layers(x, self.recurrent.first_state(x, self.training), None)
+        else:
+            widths = self.recurrent.layout.slots()
+            parts = iter(bridged.split([width for slot in widths for width in slot], 1))
+            slots = [tuple(next(parts).contiguous() for _ in slot) for slot in widths]
         fed = summary.new_zeros(len(summary), self.embedding.embedding_dim) if self.feeds else None
         return DecoderState(self.attention.prepare(memory, lengths) if self.attention else None, slots, fed)
 
@@ -137,6 +150,40 @@ class Decoder(nn.Module):
             hidden = torch.cat([context, hidden], 2)
         found = self.output_dropout(self.read_out(hidden).tanh())  # (time, batch, embedding)
         return found, weights, state._replace(slots=slots)
+
+    def loss(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """Total nats of the right tokens.
+
+        Args:
+            features: what forward gives, (time, batch, embedding).
+            targets: right tokens, UNCOUNTED in the padding, (time, batch).
+            label_smoothing: share of the target that is spread over all types evenly.
+
+        Returns:
+            A scalar.
+        """
+        return linear_cross_entropy(
+            features, self.output.weight, self.output.bias, targets, label_smoothing=label_smoothing
+        )
+
+    def guessed(self, inputs: Tensor, state: DecoderState, share: float) -> Tensor:
+        """Inputs of which a share is what the model itself would have said there.
+
+        All steps at once: the guesses are made on the right tokens before them.
+
+        Args:
+            inputs: the start and the right tokens, (time, batch).
+            state: before them.
+            share: of the steps behind the first, 0..1.
+
+        Source: Bengio et al. 2015, scheduled sampling; in two passes, Mihaylova & Martins 2019.
+        """
+        with torch.no_grad():
+            features, _, _ = self(inputs, state)
+            guesses = self.output(features).argmax(2)  # (time, batch)
+        shifted = torch.cat([inputs[:1], guesses[:-1]])
+        drawn = torch.rand(inputs.shape, device=inputs.device) < share
+        return torch.where(drawn, shifted, inputs)
 
     def step(self, tokens: Tensor, state: DecoderState) -> Next:
         """What follows on tokens (batch,)."""

@@ -77,7 +77,9 @@ class BeamRules(NamedTuple):
         return ((5 + num_tokens) / 6) ** self.length
 
 
-Search = Callable[[Decoder, Assignment, Tensor], list[list[Hypothesis]]]  # the best first; lengths of the sources
+Search = Callable[
+    [Decoder, Assignment, Tensor | None], list[list[Hypothesis]]
+]  # the best first; lengths of the sources
 
 
 def with_choice(choose: Callable[[Tensor], Tensor] | None = None) -> Search:

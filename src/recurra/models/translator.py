@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 from recurra.models.decoder import Decoder, DecoderOptions, DecoderState
 from recurra.models.stack import Widths, build_stack, dropout_of, stack_width
-from recurra.nn import drop_words, linear_cross_entropy
-
-UNCOUNTED = -1  # target where there is none
+from recurra.nn import drop_words
 
 
 class TranslatorOptions(DecoderOptions):
@@ -114,36 +112,3 @@ class Translator(nn.Module):
         """
         memory, summary = self.encoder(source, lengths)
         return self.decoder.begin(memory, lengths, summary)
-
-    def loss(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """Total nats of the right tokens.
-
-        Args:
-            features: of the decoder, (time, batch, embedding).
-            targets: right tokens, UNCOUNTED in the padding, (time, batch).
-            label_smoothing: share of the target that is spread over all types evenly.
-
-        Returns:
-            A scalar.
-        """
-        output = self.decoder.output
-        return linear_cross_entropy(features, output.weight, output.bias, targets, label_smoothing=label_smoothing)
-
-    def guessed(self, inputs: Tensor, state: DecoderState, share: float) -> Tensor:
-        """Inputs of which a share is what the model itself would have said there.
-
-        All steps at once: the guesses are made on the right tokens before them.
-
-        Args:
-            inputs: the start and the right tokens, (time, batch).
-            state: before them.
-            share: of the steps behind the first, 0..1.
-
-        Source: Bengio et al. 2015, scheduled sampling; in two passes, Mihaylova & Martins 2019.
-        """
-        with torch.no_grad():
-            features, _, _ = self.decoder(inputs, state)
-            guesses = self.decoder.output(features).argmax(2)  # (time, batch)
-        shifted = torch.cat([inputs[:1], guesses[:-1]])
-        drawn = torch.rand(inputs.shape, device=inputs.device) < share
-        return torch.where(drawn, shifted, inputs)

@@ -5,20 +5,15 @@ from itertools import chain
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
 
 from recurra.config import Shares
 from recurra.data.buckets import padded
 from recurra.data.pairs import Pair, Sides, kept, read_pairs, split_pairs
 from recurra.data.vocabulary import END_OF_LINE, TokenOptions, Vocabulary
 from recurra.errors import DataError
-from recurra.models.translator import UNCOUNTED
 from recurra.progress import Progress
-
-Ids = NDArray[np.int64]
+from recurra.tasks.writing import Batch, Ids, Indices
 
 
 class PairOptions(TokenOptions):
@@ -100,19 +95,6 @@ class Encoded(NamedTuple):
         return [len(target) * longest + len(source) for source, target in zip(*self, strict=True)]
 
 
-class Batch(NamedTuple):
-    """Some pairs."""
-
-    sources: Tensor  # (source_time, batch)
-    lengths: Tensor  # of the sources, (batch,)
-    inputs: Tensor  # what stands before each target token, (time, batch)
-    targets: Tensor  # UNCOUNTED in the padding, (time, batch)
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same on a device."""
-        return Batch(*(part.to(device) for part in self))
-
-
 def ids_of(vocabulary: Vocabulary, text: str) -> Ids:
     """A line as tokens, its end the last."""
     return np.array(vocabulary.encode(" ".join(text.split()) + END_OF_LINE), np.int64)
@@ -150,9 +132,13 @@ def find_held_out(options: PairOptions) -> dict[str, list[Pair]]:
     return found
 
 
-def collate(encoded: Encoded, indices: NDArray[np.integer], start: int) -> Batch:
+def encode(pairs: Sequence[Pair], vocabularies: Vocabularies) -> Encoded:
+    """Pairs as the model reads them."""
+    sources = [vocabularies.encode_source(pair.source) for pair in pairs]
+    return Encoded(sources, [vocabularies.encode_target(pair.target) for pair in pairs])
+
+
+def collate(encoded: Encoded, start: int, indices: Indices) -> Batch:
     """Some pairs side by side."""
-    sources, lengths = padded([encoded.sources[index] for index in indices], 0)
-    targets, _ = padded([encoded.targets[index] for index in indices], UNCOUNTED)
-    inputs = torch.cat([torch.full_like(targets[:1], start), targets[:-1].clamp(min=0)])
-    return Batch(sources, lengths, inputs, targets)
+    source = padded([encoded.sources[index] for index in indices], 0)
+    return Batch.of(source, [encoded.targets[index] for index in indices], start)

@@ -1,31 +1,43 @@
 """Translation: from one text to another, such as a sentence in another language, or a date in another form."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
-from recurra.config import Recipe, Section, TrainingOptions
+from recurra.config import Recipe
 from recurra.data.buckets import Buckets, by_length, padded
 from recurra.data.pairs import Pair
 from recurra.data.vocabulary import Vocabulary, join_words, split_words
-from recurra.models.search import Assignment, BeamRules, Hypothesis, Search, with_beam, with_choice
-from recurra.models.translation_scores import translation_details, translation_scores
+from recurra.models.search import Hypothesis, Search, with_beam, with_choice
+from recurra.models.text_scores import Scores, text_scores, worst_texts
 from recurra.models.translator import Translator, TranslatorOptions, TranslatorShape
 from recurra.models.word_translation import WordTranslation
 from recurra.progress import Progress
 from recurra.runs import Json, Run
-from recurra.tasks.evaluation import inference
 from recurra.tasks.examples import digest_of
 from recurra.tasks.pair_checks import check_pairs
-from recurra.tasks.pairs import Batch, Encoded, Ids, PairOptions, Vocabularies, collate, find_held_out, find_pairs
+from recurra.tasks.pairs import Encoded, PairOptions, Vocabularies, collate, encode, find_held_out, find_pairs
 from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
+from recurra.tasks.writing import (
+    JUDGED_AT_ONCE,
+    Batch,
+    Batches,
+    DecodingOptions,
+    Ids,
+    Indices,
+    Request,
+    WritingTraining,
+    log_probabilities,
+    mean_nats,
+    training_loss,
+    write_texts,
+)
 
 SOURCE, TARGET = "source_tokenizer.json", "target_tokenizer.json"
-JUDGED_AT_ONCE = 64  # sentences
 NUM_SAMPLES = 4
 MOST_VALIDATED = 1000  # pairs whose translations are scored after each epoch
 NUM_ALIGNED = 8  # of each split
@@ -33,35 +45,13 @@ END = "(end)"
 SPARE = 20  # tokens that a translation may have beyond twice those of its source
 
 
-class TranslationTraining(TrainingOptions):
-    """The `[training]` section: the common one, and what counts."""
-
-    batch_size: int = Field(64, ge=1, description="pairs side by side in a step, of about one length")
-    criterion: Literal["headline", "bleu", "chrf", "exact", "loss"] = Field(
-        "headline",
-        description="metric on validation, of greedy translations, that chooses the best epoch; headline is the share "
-        "of exact matches where the unit is character, else BLEU",
-    )
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of each target spread over all types evenly")
-    scheduled_sampling: float = Field(
-        0.0, ge=0, le=1, description="share of target tokens that a step is given as the model guesses them"
-    )
-
-
-class DecodingOptions(Section):
+class TranslationDecoding(DecodingOptions):
     """The `[decoding]` section: how translations are searched for."""
 
-    beam: int = Field(5, ge=1, description="hypotheses under way")
-    length_penalty: float = Field(1.0, ge=0, description="0 prefers short translations, 1 is nearly the mean")
-    coverage_penalty: float = Field(0.0, ge=0, description="above 0 punishes source that nothing was read of")
     replace_unknown: bool = Field(
         True,
         description="where the unit is word: put the source word that was read most in the place of an unknown one",
     )
-
-    def rules(self, num_best: int = 1) -> BeamRules:
-        """As the search takes them."""
-        return BeamRules(max(self.beam, num_best), self.length_penalty, self.coverage_penalty, num_best)
 
 
 class TranslationRecipe(Recipe):
@@ -70,27 +60,8 @@ class TranslationRecipe(Recipe):
     task: Literal["translation"] = Field("translation", description="name of the task")
     data: PairOptions
     model: TranslatorOptions = TranslatorOptions()
-    training: TranslationTraining = TranslationTraining()
-    decoding: DecodingOptions = DecodingOptions()
-
-
-class Batches:
-    """The training batches of an epoch.
-
-    Args:
-        encoded: training pairs.
-        buckets: which of them side by side.
-        start: what stands before the first token of a target.
-    """
-
-    def __init__(self, encoded: Encoded, buckets: Buckets, start: int) -> None:
-        self.encoded, self.buckets, self.start = encoded, buckets, start
-
-    def __len__(self) -> int:
-        return len(self.buckets)
-
-    def __getitem__(self, index: int) -> Batch:
-        return collate(self.encoded, self.buckets[index], self.start)
+    training: WritingTraining = WritingTraining()
+    decoding: TranslationDecoding = TranslationDecoding()
 
 
 class Translation:
@@ -124,11 +95,6 @@ class Translation:
     def criterion(self) -> Measure:
         """As the recipe names it."""
         return Measure("loss") if self.recipe.training.criterion == "loss" else self.headline
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return self.model.decoder.output.weight.device
 
     @classmethod
     def start(cls, recipe: TranslationRecipe, progress: Progress) -> Self:
@@ -205,19 +171,11 @@ class Translation:
         """Training pairs in batches of about one length, in an order of the epoch's own."""
         encoded, options = self.encoded["train"], self.recipe.training
         buckets = Buckets(encoded.sizes, options.batch_size, self.recipe.seed, epoch)
-        return Batches(encoded, buckets, self.vocabularies.end)
+        return Batches(buckets.batches, partial(collate, encoded, self.vocabularies.end))
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean nats of the right token, given the source and the right tokens before it."""
-        options, batch = self.recipe.training, batch.to(self.device)
-        start = self.model.read(batch.sources, batch.lengths)
-        inputs = batch.inputs
-        if options.scheduled_sampling:
-            inputs = self.model.guessed(inputs, start, options.scheduled_sampling)
-        features, _, _ = self.model.decoder(inputs, start)
-        num_tokens = int((batch.targets >= 0).sum())
-        total = self.model.loss(features, batch.targets, options.label_smoothing)
-        return StepLoss(total / num_tokens, num_tokens, None)
+        return training_loss(self.model, batch, self.recipe.training)
 
     @staticmethod
     def describe_loss(loss: float) -> str:
@@ -226,36 +184,20 @@ class Translation:
 
     def nats(self, encoded: Encoded, progress: Progress, title: str) -> float:
         """Mean nats of the right token, without smoothing."""
-        total, num_tokens = 0.0, 0
         groups = by_length(encoded.sizes, JUDGED_AT_ONCE)
-        with inference(self.model), progress.stage(title, len(groups)) as advance:
-            for indices in groups:
-                batch = collate(encoded, indices, self.vocabularies.end).to(self.device)
-                features, _, _ = self.model.decoder(batch.inputs, self.model.read(batch.sources, batch.lengths))
-                total += float(self.model.loss(features, batch.targets))
-                num_tokens += int((batch.targets >= 0).sum())
-                advance(1)
-        return total / num_tokens
+        return mean_nats(self.model, Batches(groups, partial(collate, encoded, self.vocabularies.end)), progress, title)
 
     def translate(
         self, sources: Sequence[Ids], search: Search, progress: Progress, title: str = "translating"
     ) -> list[list[Hypothesis]]:
         """The best translations of each source."""
-        found: dict[int, list[Hypothesis]] = {}
-        groups = by_length([len(source) for source in sources], JUDGED_AT_ONCE)
-        with inference(self.model), progress.stage(title, len(groups)) as advance:
-            for indices in groups:
-                assignment, lengths = self.assignment([sources[index] for index in indices])
-                written = search(self.model.decoder, assignment, lengths)
-                found |= dict(zip(indices.tolist(), written, strict=True))
-                advance(1)
-        return [found[index] for index in range(len(sources))]
 
-    def assignment(self, sources: Sequence[Ids]) -> tuple[Assignment, Tensor]:
-        """Some sources as what is to be written, and their lengths (sources,)."""
-        tokens, lengths = (part.to(self.device) for part in padded(sources, 0))
-        end = self.vocabularies.end
-        return Assignment(self.model.read(tokens, lengths), 2 * lengths + SPARE, end, end), lengths
+        def request(indices: Indices) -> Request:
+            tokens, lengths = padded([sources[index] for index in indices], 0)
+            return Request((tokens, lengths), 2 * lengths + SPARE)
+
+        lengths = [len(source) for source in sources]
+        return write_texts(self.model, lengths, request, self.vocabularies.end, search, progress, title)
 
     def text_of(self, source: str, found: Hypothesis) -> str:
         """A translation as text."""
@@ -271,16 +213,16 @@ class Translation:
         """The best translation of each source."""
         return [self.text_of(pair.source, best[0]) for pair, best in zip(pairs, found, strict=True)]
 
-    def scores(self, pairs: Sequence[Pair], outputs: Sequence[str]) -> Metrics:
+    def scores(self, pairs: Sequence[Pair], outputs: Sequence[str]) -> Scores:
         """How close outputs come to the targets."""
-        return translation_scores(outputs, [pair.target for pair in pairs], lowercase=self.recipe.data.lowercase)
+        return text_scores(outputs, [[pair.target] for pair in pairs], lowercase=self.recipe.data.lowercase)
 
     def validate(self, progress: Progress) -> Metrics:
         """Loss on the validation pairs, and scores of greedy translations of so many of them."""
         pairs, encoded = self.splits["valid"], self.encoded["valid"]
         loss, stride = self.nats(encoded, progress, "validating"), -(-len(pairs) // MOST_VALIDATED)
         found = self.translate(encoded.sources[::stride], with_choice(), progress, "validating")
-        return {"loss": loss, **self.scores(pairs[::stride], self.texts_of(pairs[::stride], found))}
+        return {"loss": loss, **self.scores(pairs[::stride], self.texts_of(pairs[::stride], found)).figures}
 
     def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test pairs."""
@@ -297,11 +239,16 @@ class Translation:
             search = with_beam(self.recipe.decoding.rules())
             found = self.translate(encoded.sources, search, progress, f"translating {split}")
             greedy = self.translate(encoded.sources, with_choice(), progress, f"translating {split} greedily")
-            outputs = self.texts_of(pairs, found)
-            greedy_scores = self.scores(pairs, self.texts_of(pairs, greedy))
-            metrics[split] = {"loss": loss, **self.scores(pairs, outputs)}
-            metrics[split] |= {"greedy_bleu": greedy_scores["bleu"], "pairs": len(pairs)}
-            details[split] = translation_details(pairs, outputs, lowercase=self.recipe.data.lowercase)
+            outputs, references = self.texts_of(pairs, found), [[pair.target] for pair in pairs]
+            scores, beside = self.scores(pairs, outputs), self.scores(pairs, self.texts_of(pairs, greedy))
+            metrics[split] = {
+                "loss": loss,
+                **scores.figures,
+                "greedy_bleu": beside.figures["bleu"],
+                "pairs": len(pairs),
+            }
+            worst = worst_texts(outputs, references, partial(told, pairs), lowercase=self.recipe.data.lowercase)
+            details[split] = {"signatures": scores.signatures, "worst": worst}
             shown = zip(pairs[:NUM_ALIGNED], found, strict=False)
             details[split]["alignments"] = [self.alignment(pair.source, best[0]) for pair, best in shown]
         return metrics, details
@@ -322,9 +269,9 @@ class Translation:
             words = WordTranslation(*([split_words(self.fold(text)) for text in side] for side in sides))
             advance(1)
         for split, pairs in splits.items():
-            found["copy"][split] = self.scores(pairs, [pair.source for pair in pairs])
+            found["copy"][split] = self.scores(pairs, [pair.source for pair in pairs]).figures
             outputs = [join_words(words(split_words(self.fold(pair.source)))) for pair in pairs]
-            found["word_by_word"][split] = self.scores(pairs, outputs)
+            found["word_by_word"][split] = self.scores(pairs, outputs).figures
         return found
 
     def fold(self, text: str) -> str:
@@ -338,15 +285,9 @@ class Translation:
     def outputs_of(self, sample: Json) -> list[float]:
         """Log-probability of each token of the target, its end the last."""
         encoded = encode([Pair(sample["source"], sample["target"], "")], self.vocabularies)
-        batch = collate(encoded, np.array([0]), self.vocabularies.end).to(self.device)
-        with inference(self.model):
-            features, _, _ = self.model.decoder(batch.inputs, self.model.read(batch.sources, batch.lengths))
-            log_probabilities = self.model.decoder.output(features).log_softmax(2)  # (time, 1, types)
-        picked: list[float] = log_probabilities.gather(2, batch.targets.unsqueeze(2)).flatten().tolist()
-        return picked
+        return log_probabilities(self.model, collate(encoded, self.vocabularies.end, np.array([0])))
 
 
-def encode(pairs: Sequence[Pair], vocabularies: Vocabularies) -> Encoded:
-    """Pairs as the model reads them."""
-    sources = [vocabularies.encode_source(pair.source) for pair in pairs]
-    return Encoded(sources, [vocabularies.encode_target(pair.target) for pair in pairs])
+def told(pairs: Sequence[Pair], number: int) -> Json:
+    """What a page says of a pair beside its target."""
+    return {"source": pairs[number].source, "place": pairs[number].place}

@@ -1,0 +1,67 @@
+"""How close written texts come to their references: BLEU and chrF by sacrebleu, and how many are the very same."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+MOST_SHOWN = 20  # translations
+
+
+class Scores(NamedTuple):
+    """How close texts come."""
+
+    figures: dict[str, float]  # bleu and chrf, 0..100; exact, the share that equals a reference, 0..1
+    signatures: dict[str, str]  # how bleu and chrf are computed, in the form that papers quote
+
+
+def text_scores(outputs: Sequence[str], references: Sequence[Sequence[str]], *, lowercase: bool = False) -> Scores:
+    """Figures of the texts of one split.
+
+    Args:
+        outputs: one for each source.
+        references: the right texts of each, one or more: running text, not tokenised.
+        lowercase: whether case counts for nothing.
+    """
+    most = max(map(len, references))
+    streams = [[texts[at] if at < len(texts) else None for texts in references] for at in range(most)]
+    figures, signatures = {}, {}
+    for name, measure in measures(lowercase):
+        figures[name] = float(measure.corpus_score(outputs, streams).score)
+        signatures[name] = str(measure.get_signature())
+    fold = str.lower if lowercase else str
+    same = sum(fold(output) in map(fold, texts) for output, texts in zip(outputs, references, strict=True))
+    return Scores({**figures, "exact": same / len(references)}, signatures)
+
+
+def worst_texts(
+    outputs: Sequence[str],
+    references: Sequence[Sequence[str]],
+    describe: Callable[[int], dict[str, Any]],
+    *,
+    lowercase: bool,
+) -> list[dict[str, Any]]:
+    """The texts of the lowest chrF.
+
+    Args:
+        outputs: one for each source.
+        references: the right texts of each.
+        describe: what to tell of a source by its number.
+        lowercase: whether case counts for nothing.
+
+    Returns:
+        What `describe` says of each, with output, target and chrf.
+    """
+    chrf = dict(measures(lowercase))["chrf"]
+    scores = [float(chrf.sentence_score(*pair).score) for pair in zip(outputs, references, strict=True)]
+    order = sorted(range(len(scores)), key=scores.__getitem__)[:MOST_SHOWN]
+    return [
+        {**describe(at), "output": outputs[at], "target": " / ".join(references[at]), "chrf": scores[at]}
+        for at in order
+    ]
+
+
+def measures(lowercase: bool) -> list[tuple[str, Any]]:
+    """BLEU and chrF of sacrebleu, by the name of their figure."""
+    from sacrebleu.metrics.bleu import BLEU  # half a second that only translation needs
+    from sacrebleu.metrics.chrf import CHRF
+
+    return [("bleu", BLEU(lowercase=lowercase)), ("chrf", CHRF(lowercase=lowercase))]

@@ -1,0 +1,183 @@
+"""What tasks share whose models write: a source of any kind is read, and a decoder writes a text about it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from recurra.config import Section, TrainingOptions
+from recurra.data.buckets import by_length, padded
+from recurra.models.decoder import UNCOUNTED
+from recurra.models.search import Assignment, BeamRules, Hypothesis, Search
+from recurra.progress import Progress
+from recurra.tasks.evaluation import inference
+from recurra.tasks.task import StepLoss
+
+Ids = NDArray[np.int64]
+Indices = NDArray[np.integer]
+
+JUDGED_AT_ONCE = 64  # sources
+
+
+class WritingTraining(TrainingOptions):
+    """The `[training]` section: the common one, and what counts."""
+
+    batch_size: int = Field(64, ge=1, description="pairs side by side in a step, of about one length")
+    criterion: Literal["headline", "bleu", "chrf", "exact", "loss"] = Field(
+        "headline",
+        description="metric on validation, of texts written greedily, that chooses the best epoch; headline is the "
+        "share of exact matches where the unit is character, else BLEU",
+    )
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of each target spread over all types evenly")
+    scheduled_sampling: float = Field(
+        0.0, ge=0, le=1, description="share of target tokens that a step is given as the model guesses them"
+    )
+
+
+class DecodingOptions(Section):
+    """The `[decoding]` section: how texts are searched for."""
+
+    beam: int = Field(5, ge=1, description="hypotheses under way")
+    length_penalty: float = Field(1.0, ge=0, description="0 prefers short texts, 1 is nearly the mean")
+    coverage_penalty: float = Field(0.0, ge=0, description="above 0 punishes source that nothing was read of")
+
+    def rules(self, num_best: int = 1) -> BeamRules:
+        """As the search takes them."""
+        return BeamRules(max(self.beam, num_best), self.length_penalty, self.coverage_penalty, num_best)
+
+
+class Batch(NamedTuple):
+    """Some sources and what is to be written of them."""
+
+    source: tuple[Tensor, ...]  # as the model reads it
+    inputs: Tensor  # what stands before each target token, (time, batch)
+    targets: Tensor  # UNCOUNTED in the padding, (time, batch)
+
+    @classmethod
+    def of(cls, source: tuple[Tensor, ...], targets: Sequence[Ids], start: int) -> "Batch":
+        """Targets, each with its end, beside their sources.
+
+        Args:
+            source: as the model reads it.
+            targets: tokens of each.
+            start: what stands before the first token.
+        """
+        tokens, _ = padded(targets, UNCOUNTED)
+        return cls(source, torch.cat([torch.full_like(tokens[:1], start), tokens[:-1].clamp(min=0)]), tokens)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch(tuple(part.to(device) for part in self.source), self.inputs.to(device), self.targets.to(device))
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens are to be written, ends among them."""
+        return int((self.targets >= 0).sum())
+
+
+class Batches:
+    """Batches by number.
+
+    Args:
+        groups: which pairs are side by side in each.
+        collate: makes a batch of some pairs.
+    """
+
+    def __init__(self, groups: Sequence[Indices], collate: Callable[[Indices], Batch]) -> None:
+        self.groups, self.collate = groups, collate
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.collate(self.groups[index])
+
+
+def device_of(model: Any) -> torch.device:
+    """Where a model is."""
+    found: torch.device = model.decoder.output.weight.device
+    return found
+
+
+def training_loss(model: Any, batch: Batch, options: WritingTraining) -> StepLoss:
+    """Mean nats of the right token, given the source and the right tokens before it.
+
+    Args:
+        model: what reads a source (`read`) and writes (`decoder`), as everywhere here.
+        batch: of training pairs.
+        options: label smoothing and scheduled sampling.
+    """
+    batch = batch.to(device_of(model))
+    start, inputs = model.read(*batch.source), batch.inputs
+    if options.scheduled_sampling:
+        inputs = model.decoder.guessed(inputs, start, options.scheduled_sampling)
+    features, _, _ = model.decoder(inputs, start)
+    total = model.decoder.loss(features, batch.targets, options.label_smoothing)
+    return StepLoss(total / batch.num_tokens, batch.num_tokens, None)
+
+
+def mean_nats(model: Any, batches: Batches, progress: Progress, title: str) -> float:
+    """Mean nats of the right token over some batches, without smoothing."""
+    total, num_tokens = 0.0, 0
+    with inference(model), progress.stage(title, len(batches)) as advance:
+        for index in range(len(batches)):
+            batch = batches[index].to(device_of(model))
+            features, _, _ = model.decoder(batch.inputs, model.read(*batch.source))
+            total += float(model.decoder.loss(features, batch.targets))
+            num_tokens += batch.num_tokens
+            advance(1)
+    return total / num_tokens
+
+
+def log_probabilities(model: Any, batch: Batch) -> list[float]:
+    """Nats of each right token of a batch of one pair, its end the last."""
+    batch = batch.to(device_of(model))
+    with inference(model):
+        features, _, _ = model.decoder(batch.inputs, model.read(*batch.source))
+        found = model.decoder.output(features).log_softmax(2)  # (time, 1, types)
+    picked: list[float] = found.gather(2, batch.targets.unsqueeze(2)).flatten().tolist()
+    return picked
+
+
+class Request(NamedTuple):
+    """Some sources to be written about."""
+
+    source: tuple[Tensor, ...]  # as the model reads it
+    longest: Tensor  # tokens of each text at the most, integer (sources,)
+
+
+def write_texts(
+    model: Any,
+    lengths: Sequence[int],
+    request: Callable[[Indices], Request],
+    end: int,
+    search: Search,
+    progress: Progress,
+    title: str,
+) -> list[list[Hypothesis]]:
+    """The best texts about each source.
+
+    Args:
+        model: what writes.
+        lengths: of the sources; those of about one length are read side by side.
+        request: some of them, by their numbers.
+        end: what ends a text, and stands before its first token.
+        search: how to look for the best.
+        progress: told how far it is.
+        title: what that is called.
+    """
+    found: dict[int, list[Hypothesis]] = {}
+    groups, device = by_length(lengths, JUDGED_AT_ONCE), device_of(model)
+    with inference(model), progress.stage(title, len(groups)) as advance:
+        for indices in groups:
+            source, longest = request(indices)
+            state = model.read(*(part.to(device) for part in source))
+            source_lengths = None if state.memory is None else state.memory.mask.sum(1)
+            written = search(model.decoder, Assignment(state, longest.to(device), end, end), source_lengths)
+            found |= dict(zip(indices.tolist(), written, strict=True))
+            advance(1)
+    return [found[index] for index in range(len(lengths))]
