@@ -37,7 +37,7 @@ def test_arguments_a_file_and_standard_input_are_translated_alike(
     expected = "ABC\nFED\n"
     assert recurra_command("translate", run, "abc", "fed").out == expected
     assert recurra_command("translate", run, "--file", tmp_path / "new.txt").out == expected
-    assert recurra_command("translate", run).out == expected
+    assert recurra_command("translate", run).out == "ABC\n\nFED\n"  # an answer a line
     assert (
         recurra_command("translate", run, "abc", "--file", tmp_path / "new.txt", "--beam", "1").out
         == f"ABC\n{expected}"
@@ -47,13 +47,14 @@ def test_arguments_a_file_and_standard_input_are_translated_alike(
 def test_several_translations_as_a_table_and_as_json(run: Path, recurra_command: Any) -> None:
     table = recurra_command("translate", run, "abc", "--num-best", "3").out
     (row,) = recurra_command("translate", run, "abc", "--num-best", "3", "--json").json_lines
-    found = row["translations"]
+    found = row["texts"]
     assert found[0]["text"] == "ABC"
     assert len({one["text"] for one in found}) == 3
     for one in found:
         assert f"{one['score']:.3f}" in table
         assert one["complete"] is True
     assert row["source"] == "abc"
+    assert row["alignment"]["source"] == ["a", "b", "c", "(end)"]
     assert recurra_command("translate", run, "aéb", "--json").json_lines[0]["unknown"] == ["é"]
 
 
@@ -66,12 +67,55 @@ def test_what_was_read_is_a_picture(run: Path, recurra_command: Any) -> None:
     assert '"ticktext":["F","E","D","(end)"]' in text
 
 
-def test_draws(run: Path, recurra_command: Any) -> None:
-    hot = ["translate", run, *["abc"] * 5, "--draw", "--temperature", "9", "--seed"]
-    assert recurra_command(*hot, 1).out == recurra_command(*hot, 1).out != recurra_command(*hot, 2).out
-    outcome = recurra_command("translate", run, "abc", "--draw", "--num-best", "2")
-    assert outcome.code == 2
-    assert "--draw writes one translation each" in outcome.err
+def test_draws(run: Path, recurra_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hot = ["translate", run, "--draw", "--temperature", "9", "--seed"]
+    first = recurra_command(*hot, 1, *["abc"] * 5).out
+    assert first == recurra_command(*hot, 1, *["abc"] * 5).out != recurra_command(*hot, 2, *["abc"] * 5).out
+    monkeypatch.setattr("recurra.cli.translate.AT_ONCE", 2)
+    drawn = recurra_command(*hot, 1, *["abc"] * 5).out.splitlines()
+    assert len(set(drawn)) == 5, "each group draws the same again"
+    cold = recurra_command("translate", run, "abc", "fed", "--draw", "--top-k", "1").out
+    assert cold == recurra_command("translate", run, "abc", "fed", "--beam", "1").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--draw", "--num-best", "2"], "--num-best is for a search, --draw writes one translation each"),
+        (["--draw", "--beam", "2"], "--beam is for a search"),
+        (["--temperature", "2"], "--temperature is for --draw"),
+        (["--seed", "2"], "--seed is for --draw"),
+    ],
+)
+def test_options_that_would_do_nothing(run: Path, recurra_command: Any, arguments: list[str], message: str) -> None:
+    outcome = recurra_command("translate", run, "abc", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+
+
+def test_files_like_those_trained_on_are_read_alike(run: Path, tmp_path: Path, recurra_command: Any) -> None:
+    (tmp_path / "both.txt").write_text("abc\tABC\nfed\tx\n")
+    assert recurra_command("translate", run, "--file", tmp_path / "both.txt").out == "ABC\nFED\n"
+    (tmp_path / "one.csv").write_text("text\nabc\nfed\n")
+    assert recurra_command("translate", run, "--file", tmp_path / "one.csv").out == "ABC\nFED\n"
+    (tmp_path / "two.csv").write_text("from,to\nabc,x\nfed,y\n")
+    found = recurra_command("translate", run, "--file", tmp_path / "two.csv")
+    assert found.out == "ABC\nFED\n", found.err
+
+
+def test_without_attention_there_is_no_picture_and_none_is_a_choice(
+    pairs: Path, tmp_path: Path, recurra_command: Any
+) -> None:
+    plain = tmp_path / "plain"
+    chosen = ["--attention", "none", "--tied", "none", "--steps", "2", "--most-tokens", "3"]
+    assert recurra_command("train", "translation", pairs, "--run", plain, *SMALL, *chosen).code == 0
+    outcome = recurra_command("translate", plain, "abc", "--picture")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "has no attention" in outcome.err
+    assert recurra_command("translate", plain, "abc", "--coverage-penalty", "1").code == 2
+    (cut,) = recurra_command("translate", plain, "abc", "--json").json_lines
+    if not cut["texts"][0]["complete"]:
+        assert "(cut off)" in recurra_command("translate", plain, "abc").out
 
 
 @pytest.mark.parametrize(

@@ -288,22 +288,28 @@ def test_layouts_agree(tmp_path_factory: pytest.TempPathFactory, pairs: list[tup
 def test_sources_alone(tmp_path: Path) -> None:
     write(tmp_path, {"a.de": "\ufeff eins \r\nzw\u2028ei\tx\r\n", "t.csv": "n,said\n1, one \n3,two\n", "f/a": "x"})
     write(tmp_path, {"one.csv": "said\nalone\n", "wide.csv": "a,b,c\n1,2,3\n"})
-    assert read_sources(str(tmp_path / "a.de"), None) == read_sources(str(tmp_path / "a.de"), "de")
-    assert read_sources(str(tmp_path / "a.de"), None) == ["eins", "zw\u2028ei\tx"]
-    assert read_sources(str(tmp_path / "t.csv"), "said") == read_sources(str(tmp_path / "t.csv"), 1) == ["one", "two"]
-    assert read_sources(str(tmp_path / "t.csv"), None) == ["1", "3"]
-    assert read_sources(str(tmp_path / "one.csv"), None) == ["alone"]
+    assert read_sources(str(tmp_path / "a.de"), Sides("de", "en")) == ["eins", "zw\u2028ei\tx"]
+    assert read_sources(str(tmp_path / "a.de"), Sides()) == ["eins", "zw\u2028ei"]
+    assert read_sources(str(tmp_path / "a.de"), Sides(1, 0)) == ["eins", "x"]
+    assert read_sources(str(tmp_path / "a.de"), Sides(separator="w")) == ["eins", "z"]
+    assert (
+        read_sources(str(tmp_path / "t.csv"), Sides("said"))
+        == read_sources(str(tmp_path / "t.csv"), Sides(1))
+        == ["one", "two"]
+    )
+    assert read_sources(str(tmp_path / "t.csv"), Sides()) == ["1", "3"]
+    assert read_sources(str(tmp_path / "one.csv"), Sides()) == ["alone"]
     with pytest.raises(DataError, match=r"wide\.csv: which column is the source\? It has a, b, c"):
-        read_sources(str(tmp_path / "wide.csv"), None)
+        read_sources(str(tmp_path / "wide.csv"), Sides())
     with pytest.raises(DataError, match="a folder; expected a table or a file of lines"):
-        read_sources(str(tmp_path / "f"), None)
+        read_sources(str(tmp_path / "f"), Sides())
 
 
 @pytest.mark.parametrize(("name", "text"), [("a.txt", "eins\n \nzwei\n"), ("a.csv", "said,n\n,1\nzwei,2\n")])
 def test_empty_sources_would_shift_the_answers(name: str, text: str, tmp_path: Path) -> None:
     write(tmp_path, {name: text})
     with pytest.raises(DataError, match=rf"^{tmp_path}/{re.escape(name)} line 2: no source; fill it, or leave it out"):
-        read_sources(str(tmp_path / name), None)
+        read_sources(str(tmp_path / name), Sides())
 
 
 # --- what is left out --------------------------------------------------------------------------------------------

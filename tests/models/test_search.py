@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from recurra.errors import UsageError
-from recurra.models.search import Assignment, BeamRules, Hypothesis, Next, beam_search, write
+from recurra.models.search import Assignment, BeamRules, Hypothesis, Next, beam_search, searching, write
 
 TYPES, START, END = 4, 3, 1
 LONGEST = 4  # tokens, the end among them
@@ -38,7 +38,11 @@ class KnownModel:
         found = [self.of(source, written) for source, written in after]
         return Next(*(torch.tensor(np.array(part)) for part in zip(*found, strict=True)), after)
 
-    def select(self, state: list, rows: torch.Tensor) -> list:
+    def spread(self, state: list, size: int) -> list:
+        return [row for row in state for _ in range(size)]
+
+    def select(self, state: list, rows: torch.Tensor, sources: torch.Tensor | None) -> list:
+        assert (sources is None) == (len(rows) == len(state))
         return [state[row] for row in rows.tolist()]
 
 
@@ -47,11 +51,8 @@ def length_of(source: int) -> int:
 
 
 def assignment(sources: list[int], longest: int = LONGEST) -> Assignment:
-    return Assignment([(source, ()) for source in sources], torch.full((len(sources),), longest), START, END)
-
-
-def lengths_of(sources: list[int]) -> torch.Tensor:
-    return torch.tensor([length_of(source) for source in sources])
+    lengths = torch.tensor([length_of(source) for source in sources])
+    return Assignment([(source, ()) for source in sources], torch.full((len(sources),), longest), lengths, START, END)
 
 
 def everything(
@@ -77,7 +78,7 @@ def everything(
 def test_wide_beam_finds_the_best_of_all_sequences(rules: tuple[float, float], num_best: int) -> None:
     model, sources = KnownModel(), [0, 1, 2, 3, 4]
     given = BeamRules((TYPES - 1) ** LONGEST, *rules, num_best=num_best)
-    found = beam_search(model, assignment(sources), given, lengths_of(sources))
+    found = beam_search(model, assignment(sources), given)
     for source, hypotheses in zip(sources, found, strict=True):
         expected = everything(model, source, given)[:num_best]
         assert [one.tokens for one in hypotheses] == [tokens for _, tokens in expected]
@@ -106,7 +107,7 @@ def plain_beam(model: KnownModel, source: int, rules: BeamRules, longest: int) -
 def test_narrow_beam_is_the_plain_search_that_never_stops_early(size: int, rules: tuple[float, float]) -> None:
     model, sources, longest = KnownModel(1), list(range(12)), 9
     given = BeamRules(size, *rules, num_best=2)
-    found = beam_search(model, assignment(sources, longest), given, lengths_of(sources))
+    found = beam_search(model, assignment(sources, longest), given)
     for source, hypotheses in zip(sources, found, strict=True):
         expected = plain_beam(model, source, given, longest)
         assert [one.tokens for one in hypotheses] == [tokens for _, tokens in expected]
@@ -115,15 +116,15 @@ def test_narrow_beam_is_the_plain_search_that_never_stops_early(size: int, rules
 
 def test_search_stops_where_nothing_better_can_come() -> None:
     model, sources = KnownModel(1), list(range(12))
-    beam_search(model, assignment(sources, 60), BeamRules(3, 0.0), lengths_of(sources))
+    beam_search(model, assignment(sources, 60), BeamRules(3, 0.0))
     assert model.rows_seen < 12 * 3 * 20
 
 
 def test_sequences_do_not_depend_on_their_neighbours() -> None:
     model, sources, rules = KnownModel(2), [5, 1, 4, 2], BeamRules(3, 0.9, 0.2, num_best=3)
-    together = beam_search(model, assignment(sources, 8), rules, lengths_of(sources))
+    together = beam_search(model, assignment(sources, 8), rules)
     for source, expected in zip(sources, together, strict=True):
-        (alone,) = beam_search(model, assignment([source], 8), rules, lengths_of([source]))
+        (alone,) = beam_search(model, assignment([source], 8), rules)
         for one, other in zip(alone, expected, strict=True):
             same(one, other)
     written = write(model, assignment(sources, 8))
@@ -143,7 +144,7 @@ def test_hypotheses_bring_their_own_probability_and_attention(search: str) -> No
     model, sources = KnownModel(3), [0, 3, 6]
     what = assignment(sources, 12)
     if search == "beam":
-        found = beam_search(model, what, BeamRules(4, 1.0, num_best=4), lengths_of(sources))
+        found = beam_search(model, what, BeamRules(4, 1.0, num_best=4))
     else:
         found = [[one] for one in write(model, what)]
     for source, hypotheses in zip(sources, found, strict=True):
@@ -155,7 +156,7 @@ def test_hypotheses_bring_their_own_probability_and_attention(search: str) -> No
                 read.append(attention)
             assert one.ended
             assert one.log_probability == pytest.approx(total, rel=1e-12)
-            np.testing.assert_allclose(one.attention.numpy(), read, rtol=1e-12)
+            np.testing.assert_allclose(one.attention.numpy(), np.array(read)[:, : length_of(source)], rtol=1e-12)
 
 
 def test_writing_takes_the_likeliest_token_each_time() -> None:
@@ -191,7 +192,7 @@ class NeverEnds(KnownModel):
 
 def test_what_never_ends_is_cut_off_and_says_so() -> None:
     model = NeverEnds(6)
-    ((beamed,),) = beam_search(model, assignment([1], 5), BeamRules(TYPES**5), lengths_of([1]))
+    ((beamed,),) = beam_search(model, assignment([1], 5), BeamRules(TYPES**5))
     (written,) = write(model, assignment([1], 5))
     assert not beamed.ended
     assert not written.ended
@@ -204,10 +205,50 @@ def test_what_never_ends_is_cut_off_and_says_so() -> None:
     assert beamed.log_probability == pytest.approx(max(totals.values()), rel=1e-12)
 
 
+class Broken(KnownModel):
+    """A model whose weights are lost."""
+
+    def draw(self, source: int, written: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        log_probabilities, read = super().draw(source, written)
+        return log_probabilities * np.nan, read
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_there_is_always_a_hypothesis(size: int) -> None:
+    found = searching(BeamRules(size))(Broken(), assignment([0, 1]))
+    assert [len(hypotheses) for hypotheses in found] == [1, 1]
+
+
+def test_what_is_never_written() -> None:
+    banned, sources = 2, [0, 1, 2]
+    what = assignment(sources, 6)._replace(never=banned)
+    plain = [one.tokens for one in write(KnownModel(9), assignment(sources, 6))]
+    assert any(banned in tokens for tokens in plain)
+    assert all(banned not in one.tokens for one in write(KnownModel(9), what))
+    for source, hypotheses in zip(sources, beam_search(KnownModel(9), what, BeamRules(400, num_best=3)), strict=True):
+        expected = [pair for pair in everything(KnownModel(9), source, BeamRules(1), 6) if banned not in pair[1]][:3]
+        assert [one.tokens for one in hypotheses] == [tokens for _, tokens in expected]
+
+
+def test_a_beam_of_one_is_greedy_and_ranked_alike() -> None:
+    model, sources = KnownModel(8), list(range(10))
+    found = searching(BeamRules(1, 0.7))(model, assignment(sources, 12))
+    for (one,), other in zip(found, write(model, assignment(sources, 12)), strict=True):
+        assert one.tokens == other.tokens
+        expected = other.log_probability / ((5 + len(one.tokens) + one.ended) / 6) ** 0.7
+        assert one.score == pytest.approx(expected, rel=1e-12)
+
+
+def test_coverage_of_what_nothing_is_read_of() -> None:
+    what = assignment([0])._replace(source_lengths=torch.zeros(1, dtype=torch.int64))
+    with pytest.raises(UsageError, match="without attention"):
+        beam_search(KnownModel(), what, BeamRules(3, coverage=0.1))
+
+
 def test_each_sequence_has_a_longest_length_of_its_own() -> None:
     model = NeverEnds(7)
     what = assignment([0, 1, 2])._replace(longest=torch.tensor([2, 6, 1]))
-    beamed = beam_search(model, what, BeamRules(2), lengths_of([0, 1, 2]))
+    beamed = beam_search(model, what, BeamRules(2))
     assert [len(one.tokens) for (one,) in beamed] == [len(one.tokens) for one in write(model, what)] == [2, 6, 1]
 
 

@@ -12,7 +12,7 @@ from recurra.models.translator import Translator, TranslatorOptions, TranslatorS
 SHAPE = TranslatorShape(source_types=11, target_types=9, longest_source=7, longest_target=6)
 START = 2
 SIZES = {"embedding_size": 5, "hidden_size": [6, 4], "encoder_size": [3, 7]}
-SILENT = {"dropout": 0.0, "dropout_embedding": 0.0, "dropout_output": 0.0}
+SILENT = dict.fromkeys(["dropout", "dropout_embedding", "dropout_output", "dropout_memory"], 0.0)
 DOT = {"attention": "dot", "hidden_size": [4], "encoder_size": [2]}  # 2 x 2 features a step of the source
 KINDS = {
     "plain": {"attention": "none"},
@@ -23,6 +23,7 @@ KINDS = {
     "dot": DOT,
     "dot, fed": {**DOT, "input_feeding": True},
     "untied": {"tied": "none"},
+    "summary first": {"begin": "input", "cell": "lstm"},
     "one direction": {"bidirectional": False},
     "shared": {"bidirectional": False, "shared": True, "encoder_size": None},
 }
@@ -86,14 +87,30 @@ def test_a_pair_does_not_depend_on_its_neighbours(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_picked_states_go_on_as_their_rows(kind: str) -> None:
-    model, rows = translator(**KINDS[kind]), torch.tensor([3, 0, 0])
-    sources, lengths, inputs, _ = batch()
-    state = model.decoder.step(inputs[0], model.read(sources, lengths)).state
-    whole = model.decoder.step(inputs[1], state)
-    picked = model.decoder.step(inputs[1][rows], model.decoder.select(state, rows))
-    torch.testing.assert_close(picked.log_probabilities, whole.log_probabilities[rows])
-    torch.testing.assert_close(picked.attention, whole.attention[rows])
+def test_rows_about_one_source_go_on_each_by_itself(kind: str) -> None:
+    """Three texts about each of four sources, of which some rows are picked, then some sources."""
+    model = translator(**KINDS[kind])
+    decoder, (sources, lengths, *_) = model.decoder, batch()
+    tokens = torch.randint(SHAPE.target_types, (3, 12), generator=torch.Generator().manual_seed(8))
+    about = torch.arange(4).repeat_interleave(3)
+
+    def alone(row: int, *written: int) -> torch.Tensor:
+        state = model.read(sources[:, about[row] : about[row] + 1], lengths[about[row] : about[row] + 1])
+        for token in written:
+            found = decoder.step(torch.tensor([token]), state)
+            state = found.state
+        return torch.cat([found.log_probabilities[0], found.attention[0]])
+
+    found = decoder.step(tokens[0], decoder.spread(model.read(sources, lengths), 3))
+    rows = torch.tensor([2, 2, 0, 3, 5, 4, 6, 6, 6, 11, 10, 9])
+    found = decoder.step(tokens[1], decoder.select(found.state, rows, None))
+    kept = torch.tensor([0, 1, 2, 9, 10, 10])
+    last = decoder.step(tokens[2, :6], decoder.select(found.state, kept, torch.tensor([0, 3])))
+    for at, row in enumerate(kept.tolist()):
+        expected = alone(row, int(tokens[0, rows[row]]), int(tokens[1, row]), int(tokens[2, at]))
+        width = len(expected) - SHAPE.target_types
+        torch.testing.assert_close(last.log_probabilities[at], expected[: SHAPE.target_types])
+        torch.testing.assert_close(last.attention[at, :width], expected[SHAPE.target_types :])
 
 
 def plain_gru(x: Tensor, h: Tensor, weights: dict[str, Tensor], suffix: str) -> Tensor:
@@ -212,3 +229,38 @@ def test_dropout_is_of_training_alone(dropped: str) -> None:
 def test_shapes_that_do_not_fit(options: dict[str, object], message: str) -> None:
     with pytest.raises((UsageError, ValueError), match=message):
         translator(**options)
+
+
+@pytest.mark.parametrize("dropped", ["dropout", "dropout_output"])
+@pytest.mark.parametrize("feeds", [False, True])
+def test_locked_masks_are_those_of_all_steps(dropped: str, feeds: bool) -> None:
+    """What is dropped at one step is dropped at all: with the same tokens and no recurrence, all steps are alike."""
+    model = translator(**{dropped: 0.5}, input_feeding=feeds, hidden_size=[40, 40], embedding_size=40).train()
+    with torch.no_grad():
+        for name, parameter in model.decoder.recurrent.named_parameters():
+            if "weight_hh" in name:
+                parameter.zero_()
+    sources, lengths, *_ = batch()
+    features, _, _ = model.decoder(torch.full((4, 4), START), model.read(sources, lengths))
+    if dropped == "dropout_output":
+        dropped_places = features == 0
+        assert 0.3 < dropped_places.double().mean() < 0.7
+        assert dropped_places.eq(dropped_places[0]).all()
+    else:
+        masks = model.decoder.recurrent.draw_masks(features)
+        assert [mask.unique().tolist() for mask in masks] == [[0.0, 2.0]]
+    again, _, _ = model.decoder(torch.full((4, 4), START), model.read(sources, lengths))
+    assert not again.equal(features)
+
+
+def test_guesses_are_made_without_dropout() -> None:
+    noisy, silent = translator(seed=5, dropout_output=0.6).train(), translator(seed=5)
+    sources, lengths, inputs, _ = batch()
+    expected = silent.decoder.guessed(inputs, silent.read(sources, lengths), 1.0)
+    assert noisy.decoder.guessed(inputs, noisy.read(sources, lengths), 1.0).equal(expected)
+    assert noisy.decoder.training
+
+
+def test_one_table_for_both_sides_needs_one_vocabulary() -> None:
+    with pytest.raises(UsageError, match="one vocabulary for both sides, got 11 and 9 types"):
+        Translator(SHAPE, TranslatorOptions(tied="all"))

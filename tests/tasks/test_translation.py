@@ -1,6 +1,7 @@
 """Translation as a task: that it learns, judges fairly, comes back from its folder, and refuses bad pairs."""
 
 import random
+import string
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from recurra.config import dump, resolve
 from recurra.data.pairs import Pair
 from recurra.errors import DataError, UsageError
 from recurra.inference.translation import TrainedTranslator
-from recurra.models.search import Hypothesis, with_beam, with_choice
+from recurra.models.search import BeamRules, Hypothesis, searching
 from recurra.progress import Progress
 from recurra.runs import RECIPE, Run
 from recurra.tasks import check_samples
@@ -24,7 +25,7 @@ from recurra.training.session import finish
 
 ENGLISH = {"eins": "one", "zwei": "two", "drei": "three", "vier": "four", "fünf": "five", "und": "and"}
 TINY = {"embedding_size": 7, "hidden_size": [6], "encoder_size": [5]}
-SILENT = {"dropout": 0.0, "dropout_embedding": 0.0, "dropout_output": 0.0}
+SILENT = dict.fromkeys(["dropout", "dropout_embedding", "dropout_output", "dropout_memory"], 0.0)
 
 
 class Notes(Progress):
@@ -165,7 +166,7 @@ def test_batches_change_no_translation(folder: Path) -> None:
     for parameter in task.model.parameters():
         torch.nn.init.normal_(parameter, std=0.8)
     sources = task.encoded["test"].sources
-    for search in (with_choice(), with_beam(task.recipe.decoding.rules(2))):
+    for search in (searching(BeamRules(1)), searching(task.recipe.decoding.rules(2))):
         together = task.translate(sources, search, Progress())
         for index in (0, 5, 11):
             (alone,) = task.translate([sources[index]], search, Progress())
@@ -197,7 +198,7 @@ def test_untrained_it_predicts_each_token_by_its_frequency(folder: Path) -> None
         task.model.decoder.output.weight.zero_()
     (log_probability, *_) = task.outputs_of({"source": "eins", "target": "and"})
     targets = np.concatenate(task.encoded["train"].targets)
-    (id, _) = task.vocabularies.encode_target("and")
+    (id, _) = task.vocabularies.target.encode_line("and")
     expected = ((targets == id).sum() + 1) / (len(targets) + len(task.vocabularies.target))
     assert log_probability == pytest.approx(np.log(expected), rel=1e-5)
 
@@ -208,7 +209,7 @@ def test_texts_come_back_from_their_tokens(unit: str, joint: bool, folder: Path)
     size = 300 if unit == "bpe" else None
     task = start(folder, data={"unit": unit, "joint": joint, "vocabulary_size": size})
     for pair in task.splits["test"]:
-        ids = task.vocabularies.encode_target(f"  {pair.target} ")
+        ids = task.vocabularies.target.encode_line(f"  {pair.target} ")
         assert ids[-1] == task.vocabularies.end
         assert task.text_of(pair.source, Hypothesis(ids[:-1].tolist(), 0, 0, torch.zeros(0, 0), True)) == pair.target
     assert (task.vocabularies.source is task.vocabularies.target) == joint
@@ -227,14 +228,110 @@ def test_inputs_are_the_targets_one_step_later(folder: Path) -> None:
     assert batch.inputs[:2, 1].tolist() == [end, second[0]]
 
 
+def test_what_was_read_belongs_to_the_source_whatever_it_is_batched_with(folder: Path) -> None:
+    task = start(folder)
+    for parameter in task.model.parameters():
+        torch.nn.init.normal_(parameter, std=0.6)
+    unknown = task.vocabularies.target.unknown_id
+    with torch.no_grad():
+        task.model.decoder.output.bias[unknown] += 20  # whatever it writes is unknown, so taken from the source
+    texts = ["Köln", "eins zwei drei vier fünf und eins zwei", "Rom und Bonn"]
+    sources = [task.vocabularies.source.encode_line(text) for text in texts]
+    for rules in (BeamRules(1), BeamRules(4)):
+        together = task.translate(sources, searching(rules), Progress())
+        for text, source, (found, *_) in zip(texts, sources, together, strict=True):
+            assert unknown in found.tokens
+            assert found.attention.shape[1] == len(source) == len(text.split()) + 1
+            torch.testing.assert_close(found.attention.sum(1), torch.ones(len(found.attention)))
+            ((alone, *_),) = task.translate([source], searching(rules), Progress())
+            assert task.text_of(text, found) == task.text_of(text, alone)
+            assert "<unk>" not in task.text_of(text, found)
+            shown = task.alignment(text, found)
+            assert len(shown["source"]) == len(shown["weights"][0])
+            assert len(shown["target"]) == len(shown["weights"])
+
+
+def test_white_space_counts_as_one_space(folder: Path) -> None:
+    task = start(folder, data={"unit": "character"})
+    one, other = (task.vocabularies.source.encode_line(text).tolist() for text in ("eins zwei", " eins \t\n zwei "))
+    assert one == other
+    found = Hypothesis([], 0, 0, torch.zeros(1, len(one)), True)
+    assert len(task.alignment(" eins \t zwei", found)["source"]) == len(one)
+    assert task.scores([Pair("a", "one  two", "")], [" one two"]).figures["exact"] == 1
+
+
+def test_one_vocabulary_is_needed_to_tie_all(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"tied all together with data\.joint"):
+        start(folder, model={"tied": "all"})
+    task = start(folder, model={"tied": "all"}, data={"joint": True})
+    assert task.model.encoder.embedding.weight is task.model.decoder.output.weight
+
+
+def test_translations_may_be_as_long_as_training_targets(tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("".join(f"{letter}\t{letter * 60}\n" for letter in string.ascii_letters))
+    sides = {"source": None, "target": None, "unit": "character"}
+    task = start(tmp_path / "long.txt", data=sides)
+    assert task.longest_of(torch.tensor([2, 40])).tolist() == [61, 100]
+    options = {"data": {"path": str(tmp_path / "long.txt"), "unit": "character"}, "decoding": {"most_tokens": 7}}
+    short = Translation.start(resolve(TranslationRecipe, options, {}, "test"), Progress())
+    (found,) = short.translate([short.vocabularies.source.encode_line("a")], searching(BeamRules(2)), Progress())
+    assert len(found[0].tokens) <= 7
+
+
+def test_a_small_vocabulary_keeps_the_end(tmp_path: Path) -> None:
+    (tmp_path / "pairs.txt").write_text("".join(f"abcde{n}\tedcba{n}\n" for n in range(80)))
+    data = {"source": None, "target": None, "unit": "character", "vocabulary_size": 4}
+    task = start(tmp_path / "pairs.txt", data=data)
+    assert len(task.vocabularies.target) == 4
+    assert task.vocabularies.end != task.vocabularies.target.unknown_id
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_evaluation_judges_what_translate_writes(beam: int, folder: Path) -> None:
+    task = start(folder)
+    for parameter in task.model.parameters():
+        torch.nn.init.normal_(parameter, std=1)
+    task.recipe = resolve(TranslationRecipe, task.recipe.model_dump(), {"decoding.beam": beam}, "test")
+    pairs = task.splits["test"]
+    metrics, _ = task.evaluate({"test": pairs}, Progress())
+    rules = task.recipe.decoding.given(1, beam=None)
+    assert rules.size == beam
+    found = task.translate(task.encoded["test"].sources, searching(rules), Progress())
+    assert metrics["test"]["chrf"] == task.scores(pairs, task.texts_of(pairs, found)).figures["chrf"]
+    assert (metrics["test"]["bleu"] == metrics["test"]["greedy_bleu"]) or beam > 1
+
+
+def test_bleu_of_languages_without_spaces(folder: Path) -> None:
+    task = start(folder)
+    pairs, outputs = [Pair("a", "今天天气很好我们去公园", "")], ["今天天气很好我们去学校"]
+    assert task.scores(pairs, outputs).figures["bleu"] == 0
+    task.recipe = resolve(TranslationRecipe, task.recipe.model_dump(), {"decoding.bleu_tokeniser": "zh"}, "test")
+    found = task.scores(pairs, outputs)
+    assert found.figures["bleu"] == pytest.approx(
+        sacrebleu.corpus_bleu(outputs, [[pairs[0].target]], tokenize="zh").score
+    )
+    assert found.figures["bleu"] > 50
+    assert "tok:zh" in found.signatures["bleu"]
+
+
+def test_coverage_needs_attention(folder: Path) -> None:
+    task = start(folder, model={"attention": "none"})
+    with pytest.raises(UsageError, match="coverage_penalty: expected 0 without attention"):
+        task.translate(task.encoded["test"].sources[:2], searching(BeamRules(3, coverage=0.2)), Progress())
+
+
 def test_unknown_words_are_replaced_by_what_was_read(folder: Path) -> None:
     task = start(folder)
-    unknown, (word, _) = task.vocabularies.target.unknown_id, task.vocabularies.encode_target("and")
+    unknown, (word, _) = task.vocabularies.target.unknown_id, task.vocabularies.target.encode_line("and")
     read = torch.tensor([[0.2, 0.7, 0.1], [0.5, 0.2, 0.3], [0.3, 0.1, 0.6], [1.0, 0.0, 0.0]])
     found = Hypothesis([unknown, int(word), unknown], 0, 0, read, True)
     assert task.text_of("Köln Rom", found) == "Rom and Köln"  # the largest weight of the last is that of the end
-    silent = found._replace(attention=torch.zeros(4, 0))
-    assert task.text_of("Köln Rom", silent) == "<unk> and <unk>"
+    plain = start(folder, model={"attention": "none"})
+    assert plain.text_of("Köln Rom", found._replace(attention=torch.zeros(4, 0))) == "<unk> and <unk>"
+    plain.model.decoder.output.bias.data[unknown] = 20
+    assert (
+        unknown not in plain.translate(plain.encoded["test"].sources, searching(BeamRules(1)), Progress())[0][0].tokens
+    )
     assert start(folder, data={"lowercase": True}).text_of("KÖLN Rom", found) == "Rom and KÖLN"
 
 

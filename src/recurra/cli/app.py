@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 import recurra
+from recurra.cli.caption import caption
 from recurra.cli.check import check
 from recurra.cli.compare import compare
 from recurra.cli.data import app as data
@@ -79,6 +80,7 @@ app.command()(evaluate)
 app.command()(generate)
 app.command()(predict)
 app.command()(translate)
+app.command()(caption)
 app.command()(forecast)
 app.command()(info)
 app.command()(compare)

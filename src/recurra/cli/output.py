@@ -5,8 +5,9 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -21,6 +22,7 @@ RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder that `recu
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Device = Annotated[str, typer.Option("--device", help="Torch device, such as cpu or cuda.")]
+Item = TypeVar("Item")
 WIDEST = 100  # columns of running text
 WIDEST_TABLE = 1000  # columns of one that must not fold
 
@@ -44,6 +46,13 @@ def read_lines() -> Iterator[str]:
     if sys.stdin.isatty():
         print("one input a line, Ctrl-D ends", file=sys.stderr, flush=True)
     return (line.rstrip("\r\n") for line in sys.stdin)
+
+
+def groups(items: Iterable[Item], at_once: int) -> Iterator[list[Item]]:
+    """So many items at a time."""
+    left = iter(items)
+    while several := list(islice(left, at_once)):
+        yield several
 
 
 def warn_of_unknown(model: "TrainedLanguageModel", text: str) -> None:

@@ -2,13 +2,21 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.cli.output import Device, RunFolder, open_model, print_line, print_table, read_lines, warn_of_unknown
+from recurra.cli.output import (
+    Device,
+    RunFolder,
+    groups,
+    open_model,
+    print_line,
+    print_table,
+    read_lines,
+    warn_of_unknown,
+)
 from recurra.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +50,7 @@ def predict(
     from recurra.data.labelled import read_texts
     from recurra.data.tagged import read_tokens
     from recurra.inference import (
+        TrainedCaptioner,
         TrainedClassifier,
         TrainedForecaster,
         TrainedLanguageModel,
@@ -56,6 +65,8 @@ def predict(
         raise UsageError(f"{run}: reads sequences of numbers; in Python recurra.load({run!r}).predict(sequences)")
     if isinstance(model, TrainedTranslator):
         raise UsageError(f"{run}: translates; see recurra translate {run}")
+    if isinstance(model, TrainedCaptioner):
+        raise UsageError(f"{run}: writes about images; see recurra caption {run}")
     if score and not isinstance(model, TrainedLanguageModel):
         raise UsageError(f"--score: {run} is no language model; its predictions have their probabilities anyway")
     if isinstance(model, TrainedClassifier):
@@ -91,7 +102,7 @@ def contents(model: "TrainedClassifier", inputs: list[str], file: str | None) ->
 def print_labels(model: "TrainedClassifier", contents: Iterator[tuple[str, Any]], at_once: int, as_json: bool) -> None:
     """The label of each input with its probability."""
     rows = []
-    while given := list(islice(contents, at_once)):
+    for given in groups(contents, at_once):
         for (shown, _), found in zip(given, model.predict([content for _, content in given]), strict=True):
             if as_json:
                 print_line({"input": shown, **found._asdict()})

@@ -1,14 +1,14 @@
 """`recurra translate`."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recurra.cli.output import Device, RunFolder, open_model, print_line, print_table, read_lines
-from recurra.errors import UsageError
+from recurra.cli.output import Device, RunFolder, groups, open_model, print_line, read_lines
+from recurra.cli.renderings import print_renderings, told_of
+from recurra.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from recurra.inference import TrainedTranslator
@@ -29,7 +29,9 @@ def translate(
             help="Hypotheses under way; 1 takes the likeliest token each time. By default that of the recipe."
         ),
     ] = None,
-    num_best: Annotated[int, typer.Option("--num-best", "-n", help="Translations of each text.")] = 1,
+    num_best: Annotated[
+        int, typer.Option("--num-best", "-n", help="Translations of each text, from a beam at least as wide.")
+    ] = 1,
     length_penalty: Annotated[
         float | None, typer.Option(help="0 prefers short translations, 1 is nearly the mean.")
     ] = None,
@@ -37,67 +39,86 @@ def translate(
         float | None, typer.Option(help="Above 0 punishes source that nothing was read of.")
     ] = None,
     draw: Annotated[bool, typer.Option("--draw", help="Draw each token instead of searching for the best.")] = False,
-    temperature: Annotated[float, typer.Option(help="Where tokens are drawn: above 1 bolder, below 1 safer.")] = 1.0,
-    seed: Annotated[
-        int | None, typer.Option(min=0, max=2**63 - 1, help="Where tokens are drawn: same seed, same text.")
+    temperature: Annotated[
+        float | None, typer.Option(help="Of a draw: above 1 bolder, below 1 safer; by default 1.")
     ] = None,
+    top_k: Annotated[int | None, typer.Option(help="Of a draw: from this many of the likeliest tokens.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Of a draw: same seed, same text.")] = None,
     picture: Annotated[
         bool, typer.Option("--picture", help="Draw what was read of each source, into the run folder.")
     ] = False,
     device: Device = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output, a line each.")] = False,
 ) -> None:
-    """Translate texts, each a line; without texts and file, one answer for each line typed.
+    """Translate texts, each a line; without texts and file, one answer for each line of standard input.
 
     Examples: recurra translate runs/multi30k "ein hund rennt"; recurra translate runs/multi30k --file new.de > new.en;
     recurra translate runs/multi30k "ein hund rennt" --num-best 3 --picture
     """
-    if draw and num_best > 1:
-        raise UsageError("--draw writes one translation each; leave --num-best out, or call it with several seeds")
+    searched = {"beam": beam, "length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
+    drawn = {"temperature": temperature, "top_k": top_k, "seed": seed}
+    refuse_idle(drawn if not draw else {**searched, "num_best": num_best if num_best > 1 else None}, draw)
     model = open_model(run, device)
     from recurra.inference import TrainedTranslator
+    from recurra.inference.translation import generator_of
     from recurra.inspection.translations import FILE, alignment_page
 
     if not isinstance(model, TrainedTranslator):
         raise UsageError(f"{run}: translates nothing, its task is {model.task.name}; see recurra predict")
-    found: list[TranslatedText] = []
-    sources = given(model, texts or [], file)
-    while several := list(islice(sources, AT_ONCE if texts or file else 1)):
+    if picture and model.task.recipe.model.attention == "none":
+        raise UsageError(f"--picture: {run} has no attention, so nothing of a source is read again")
+    random, found = generator_of(seed), []
+    for several in groups(given(model, texts or [], file), at_once=1 if is_typed(texts, file) else AT_ONCE):
+        full = [text for text in several if text]  # an empty line of standard input has an empty answer
         if draw:
-            translated = model.sample(several, temperature=temperature, seed=seed)
+            heat = 1.0 if temperature is None else temperature
+            answers = model.sample(full, temperature=heat, top_k=top_k, seed=random)
         else:
-            translated = model.translate(
-                several, beam=beam, num_best=num_best, length_penalty=length_penalty, coverage_penalty=coverage_penalty
+            answers = model.translate(
+                full, beam=beam, num_best=num_best, length_penalty=length_penalty, coverage_penalty=coverage_penalty
             )
-        show(translated, num_best, as_json)
-        found += translated if picture else []
+        told = iter(answers)
+        for text in several:
+            show(next(told) if text else None, num_best, as_json)
+        found += [one.alignment for one in answers] if picture else []
     if picture:
-        page = model.run.path(FILE)
-        print(
-            alignment_page([one.alignment for one in found], page, f"{model.run.folder.name}: alignments"),
-            file=sys.stderr,
-        )
+        title = f"{model.run.folder.name}: alignments"
+        print(alignment_page(found, model.run.path(FILE), title), file=sys.stderr)
+
+
+def refuse_idle(options: dict[str, float | None], draw: bool) -> None:
+    """Refuse options that would do nothing."""
+    for name, value in options.items():
+        if value is not None:
+            reason = "is for a search, --draw writes one translation each" if draw else "is for --draw"
+            raise UsageError(f"--{name.replace('_', '-')} {reason}; leave one of them out")
+
+
+def is_typed(texts: list[str] | None, file: str | None) -> bool:
+    """Whether somebody waits for the answer to each line."""
+    return not texts and not file and sys.stdin.isatty()
 
 
 def given(model: "TrainedTranslator", texts: list[str], file: str | None) -> Iterator[str]:
     """What is to be translated: arguments and a file, else standard input as it comes."""
     from recurra.data.pairs import read_sources
 
-    yield from texts
+    for number, text in enumerate(texts, 1):
+        if not text.strip():
+            raise DataError(f"text {number} of {len(texts)}: empty, so nothing to translate; leave it out")
+        yield text
     if file:
-        yield from read_sources(file, model.task.recipe.data.source)
+        yield from read_sources(file, model.task.recipe.data.sides)
     if not (texts or file):
-        yield from (line for line in read_lines() if line.strip())
+        yield from (line.strip() for line in read_lines())
 
 
-def show(found: "Sequence[TranslatedText]", num_best: int, as_json: bool) -> None:
-    """Translations: running text, or a table of several."""
-    for one in found:
-        if as_json:
-            renderings = [rendering._asdict() for rendering in one.renderings]
-            print_line({"source": one.source, "translations": renderings, "unknown": one.unknown})
-        elif num_best > 1:
-            rows = [(each.text, f"{each.score:.3f}", f"{each.log_probability:.2f}") for each in one.renderings]
-            print_table((one.source, "score", "log-probability"), rows)
-        else:
-            print(one.text, flush=True)
+def show(found: "TranslatedText | None", num_best: int, as_json: bool) -> None:
+    """Translations: running text, or a table of several; nothing of an empty line."""
+    if found is None:
+        print(flush=True) if not as_json else print_line(None)
+    elif as_json:
+        texts = told_of(found.renderings)
+        print_line({"source": found.source, **texts, "alignment": found.alignment, "unknown": found.unknown})
+    else:
+        print_renderings(found.source, found.renderings, num_best)

@@ -39,6 +39,8 @@ class Option(NamedTuple):
 
     def parse(self, text: str) -> Any:
         """Its value as typed on a command line: `on` and `off` for a switch, a list even of one where it is a list."""
+        if text in get_args(self.field.annotation):  # a choice, of which one may be called none
+            return text
         value = parse_value(text)
         if self.is_text:
             is_off = value is None and self.field.annotation is not str

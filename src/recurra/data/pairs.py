@@ -62,12 +62,13 @@ def read_pairs(path: str, sides: Sides, test: str | None = None) -> dict[str, li
     return {split: list(read_files(found, sides, place)) for split, found in files.items()}
 
 
-def read_sources(path: str, column: Column | None) -> list[str]:
-    """Sources without targets: the cells of a column of a table, or the lines of any other file.
+def read_sources(path: str, sides: Sides) -> list[str]:
+    """Sources, whether their targets stand beside them or not.
 
     Args:
-        path: a file.
-        column: of a table; None for the only one, or the first of two.
+        path: a table, of whose columns the only one or that of the source counts; or lines, which are sources or, where
+            they have columns, hold them there.
+        sides: where source and target stand in pairs.
 
     Raises:
         DataError: nothing there, nothing that can be read so, or an empty line; the message names it.
@@ -75,13 +76,20 @@ def read_sources(path: str, column: Column | None) -> list[str]:
     place = locate(path)
     if place.is_dir():
         raise DataError(f"{place}: a folder; expected a table or a file of lines")
-    if is_table(place):
+    if sides.separator is None and is_table(place):
         table = read_table(place)
-        texts, places = table.text(column_of(table, column, "source")), table.places()
+        column = table.names[0] if len(table.names) == 1 else column_of(table, sides.source, "source")
+        texts, places = table.text(column), table.places()
     else:
-        texts = [*lines_of(place)]
+        texts = [source_of(line, sides) for line in lines_of(place)]
         places = [f"{place} line {number}" for number in range(1, len(texts) + 1)]
     return [filled(text, "source", where) for text, where in zip(texts, places, strict=True)]
+
+
+def source_of(line: str, sides: Sides) -> str:
+    """The source of a line: a column of it, or all of it where it has no columns."""
+    cells, number = line.split(sides.separator or "\t"), sides.source or 0
+    return cells[number] if isinstance(number, int) and len(cells) > max(number, 1) else line
 
 
 def split_pairs(found: dict[str, list[Pair]], path: str, shares: Shares) -> dict[str, list[Pair]]:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE, WordLevel
@@ -123,6 +125,10 @@ class Vocabulary:
         lines = text.encode("utf-8", "replace").decode().splitlines(keepends=True)  # half a surrogate pair is no text
         return [id for line in self.tokenizer.encode_batch_fast(lines, add_special_tokens=False) for id in line.ids]
 
+    def encode_line(self, text: str) -> NDArray[np.int64]:
+        """Token ids of a text as one line, its end the last; white space inside counts as one space."""
+        return np.array(self.encode(as_line(text) + END_OF_LINE), np.int64)
+
     def pieces(self, text: str) -> list[str]:
         """The tokens of a text as it has them, the unknown ones too."""
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
@@ -172,7 +178,10 @@ def whole_tokens(lines: Iterable[list[str]], options: TokenOptions) -> Tokenizer
     tokenizer = split_tokenizer(WordLevel(), options)
     tokenizer.train_from_iterator(lines, WordLevelTrainer(vocab_size=options.size, show_progress=False))
     by_frequency = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    types = [UNKNOWN, *(token for token, _ in by_frequency if token != UNKNOWN)][: options.size]
+    types = [UNKNOWN, *(token for token, _ in by_frequency if token != UNKNOWN)]
+    if END_OF_LINE in types[options.size :]:
+        types.insert(1, END_OF_LINE)  # what ends a text is never unknown
+    types = list(dict.fromkeys(types))[: options.size]
     vocabulary = {token: id for id, token in enumerate(types)}
     return split_tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN), options)
 
@@ -198,6 +207,11 @@ def byte_pairs(lines: Iterable[list[str]], options: TokenOptions) -> Tokenizer:
         lines, BpeTrainer(vocab_size=options.size, initial_alphabet=alphabet, show_progress=False)
     )
     return tokenizer
+
+
+def as_line(text: str) -> str:
+    """A text as one line whose white space is single spaces."""
+    return " ".join(text.split())
 
 
 def split_words(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TypeAlias
 
+from recurra.inference.captioning import TrainedCaptioner
 from recurra.inference.classification import TrainedClassifier
 from recurra.inference.forecasting import TrainedForecaster
 from recurra.inference.language import TrainedLanguageModel
@@ -11,10 +12,25 @@ from recurra.inference.streaming import LanguageModelStream
 from recurra.inference.tagging import TrainedTagger
 from recurra.inference.translation import TrainedTranslator
 from recurra.runs import Run
-from recurra.tasks import Classification, Forecasting, LanguageModelling, Memory, Tagging, Translation, task_of
+from recurra.tasks import (
+    Captioning,
+    Classification,
+    Forecasting,
+    LanguageModelling,
+    Memory,
+    Tagging,
+    Translation,
+    task_of,
+)
 
 Trained: TypeAlias = (
-    TrainedLanguageModel | TrainedClassifier | TrainedTagger | TrainedForecaster | TrainedMemory | TrainedTranslator
+    TrainedLanguageModel
+    | TrainedClassifier
+    | TrainedTagger
+    | TrainedForecaster
+    | TrainedMemory
+    | TrainedTranslator
+    | TrainedCaptioner
 )
 
 TRAINED: dict[str, type[Trained]] = {
@@ -24,6 +40,7 @@ TRAINED: dict[str, type[Trained]] = {
     Forecasting.name: TrainedForecaster,
     Memory.name: TrainedMemory,
     Translation.name: TrainedTranslator,
+    Captioning.name: TrainedCaptioner,
 }
 
 
@@ -36,7 +53,8 @@ def load(run: str | Path, device: str = "cpu") -> Trained:
 
     Returns:
         What can be done with it depends on its task: a language model writes text, a classifier gives labels, a
-        tagger a tag for every token, a forecaster what comes next, a translator other text; all `evaluate`.
+        tagger a tag for every token, a forecaster what comes next, a translator other text, a captioner text about
+        pictures; all `evaluate`.
 
     Raises:
         RunError: missing, incomplete, damaged, of a newer format, or of a task this version does not know.
@@ -49,6 +67,7 @@ def load(run: str | Path, device: str = "cpu") -> Trained:
 __all__ = [
     "LanguageModelStream",
     "Trained",
+    "TrainedCaptioner",
     "TrainedClassifier",
     "TrainedForecaster",
     "TrainedLanguageModel",

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from recurra.data.vocabulary import as_line
 from recurra.errors import DataError
 from recurra.inference.opening import TrainedOnExamples, refuse_text
 from recurra.inference.sampling import adjusted
-from recurra.models.search import Hypothesis, Search, with_beam, with_choice
+from recurra.models.search import Hypothesis, Search, drawing, searching
 from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks import Translation
@@ -22,6 +23,11 @@ class Rendering(NamedTuple):
     log_probability: float  # nats, of the whole translation
     score: float  # by which translations of one text are ranked
     complete: bool  # False where the longest length cut it off
+
+    @classmethod
+    def of(cls, text: str, found: Hypothesis) -> "Rendering":
+        """What was found, as text."""
+        return cls(text, found.log_probability, found.score, found.ended)
 
 
 class TranslatedText(NamedTuple):
@@ -68,11 +74,9 @@ class TrainedTranslator(TrainedOnExamples[Translation]):
             DataError: an empty text.
             UsageError: a value outside its range, or a single text instead of a list.
         """
-        given = {"beam": beam, "length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        own = self.task.recipe.decoding
-        rules = type(own).parse({**own.model_dump(), **chosen}, "translate").rules(num_best)
-        return self.told(sources, with_choice() if rules.size == 1 else with_beam(rules), progress)
+        penalties = {"length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
+        rules = self.task.recipe.decoding.given(num_best, beam=beam, **penalties)
+        return self.told(sources, searching(rules), progress)
 
     def sample(
         self,
@@ -81,7 +85,7 @@ class TrainedTranslator(TrainedOnExamples[Translation]):
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float = 1.0,
-        seed: int | None = None,
+        seed: int | torch.Generator | None = None,
     ) -> list[TranslatedText]:
         """A translation of each text whose tokens are drawn.
 
@@ -90,20 +94,19 @@ class TrainedTranslator(TrainedOnExamples[Translation]):
             temperature: above 1 bolder, below 1 safer; 0 always takes the most likely token.
             top_k: draw from this many of the most likely tokens only.
             top_p: draw from the most likely tokens that together hold this probability only.
-            seed: same seed, same translations.
+            seed: same seed, same translations; or a generator, which goes on from where it is.
 
         Raises:
             DataError: an empty text.
             UsageError: a value outside its range, or a single text instead of a list.
         """
-        generator = torch.Generator()
-        generator.manual_seed(generator.seed() if seed is None else seed)
+        generator = seed if isinstance(seed, torch.Generator) else generator_of(seed)
 
         def draw(log_probabilities: Tensor) -> Tensor:
             shares = adjusted(log_probabilities.cpu(), temperature, top_k, top_p)
             return torch.multinomial(shares, 1, generator=generator).squeeze(1).to(log_probabilities.device)
 
-        return self.told(sources, with_choice(draw), None)
+        return self.told(sources, drawing(draw), None)
 
     def told(self, sources: Sequence[str], search: Search, progress: Progress | None) -> list[TranslatedText]:
         """What a search finds for each source."""
@@ -111,14 +114,19 @@ class TrainedTranslator(TrainedOnExamples[Translation]):
         empty = next((number for number, source in enumerate(sources, 1) if not source.strip()), None)
         if empty is not None:
             raise DataError(f"text {empty} of {len(sources)}: empty, so nothing to translate; leave it out")
-        ids = [self.task.vocabularies.encode_source(source) for source in sources]
+        ids = [self.task.vocabularies.source.encode_line(source) for source in sources]
         found = self.task.translate(ids, search, progress or Progress())
         return [self.translated(source, best) for source, best in zip(sources, found, strict=True)]
 
     def translated(self, source: str, found: Sequence[Hypothesis]) -> TranslatedText:
         """A source with what was found for it."""
-        renderings = [
-            Rendering(self.task.text_of(source, one), one.log_probability, one.score, one.ended) for one in found
-        ]
-        unknown = self.task.vocabularies.source.unknown_in(source)
+        renderings = [Rendering.of(self.task.text_of(source, one), one) for one in found]
+        unknown = self.task.vocabularies.source.unknown_in(as_line(source))
         return TranslatedText(source, renderings, self.task.alignment(source, found[0]), unknown)
+
+
+def generator_of(seed: int | None) -> torch.Generator:
+    """Random numbers of a seed, or of none in particular."""
+    generator = torch.Generator()
+    generator.manual_seed(generator.seed() if seed is None else seed)
+    return generator

@@ -2,21 +2,24 @@
 
 from pathlib import Path
 
+from recurra.inspection.captions import view_figures
 from recurra.inspection.forecasts import error_figure, fan_figures
 from recurra.inspection.labels import class_figure, confusion_figure, reliability_figure, worst_table
 from recurra.inspection.pages import write_page
-from recurra.inspection.translations import translation_parts
+from recurra.inspection.texts import text_parts
+from recurra.inspection.translations import alignment_figures
 from recurra.runs import EVALUATION, Run
 
 FILE = "evaluation.html"
-LABELS, ALIGNMENTS = "confusion", "alignments"  # what details of labels and of translations hold, and others do not
+# What details of labels, of translations and of captions hold, and others do not.
+LABELS, ALIGNMENTS, VIEWS = "confusion", "alignments", "views"
 
 
 def evaluation_page(run: Run | str | Path) -> Path | None:
     """Draw what there is to see of the predictions for the last split.
 
     Of labels: confusion, precision and recall of each, reliability and the worst examples. Of forecasts: the error by
-    step ahead, and some of them. Of translations: the worst, and what was read of the source for some.
+    step ahead, and some of them. Of translations and captions: the worst, and what was read of the source for some.
 
     Returns:
         `evaluation.html` of the run, or None where its task leaves nothing to draw.
@@ -34,7 +37,9 @@ def evaluation_page(run: Run | str | Path) -> Path | None:
     if LABELS in details:
         parts = [confusion_figure(details), class_figure(details), reliability_figure(details), worst_table(details)]
     elif ALIGNMENTS in details:
-        parts = translation_parts(details)
+        parts = [*text_parts(details), *alignment_figures(details[ALIGNMENTS])]
+    elif VIEWS in details:
+        parts = [*text_parts(details), *view_figures(details[VIEWS])]
     else:
         parts = [error_figure(evaluation), *fan_figures(details["fans"])]
     return write_page(run.path(FILE), f"{run.folder.name}: what it makes of {split}", parts)

@@ -1,4 +1,4 @@
-"""Figures of translations: what was read of the source for each token, and where they are furthest from the target."""
+"""Figures of translations: what was read of the source for each token."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -32,12 +32,6 @@ def alignment_page(alignments: Sequence[Json], path: Path, title: str) -> Path:
     return write_page(path, title, alignment_figures(alignments[:MOST_FIGURES]))
 
 
-def translation_parts(details: Mapping[str, Any]) -> list[Any]:
-    """What there is to see of the translations of a split."""
-    signatures = ", ".join(f"{name}: {html.escape(value)}" for name, value in details["signatures"].items())
-    return [f"<p>{signatures}</p>", worst_table(details), *alignment_figures(details["alignments"])]
-
-
 def alignment_figures(alignments: Sequence[Json]) -> list[Any]:
     """One figure for each translation whose model reads its source by attention."""
     return [alignment_figure(one) for one in alignments if any(one["weights"])]
@@ -67,14 +61,3 @@ def alignment_figure(alignment: Mapping[str, Any]) -> Any:
 def shown(tokens: Sequence[str]) -> list[str]:
     """Tokens as labels; spaces can be seen."""
     return [html.escape(token.replace(" ", "\u00b7").replace("\n", "\u23ce")) for token in tokens]
-
-
-def worst_table(details: Mapping[str, Any]) -> str:
-    """The translations furthest from their targets."""
-    rows = [
-        f"<tr><td>{html.escape(row['source'])}<td>{html.escape(row['output'])}<td>{html.escape(row['target'])}"
-        f"<td>{row['chrf']:.1f}<td>{html.escape(row['place'])}"
-        for row in details["worst"]
-    ]
-    head = "<tr><th>source<th>translation<th>target<th>chrF<th>where"
-    return f"<h2>Furthest from the target</h2><table>{head}{''.join(rows)}</table>"

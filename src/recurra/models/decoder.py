@@ -8,14 +8,14 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from recurra.models.search import Next
-from recurra.models.stack import StackOptions, Widths, build_stack, dropout_of
-from recurra.nn import Attention, Memory, drop_words, linear_cross_entropy
+from recurra.models.stack import LayerOptions, Widths, build_layers, dropout_of
+from recurra.nn import Attention, LockedDropout, Memory, drop_words, linear_cross_entropy
 from recurra.nn.state import Slot
 
 UNCOUNTED = -1  # target where there is none
 
 
-class DecoderOptions(StackOptions):
+class DecoderOptions(LayerOptions):
     """The shape of a decoder and its dropout."""
 
     cell: Literal["rnn", "gru", "lstm"] = Field("gru", description="kind of recurrent layer")
@@ -55,6 +55,13 @@ class DecoderState(NamedTuple):
     fed: Tensor | None  # what the last step read and made of it, (batch, embedding); None without feeding
 
 
+class Masks(NamedTuple):
+    """What dropout multiplies every step of a sequence with."""
+
+    between: list[Tensor]  # behind each recurrent layer but the last, (1, batch, hidden)
+    output: Tensor  # (1, batch, embedding)
+
+
 class Decoder(nn.Module):
     """Predicts each next token from all before it and from a source.
 
@@ -78,8 +85,7 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(num_types, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)  # they are output weights too, where tied
         self.embedding_dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
-        one_way = options.model_copy(update={"bidirectional": False})
-        self.recurrent = build_stack(options.cell, width * (2 if self.feeds else 1), one_way, longest)
+        self.recurrent = build_layers(options.cell, width * (2 if self.feeds else 1), options, longest)
         self.reads_summary = options.begin == "input"
         parts = [part for widths in self.recurrent.layout.slots() for part in widths]
         self.bridge = nn.Linear(summary_size, self.recurrent.input_size if self.reads_summary else sum(parts))
@@ -133,23 +139,48 @@ class Decoder(nn.Module):
 
     def feed(self, vectors: Tensor, state: DecoderState, fed: Tensor) -> tuple[Tensor, Tensor, DecoderState]:
         """The same step by step, each given what the one before has made of the source, (batch, embedding)."""
-        found, attention = [], []
+        found, attention, masks = [], [], self.draw_masks(vectors)
         for vector in vectors.unbind():
-            features, weights, state = self.read(torch.cat([vector, fed], 1).unsqueeze(0), state)
+            features, weights, state = self.read(torch.cat([vector, fed], 1).unsqueeze(0), state, masks)
             fed = features[0]
             found.append(fed)
             attention.append(weights[0])
         return torch.stack(found), torch.stack(attention), state._replace(fed=fed)
 
-    def read(self, vectors: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, DecoderState]:
+    def draw_masks(self, vectors: Tensor) -> Masks | None:
+        """What dropout multiplies all steps with, where it keeps its masks; None where each step draws its own."""
+        if not (self.training and isinstance(self.output_dropout, LockedDropout)):
+            return None
+        ones = vectors.new_ones(1, vectors.shape[1], self.read_out.out_features)
+        return Masks(self.recurrent.draw_masks(ones), self.output_dropout(ones))
+
+    def read(
+        self, vectors: Tensor, state: DecoderState, masks: Masks | None = None
+    ) -> tuple[Tensor, Tensor, DecoderState]:
         """The recurrent layers over vectors (time, batch, input), and what is read of the source for each step."""
-        (hidden,), slots = self.recurrent.run_layers(vectors, state.slots, None)  # (time, batch, hidden)
+        between = None if masks is None else masks.between
+        (hidden,), slots = self.recurrent.run_layers(vectors, state.slots, None, between)  # (time, batch, hidden)
         weights = hidden.new_zeros(*hidden.shape[:2], 0)
-        if state.memory is not None and self.attention is not None:
-            context, weights = self.attention(hidden, state.memory)  # (time, batch, memory)
+        if state.memory is not None:
+            context, weights = self.look(hidden, state.memory)  # (time, batch, memory)
             hidden = torch.cat([context, hidden], 2)
-        found = self.output_dropout(self.read_out(hidden).tanh())  # (time, batch, embedding)
+        found = self.read_out(hidden).tanh()  # (time, batch, embedding)
+        found = self.output_dropout(found) if masks is None else found * masks.output
         return found, weights, state._replace(slots=slots)
+
+    def look(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Attention for rows of which as many stand side by side about each source: they are read like more steps."""
+        assert self.attention is not None
+        time, rows, width = queries.shape
+        size = rows // max(len(memory.mask), 1)
+        if size <= 1:
+            return self.attention(queries, memory)  # type: ignore[no-any-return]
+        spread = queries.view(time, -1, size, width).transpose(1, 2).flatten(0, 1)  # (time*size, sources, width)
+        context, weights = (
+            part.view(time, size, *part.shape[1:]).transpose(1, 2).flatten(1, 2)
+            for part in self.attention(spread, memory)
+        )
+        return context, weights
 
     def loss(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         """Total nats of the right tokens.
@@ -167,9 +198,9 @@ class Decoder(nn.Module):
         )
 
     def guessed(self, inputs: Tensor, state: DecoderState, share: float) -> Tensor:
-        """Inputs of which a share is what the model itself would have said there.
+        """Inputs of which a share is what the model itself, without dropout, would have said there.
 
-        All steps at once: the guesses are made on the right tokens before them.
+        It is not asked step by step: each guess is made on the right tokens before it.
 
         Args:
             inputs: the start and the right tokens, (time, batch).
@@ -178,10 +209,12 @@ class Decoder(nn.Module):
 
         Source: Bengio et al. 2015, scheduled sampling; in two passes, Mihaylova & Martins 2019.
         """
+        was_training = self.training
         with torch.no_grad():
-            features, _, _ = self(inputs, state)
-            guesses = self.output(features).argmax(2)  # (time, batch)
-        shifted = torch.cat([inputs[:1], guesses[:-1]])
+            features, _, _ = self.eval()(inputs, state)
+            guesses = [self.output(step).argmax(1) for step in features[:-1]]  # of one step at a time: logits are large
+        self.train(was_training)
+        shifted = torch.stack([inputs[0], *guesses])
         drawn = torch.rand(inputs.shape, device=inputs.device) < share
         return torch.where(drawn, shifted, inputs)
 
@@ -191,8 +224,24 @@ class Decoder(nn.Module):
         log_probabilities = self.output(found[0]).log_softmax(1)  # (batch, types)
         return Next(log_probabilities, weights[0], state)
 
-    def select(self, state: DecoderState, rows: Tensor) -> DecoderState:
-        """The state of some sequences, each any number of times."""
+    def spread(self, state: DecoderState, size: int) -> DecoderState:
+        """The state of one row a source as that of `size` rows a source, side by side; the source is not copied."""
+        slots = [tuple(part.repeat_interleave(size, 0) for part in slot) for slot in state.slots]
+        fed = None if state.fed is None else state.fed.repeat_interleave(size, 0)
+        return DecoderState(state.memory, slots, fed)
+
+    def select(self, state: DecoderState, rows: Tensor, sources: Tensor | None) -> DecoderState:
+        """The state of some rows, each any number of times, and of some sources; see `Stepper.select`."""
         slots = [tuple(part.index_select(0, rows) for part in slot) for slot in state.slots]
-        memory = None if state.memory is None else state.memory.select(rows)
+        memory = state.memory if state.memory is None or sources is None else state.memory.select(sources)
         return DecoderState(memory, slots, None if state.fed is None else state.fed.index_select(0, rows))
+
+
+class Writer(nn.Module):
+    """A model that reads a source of any kind and writes about it."""
+
+    decoder: Decoder
+
+    def read(self, *source: Tensor) -> DecoderState:
+        """The decoder's state before the first token."""
+        raise NotImplementedError

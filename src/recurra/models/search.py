@@ -18,34 +18,52 @@ class Next(NamedTuple):
     state: Any
 
 
-class Decoder(Protocol):
-    """What writes: tokens in, what may follow out."""
+class Stepper(Protocol):
+    """What writes: tokens in, what may follow out. A row is one text under way, those about one source side by side."""
 
     def step(self, tokens: Tensor, state: Any) -> Next:
         """What follows on `tokens`, (rows,)."""
         ...
 
-    def select(self, state: Any, rows: Tensor) -> Any:
-        """The state of some rows, each any number of times."""
+    def spread(self, state: Any, size: int) -> Any:
+        """The state of one row a source as that of `size` rows a source."""
+        ...
+
+    def select(self, state: Any, rows: Tensor, sources: Tensor | None) -> Any:
+        """The state of some rows, each any number of times, as many about each source as before.
+
+        Args:
+            state: of all rows.
+            rows: which, (rows,); each takes the place of one about the same source.
+            sources: which sources these are about, where they are no longer all, (sources,).
+        """
         ...
 
 
 class Assignment(NamedTuple):
     """What is to be written."""
 
-    state: Any  # of the decoder before the first token of each sequence
-    longest: Tensor  # tokens of each sequence at the most, the end among them, integer (sequences,), 1 or more
+    state: Any  # of the decoder before the first token about each source
+    longest: Tensor  # tokens of each text at the most, the end among them, integer (sources,), 1 or more
+    source_lengths: Tensor  # steps of each source that can be read, integer (sources,); 0 where nothing is read
     start: int  # id of what stands before the first token
-    end: int  # id of what ends a sequence
+    end: int  # id of what ends a text
+    never: int | None = None  # id that is never written, such as that of unknown tokens
+
+    def allowed(self, log_probabilities: Tensor) -> Tensor:
+        """Log-probabilities (rows, types) without what is never written."""
+        if self.never is not None:
+            log_probabilities[:, self.never] = -torch.inf
+        return log_probabilities
 
 
 class Hypothesis(NamedTuple):
-    """A sequence that was written."""
+    """A text that was written."""
 
     tokens: list[int]  # without start and end
     log_probability: float  # nats, of all tokens and the end
     score: float  # by which hypotheses are ranked
-    attention: Tensor  # for each token, that for the end last, (tokens + 1, source_time); without attention (.., 0)
+    attention: Tensor  # for each token, that for the end last, (tokens + 1, steps of the source), on the CPU
     ended: bool  # False where the longest length cut it off
 
 
@@ -58,10 +76,10 @@ class BeamRules(NamedTuple):
     Source: Wu et al. 2016, equation 14.
     """
 
-    size: int = 5  # hypotheses under way
+    size: int = 5  # hypotheses under way; with 1 the likeliest token is taken each time
     length: float = 1.0  # 0 prefers short ones, 1 is nearly the mean
     coverage: float = 0.0  # above 0 punishes source that nothing was read of
-    num_best: int = 1  # hypotheses returned of each sequence
+    num_best: int = 1  # hypotheses returned about each source
 
     def check(self) -> None:
         """Refuse what makes no search.
@@ -77,19 +95,30 @@ class BeamRules(NamedTuple):
         return ((5 + num_tokens) / 6) ** self.length
 
 
-Search = Callable[
-    [Decoder, Assignment, Tensor | None], list[list[Hypothesis]]
-]  # the best first; lengths of the sources
+Search = Callable[[Stepper, Assignment], list[list[Hypothesis]]]  # about each source, the best first
 
 
-def with_choice(choose: Callable[[Tensor], Tensor] | None = None) -> Search:
+def searching(rules: BeamRules) -> Search:
+    """The search of some rules: with a beam or, where this is of size 1, greedily.
+
+    Raises:
+        UsageError: a rule outside its range.
+    """
+    rules.check()
+    if rules.size > 1:
+        return lambda decoder, what: beam_search(decoder, what, rules)
+    return lambda decoder, what: [[ranked(one, rules)] for one in write(decoder, what)]
+
+
+def drawing(choose: Callable[[Tensor], Tensor]) -> Search:
     """A search that chooses every token once and for all; see `write`."""
-    return lambda decoder, what, _: [[one] for one in write(decoder, what, choose or likeliest)]
+    return lambda decoder, what: [[one] for one in write(decoder, what, choose)]
 
 
-def with_beam(rules: BeamRules) -> Search:
-    """A search that keeps some hypotheses under way; see `beam_search`."""
-    return lambda decoder, what, lengths: beam_search(decoder, what, rules, lengths)
+def ranked(found: Hypothesis, rules: BeamRules) -> Hypothesis:
+    """A hypothesis with the score that a beam search would give it but for coverage."""
+    num_tokens = len(found.tokens) + found.ended
+    return found._replace(score=found.log_probability / float(rules.divisor(num_tokens)))
 
 
 def likeliest(log_probabilities: Tensor) -> Tensor:
@@ -97,165 +126,163 @@ def likeliest(log_probabilities: Tensor) -> Tensor:
     return log_probabilities.argmax(1)
 
 
-def write(decoder: Decoder, what: Assignment, choose: Callable[[Tensor], Tensor] = likeliest) -> list[Hypothesis]:
-    """Sequences of which every token is chosen once and for all.
+def write(decoder: Stepper, what: Assignment, choose: Callable[[Tensor], Tensor] = likeliest) -> list[Hypothesis]:
+    """Texts of which every token is chosen once and for all.
 
     Args:
         decoder: what writes.
-        what: which sequences.
+        what: about which sources.
         choose: from log-probabilities (rows, types) to a token each, (rows,): the likeliest, or one that is drawn.
 
     Returns:
-        A hypothesis for each sequence, whose score is its log-probability.
+        A hypothesis about each source, whose score is its log-probability.
     """
-    state, longest = what.state, what.longest
-    is_open = longest > 0
-    tokens = torch.full_like(longest, what.start)
-    totals = torch.zeros_like(longest, dtype=torch.float64)
-    written, attention = [], []
+    state, longest, is_open = what.state, what.longest, what.longest > 0
+    tokens, written, gained, read = torch.full_like(longest, what.start), [], [], []
     while is_open.any():
         found = decoder.step(tokens, state)
-        tokens = torch.where(is_open, choose(found.log_probabilities), what.end)  # (sequences,)
-        gained = found.log_probabilities.gather(1, tokens.unsqueeze(1)).squeeze(1)
-        totals += torch.where(is_open, gained, 0)
+        log_probabilities = what.allowed(found.log_probabilities)
+        tokens = torch.where(is_open, choose(log_probabilities), what.end)  # (sources,)
+        gain = log_probabilities.gather(1, tokens.unsqueeze(1)).squeeze(1)
+        gained.append(torch.where(is_open, gain, 0))
         written.append(tokens)
-        attention.append(found.attention)
+        read.append(found.attention)
         is_open = is_open & (tokens != what.end) & (len(written) < longest)
         state = found.state
     if not written:
         return []
-    rows, read = torch.stack(written, 1).tolist(), torch.stack(attention, 1)  # (sequences, step), (.., source_time)
+    rows, totals = torch.stack(written, 1).tolist(), torch.stack(gained).sum(0).tolist()
+    attention = torch.stack(read, 1).cpu()  # (sources, step, source_time)
     hypotheses = []
-    for index, (row, total, most) in enumerate(zip(rows, totals.tolist(), longest.tolist(), strict=True)):
+    limits = zip(longest.tolist(), what.source_lengths.tolist(), strict=True)
+    for index, (row, total, (most, width)) in enumerate(zip(rows, totals, limits, strict=True)):
         ended = what.end in row[:most]
         length = row.index(what.end) if ended else most
-        hypotheses.append(Hypothesis(row[:length], total, total, read[index, : length + ended], ended))
+        seen = attention[index, : length + ended, :width].clone()
+        hypotheses.append(Hypothesis(row[:length], total, total, seen, ended))
     return hypotheses
 
 
 class Beams(NamedTuple):
-    """Hypotheses under way: as many of each sequence."""
+    """Hypotheses under way: as many about each source."""
 
-    sequences: Tensor  # which sequences they are of, (sequences,)
-    tokens: Tensor  # so far, the start first, (sequences, size, step + 1)
-    totals: Tensor  # log-probabilities, those of places that nothing has taken -inf, (sequences, size)
-    attention: Tensor  # (sequences, size, step, source_time)
-    state: Any  # of the decoder, sequences x size rows
+    sources: Tensor  # which these are about, (sources,)
+    tokens: Tensor  # so far, the start first, (sources, size, step + 1)
+    totals: Tensor  # log-probabilities, those of places that nothing has taken -inf, (sources, size)
+    attention: Tensor  # (sources, size, step, source_time)
+    state: Any  # of the decoder, sources x size rows
 
     @classmethod
-    def first(cls, decoder: Decoder, what: Assignment, size: int) -> "Beams":
-        """One beginning of each sequence."""
-        sequences = torch.arange(len(what.longest), device=what.longest.device)
-        tokens = sequences.new_full((len(sequences), size, 1), what.start)
-        totals = torch.full(tokens.shape[:2], -torch.inf, dtype=torch.float64, device=tokens.device)
+    def first(cls, decoder: Stepper, what: Assignment, size: int) -> "Beams":
+        """One beginning about each source."""
+        sources = torch.arange(len(what.longest), device=what.longest.device)
+        tokens = sources.new_full((len(sources), size, 1), what.start)
+        totals = torch.full(tokens.shape[:2], -torch.inf, device=tokens.device)
         totals[:, 0] = 0
-        nothing_read = torch.zeros(len(sequences), size, 0, 0, device=tokens.device)
-        state = decoder.select(what.state, sequences.repeat_interleave(size))
-        return cls(sequences, tokens, totals, nothing_read, state)
+        nothing_read = torch.zeros(len(sources), size, 0, 0, device=tokens.device)
+        return cls(sources, tokens, totals, nothing_read, decoder.spread(what.state, size))
 
     def read(self, attention: Tensor) -> Tensor:
-        """Attention so far with that of one more step, (sequences, size, step, source_time)."""
+        """Attention so far with that of one more step, (sources, size, step, source_time)."""
         latest = attention.view(*self.totals.shape, 1, attention.shape[1])
         return latest if self.tokens.shape[2] == 1 else torch.cat([self.attention, latest], 2)
 
-    def go_on(self, totals: Tensor, read: Tensor, state: Any, decoder: Decoder) -> "Beams":
+    def go_on(self, totals: Tensor, read: Tensor) -> tuple["Beams", Tensor]:
         """The best ways to go on.
 
         Args:
-            totals: log-probability of each hypothesis with each type behind it, (sequences, size, types).
+            totals: log-probability of each hypothesis with each type behind it, (sources, size, types).
             read: attention, the step included.
-            state: behind the step.
-            decoder: whose state it is.
+
+        Returns:
+            Them, the state still that of before; and the row from which each came, (sources, size).
         """
-        num_sequences, size, num_types = totals.shape
-        best, places = totals.flatten(1).topk(size)  # (sequences, size)
+        num_sources, size, num_types = totals.shape
+        best, places = totals.flatten(1).topk(size)  # (sources, size)
         parents = places // num_types
         kept = parents.unsqueeze(2)
         tokens = self.tokens.gather(1, kept.expand_as(self.tokens))
         tokens = torch.cat([tokens, (places % num_types).unsqueeze(2)], 2)
         read = read.gather(1, kept.unsqueeze(3).expand_as(read))
-        first_rows = torch.arange(num_sequences, device=parents.device).unsqueeze(1) * size
-        return Beams(self.sequences, tokens, best, read, decoder.select(state, (first_rows + parents).flatten()))
+        first_rows = torch.arange(num_sources, device=parents.device).unsqueeze(1) * size
+        return Beams(self.sources, tokens, best, read, self.state), first_rows + parents
 
-    def select(self, kept: Tensor, decoder: Decoder) -> "Beams":
-        """Those of some sequences; `kept` says which, boolean (sequences,)."""
-        if kept.all():
-            return self
-        state = decoder.select(self.state, kept.repeat_interleave(self.totals.shape[1]).nonzero().squeeze(1))
-        return Beams(self.sequences[kept], self.tokens[kept], self.totals[kept], self.attention[kept], state)
+    def hypothesis(self, place: int, beam: int, score: float, ended: bool, what: Assignment) -> Hypothesis:
+        """One of them by itself."""
+        width = int(what.source_lengths[self.sources[place]])
+        seen = self.attention[place, beam, :, :width].cpu().clone()
+        return Hypothesis(self.tokens[place, beam, 1:].tolist(), float(self.totals[place, beam]), score, seen, ended)
 
 
-def beam_search(
-    decoder: Decoder, what: Assignment, rules: BeamRules, source_lengths: Tensor | None = None
-) -> list[list[Hypothesis]]:
-    """The best hypotheses found by keeping a few of each sequence under way.
+def beam_search(decoder: Stepper, what: Assignment, rules: BeamRules) -> list[list[Hypothesis]]:
+    """The best hypotheses found by keeping a few about each source under way.
 
-    A sequence is done when none of those under way could still become better than the worst that is returned, whatever
+    A source is done when none of those under way could still become better than the worst that is returned, whatever
     it went on with.
 
     Args:
         decoder: what writes.
-        what: which sequences.
+        what: about which sources.
         rules: how.
-        source_lengths: steps of each source, integer (sequences,); needed where coverage counts.
 
     Returns:
-        Of each sequence up to `num_best` hypotheses, the best first. Where none has come to its end there is one, the
+        About each source up to `num_best` hypotheses, the best first. Where none has come to its end there is one, the
         best of those that were cut off.
 
     Raises:
-        UsageError: a rule outside its range.
+        UsageError: a rule outside its range, or coverage of sources that nothing is read of.
     """
     rules.check()
+    if rules.coverage and not what.source_lengths.any():
+        raise UsageError("coverage_penalty: expected 0 without attention, which reads nothing of a source")
     found: list[list[Hypothesis]] = [[] for _ in what.longest]
     beams = Beams.first(decoder, what, rules.size)
-    while len(beams.sequences):
+    while len(beams.sources):
         after = decoder.step(beams.tokens[:, :, -1].flatten(), beams.state)
-        totals = beams.totals.unsqueeze(2) + after.log_probabilities.view(*beams.totals.shape, -1)
+        totals = beams.totals.unsqueeze(2) + what.allowed(after.log_probabilities).view(*beams.totals.shape, -1)
         read = beams.read(after.attention)
-        lengths = None if source_lengths is None else source_lengths[beams.sequences]
-        close(beams, totals[:, :, what.end].clone(), read, found, rules, lengths)
+        ending = beams._replace(totals=totals[:, :, what.end].clone(), attention=read)
+        close(ending, found, rules, what)
         totals[:, :, what.end] = -torch.inf
-        beams = beams.go_on(totals, read, after.state, decoder)
-        kept = [is_open(beams, place, found, rules, what) for place in range(len(beams.sequences))]
-        beams = beams.select(torch.tensor(kept, device=totals.device), decoder)
+        beams, rows = beams.go_on(totals, read)
+        kept = torch.tensor([is_open(beams, place, found, rules, what) for place in range(len(rows))])
+        if kept.all():
+            beams = beams._replace(state=decoder.select(after.state, rows.flatten(), None))
+        else:
+            places = kept.nonzero().squeeze(1).to(rows.device)
+            state = decoder.select(after.state, rows[places].flatten(), places)
+            sources, tokens, totals, read = (part[places] for part in beams[:-1])
+            beams = Beams(sources, tokens, totals, read, state)
     return found
 
 
-def close(
-    beams: Beams,
-    totals: Tensor,
-    read: Tensor,
-    found: list[list[Hypothesis]],
-    rules: BeamRules,
-    source_lengths: Tensor | None,
-) -> None:
-    """Add to what is found the hypotheses that end here, with log-probabilities (sequences, size) then."""
-    scores = totals / rules.divisor(beams.tokens.shape[2])
-    if rules.coverage and source_lengths is not None and read.shape[3]:
-        inside = valid_steps(source_lengths, read.shape[3]).t().unsqueeze(1)  # (sequences, 1, source_time)
-        shares = read.sum(2).clamp(torch.finfo(read.dtype).tiny, 1)  # (sequences, size, source_time)
+def close(beams: Beams, found: list[list[Hypothesis]], rules: BeamRules, what: Assignment) -> None:
+    """Add to what is found the hypotheses that end here; their totals are with the end."""
+    scores = beams.totals / rules.divisor(beams.tokens.shape[2])
+    if rules.coverage:
+        read = beams.attention
+        inside = valid_steps(what.source_lengths[beams.sources], read.shape[3]).t().unsqueeze(1)
+        shares = read.sum(2).clamp(torch.finfo(read.dtype).tiny, 1)  # (sources, size, source_time)
         scores = scores + rules.coverage * torch.where(inside, shares.log(), 0).sum(2)
-    for place, (sequence, row) in enumerate(zip(beams.sequences.tolist(), scores.tolist(), strict=True)):
+    for place, (source, row) in enumerate(zip(beams.sources.tolist(), scores.tolist(), strict=True)):
+        best = found[source]
         for beam, score in enumerate(row):
-            best = found[sequence]
             if score > (best[-1].score if len(best) == rules.num_best else -torch.inf):
-                tokens = beams.tokens[place, beam, 1:].tolist()
-                best.append(Hypothesis(tokens, float(totals[place, beam]), score, read[place, beam], True))
+                best.append(beams.hypothesis(place, beam, score, True, what))
                 best.sort(key=lambda one: -one.score)
                 del best[rules.num_best :]
 
 
 def is_open(beams: Beams, place: int, found: list[list[Hypothesis]], rules: BeamRules, what: Assignment) -> bool:
-    """Whether the search for one of the sequences goes on; where it ends without a result, the best there is."""
-    sequence = int(beams.sequences[place])
-    best, longest, step = found[sequence], int(what.longest[sequence]), beams.tokens.shape[2] - 1
+    """Whether the search about one of the sources goes on; where it ends without a result, the best there is is one."""
+    source = int(beams.sources[place])
+    best, longest, step = found[source], int(what.longest[source]), beams.tokens.shape[2] - 1
     total = float(beams.totals[place].max())
-    if step < longest:  # no more than the longest divisor and full coverage could come to its help
-        bar = best[-1].score if len(best) == rules.num_best else -torch.inf
-        return total / float(rules.divisor(longest)) > bar
+    bar = best[-1].score if len(best) == rules.num_best else -torch.inf
+    # No more than the divisor of the longest text and full coverage could come to their help.
+    if step < longest and total / float(rules.divisor(longest)) > bar:
+        return True
     if not best:
-        beam = int(beams.totals[place].argmax())
-        tokens, read = beams.tokens[place, beam, 1:].tolist(), beams.attention[place, beam]
-        best.append(Hypothesis(tokens, total, total / float(rules.divisor(step)), read, False))
+        score = total / float(rules.divisor(step))
+        best.append(beams.hypothesis(place, int(beams.totals[place].argmax()), score, False, what))
     return False

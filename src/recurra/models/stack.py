@@ -1,6 +1,6 @@
 """The stack of recurrent layers that every model is built around, as a recipe describes it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from torch import nn
@@ -9,6 +9,8 @@ from recurra.config import Section
 from recurra.nn import GRU, LSTM, RNN, LockedDropout
 from recurra.nn.initialisation import initialise
 from recurra.nn.recurrent import Recurrent
+
+Merge: TypeAlias = Literal["concat", "sum", "average", "multiply"]
 
 CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
@@ -34,13 +36,9 @@ class WidthOptions(Section):
     hidden_size: Widths = Field([128], description="units of each layer, bottom first")
 
 
-class StackOptions(WidthOptions):
-    """A stack in one or both directions."""
+class LayerOptions(WidthOptions):
+    """Recurrent layers, their dropout and their initial weights."""
 
-    bidirectional: bool = Field(True, description="read each sequence in both directions")
-    merge: Literal["concat", "sum", "average", "multiply"] = Field(
-        "concat", description="how the two directions become one"
-    )
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout between layers")
     dropout_output: float = Field(0.3, ge=0, lt=1, description="dropout before the output layer")
     locked_dropout: bool = Field(True, description="keep a dropout mask for all steps of a sequence")
@@ -53,14 +51,36 @@ class StackOptions(WidthOptions):
     nonlinearity: Literal["tanh", "relu", "sigmoid"] = Field("tanh", description="of an rnn")
 
 
+class StackOptions(LayerOptions):
+    """A stack in one or both directions."""
+
+    bidirectional: bool = Field(True, description="read each sequence in both directions")
+    merge: Merge = Field("concat", description="how the two directions become one")
+
+
 def build_stack(cell: str, input_size: int, options: StackOptions, longest: int) -> Recurrent:
+    """The recurrent layers of a recipe, in one or both directions; arguments and errors as of `build_layers`."""
+    return build_layers(cell, input_size, options, longest, bidirectional=options.bidirectional, merge=options.merge)
+
+
+def build_layers(
+    cell: str,
+    input_size: int,
+    options: LayerOptions,
+    longest: int,
+    *,
+    bidirectional: bool = False,
+    merge: Merge = "concat",
+) -> Recurrent:
     """The recurrent layers of a recipe.
 
     Args:
         cell: "rnn", "lstm" or "gru".
         input_size: features of the input.
-        options: widths, directions, dropout and initial weights.
+        options: widths, dropout and initial weights.
         longest: steps of the longest training sequence.
+        bidirectional: in both directions.
+        merge: how these become one.
 
     Raises:
         UsageError: an initialisation that does not fit the cell.
@@ -69,8 +89,8 @@ def build_stack(cell: str, input_size: int, options: StackOptions, longest: int)
     stack: Recurrent = CELLS[cell](
         input_size,
         options.hidden_size,
-        bidirectional=options.bidirectional,
-        merge=options.merge,
+        bidirectional=bidirectional,
+        merge=merge,
         dropout=options.dropout if len(options.hidden_size) > 1 else 0.0,
         locked_dropout=options.locked_dropout,
         **own,

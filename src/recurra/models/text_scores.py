@@ -13,21 +13,28 @@ class Scores(NamedTuple):
     signatures: dict[str, str]  # how bleu and chrf are computed, in the form that papers quote
 
 
-def text_scores(outputs: Sequence[str], references: Sequence[Sequence[str]], *, lowercase: bool = False) -> Scores:
+class Rules(NamedTuple):
+    """How texts are compared."""
+
+    lowercase: bool = False  # case counts for nothing
+    tokeniser: str = "13a"  # of sacrebleu, for BLEU
+
+
+def text_scores(outputs: Sequence[str], references: Sequence[Sequence[str]], rules: Rules) -> Scores:
     """Figures of the texts of one split.
 
     Args:
         outputs: one for each source.
         references: the right texts of each, one or more: running text, not tokenised.
-        lowercase: whether case counts for nothing.
+        rules: how they are compared.
     """
     most = max(map(len, references))
     streams = [[texts[at] if at < len(texts) else None for texts in references] for at in range(most)]
     figures, signatures = {}, {}
-    for name, measure in measures(lowercase):
+    for name, measure in measures(rules):
         figures[name] = float(measure.corpus_score(outputs, streams).score)
         signatures[name] = str(measure.get_signature())
-    fold = str.lower if lowercase else str
+    fold = str.lower if rules.lowercase else str
     same = sum(fold(output) in map(fold, texts) for output, texts in zip(outputs, references, strict=True))
     return Scores({**figures, "exact": same / len(references)}, signatures)
 
@@ -36,8 +43,7 @@ def worst_texts(
     outputs: Sequence[str],
     references: Sequence[Sequence[str]],
     describe: Callable[[int], dict[str, Any]],
-    *,
-    lowercase: bool,
+    rules: Rules,
 ) -> list[dict[str, Any]]:
     """The texts of the lowest chrF.
 
@@ -45,12 +51,12 @@ def worst_texts(
         outputs: one for each source.
         references: the right texts of each.
         describe: what to tell of a source by its number.
-        lowercase: whether case counts for nothing.
+        rules: how they are compared.
 
     Returns:
         What `describe` says of each, with output, target and chrf.
     """
-    chrf = dict(measures(lowercase))["chrf"]
+    chrf = dict(measures(rules))["chrf"]
     scores = [float(chrf.sentence_score(*pair).score) for pair in zip(outputs, references, strict=True)]
     order = sorted(range(len(scores)), key=scores.__getitem__)[:MOST_SHOWN]
     return [
@@ -59,9 +65,12 @@ def worst_texts(
     ]
 
 
-def measures(lowercase: bool) -> list[tuple[str, Any]]:
+def measures(rules: Rules) -> list[tuple[str, Any]]:
     """BLEU and chrF of sacrebleu, by the name of their figure."""
     from sacrebleu.metrics.bleu import BLEU  # half a second that only translation needs
     from sacrebleu.metrics.chrf import CHRF
 
-    return [("bleu", BLEU(lowercase=lowercase)), ("chrf", CHRF(lowercase=lowercase))]
+    return [
+        ("bleu", BLEU(lowercase=rules.lowercase, tokenize=rules.tokeniser)),
+        ("chrf", CHRF(lowercase=rules.lowercase)),
+    ]

@@ -7,17 +7,19 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from recurra.models.decoder import Decoder, DecoderOptions, DecoderState
-from recurra.models.stack import Widths, build_stack, dropout_of, stack_width
+from recurra.errors import UsageError
+from recurra.models.decoder import Decoder, DecoderOptions, DecoderState, Writer
+from recurra.models.stack import StackOptions, Widths, build_stack, dropout_of, stack_width
 from recurra.nn import drop_words
 
 
-class TranslatorOptions(DecoderOptions):
+class TranslatorOptions(DecoderOptions, StackOptions):
     """The shape of both sides and their dropout."""
 
     encoder_size: Widths | None = Field(
         None, description="units of each layer of the encoder and direction; by default as hidden_size"
     )
+    dropout_memory: float = Field(0.3, ge=0, lt=1, description="dropout on what the encoder has written")
     shared: bool = Field(False, description="one set of recurrent weights for encoder and decoder")
 
     @model_validator(mode="after")
@@ -59,7 +61,7 @@ class Encoder(nn.Module):
         nn.init.normal_(self.embedding.weight, std=options.embedding_size**-0.5)
         self.embedding_dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
         self.recurrent = build_stack(options.cell, options.embedding_size, own, longest)
-        self.memory_dropout = dropout_of(options.dropout_output, options.locked_dropout)
+        self.memory_dropout = dropout_of(options.dropout_memory, options.locked_dropout)
         self.width = stack_width(own)
         self.summary_size = own.hidden_size[-1] * (2 if options.bidirectional else 1)
 
@@ -85,12 +87,15 @@ def top_states(state: Any) -> Tensor:
     return top if isinstance(top, Tensor) else top_states(state[0])  # of an LSTM: (h, c)
 
 
-class Translator(nn.Module):
+class Translator(Writer):
     """Predicts a target sequence from a source sequence.
 
     Args:
         shape: sizes of the vocabularies and of the longest sequences.
         options: shape and dropout.
+
+    Raises:
+        UsageError: an initialisation that does not fit the cell, or sizes that do not fit each other.
     """
 
     def __init__(self, shape: TranslatorShape, options: TranslatorOptions) -> None:
@@ -99,16 +104,21 @@ class Translator(nn.Module):
         sizes = self.encoder.width, self.encoder.summary_size
         self.decoder = Decoder(shape.target_types, *sizes, shape.longest_target, options)
         if options.tied == "all":
+            if shape.source_types != shape.target_types:
+                raise UsageError(
+                    f"tied all: expected one vocabulary for both sides, got {shape.source_types:,} and "
+                    f"{shape.target_types:,} types"
+                )
             self.encoder.embedding.weight = self.decoder.embedding.weight
         if options.shared:
             self.decoder.recurrent = self.encoder.recurrent
 
-    def read(self, source: Tensor, lengths: Tensor) -> DecoderState:
+    def read(self, *source: Tensor) -> DecoderState:
         """The decoder's state before the first token of the translation.
 
         Args:
-            source: tokens, (source_time, batch).
-            lengths: of each source, integer (batch,).
+            source: tokens (source_time, batch), and the length of each, integer (batch,).
         """
-        memory, summary = self.encoder(source, lengths)
+        tokens, lengths = source
+        memory, summary = self.encoder(tokens, lengths)
         return self.decoder.begin(memory, lengths, summary)

@@ -1,12 +1,13 @@
 """What translates without a network: the source as it is, and each word by the one it most often becomes."""
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate, chain, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
 ROUNDS = 5  # of expectation and maximisation
+LARGEST_SAMPLE = 6_000_000  # words beside words of their translations that are counted: more would take over 0.5 GB
 Sentence = Sequence[str]
 
 
@@ -17,13 +18,16 @@ class WordTranslation:
     its source by how probable each makes it, and these shares, counted, are the next probabilities.
 
     Args:
-        sources: tokens of training sentences.
+        sources: tokens of training sentences, of which so many are read that LARGEST_SAMPLE is not passed by much.
         targets: tokens of their translations.
 
     Source: Brown et al. 1993, IBM Model 1, without the empty word.
     """
 
     def __init__(self, sources: Sequence[Sentence], targets: Sequence[Sentence]) -> None:
+        sizes = accumulate(len(source) * len(target) for source, target in zip(sources, targets, strict=True))
+        self.num_read = sum(1 for _ in takewhile(lambda size: size < LARGEST_SAMPLE, sizes)) + 1
+        sources, targets = sources[: self.num_read], targets[: self.num_read]
         source_ids, target_ids = (number(chain.from_iterable(side)) for side in (sources, targets))
         names = list(target_ids)
         word, became, group = occurrences(sources, targets, source_ids, target_ids)

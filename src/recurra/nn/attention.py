@@ -163,7 +163,7 @@ class _AdditiveScores(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, d_scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, d_scores: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         """The slope of tanh is 4r(1 - r), whose 4 is left for the end."""
         v, *steps = ctx.saved_tensors
         time, batch, source = d_scores.shape
@@ -174,4 +174,4 @@ class _AdditiveScores(torch.autograd.Function):
             torch.addcmul(r, r, r, value=-1, out=slopes)
             torch.bmm(d_score.unsqueeze(1), slopes, out=d_query.unsqueeze(1))
             d_keys.addcmul_(d_score.unsqueeze(2), slopes)
-        return d_queries.mul_(4 * v), d_keys.mul_(4 * v), d_scores.sum() - 2 * d_products
+        return d_queries.mul_(4 * v), d_keys.mul_(4 * v), d_scores.sum() - 2 * d_products, None

@@ -191,14 +191,37 @@ class Recurrent(nn.Module):
             return output.squeeze(1)  # (time, features)
         return output.transpose(0, 1) if self.batch_first else output
 
-    def run_layers(self, x: Tensor, slots: Sequence[Slot], lengths: Tensor | None) -> tuple[list[Tensor], list[Slot]]:
-        """Run the stack; returns the output of each direction of the last layer, and all final states."""
+    def draw_masks(self, x: Tensor) -> list[Tensor]:
+        """What locked dropout multiplies the output of each layer but the last with, (1, batch, width).
+
+        For `run_layers` where it is called step by step. x is any tensor (time, batch, features) of the batch.
+        """
+        widths = [
+            width * (2 if self.bidirectional and self.merge == "concat" else 1) for width in self.layout.widths["h"]
+        ]
+        return [lock_dropout(x.new_ones(1, x.shape[1], width), self.dropout, self.training) for width in widths[:-1]]
+
+    def run_layers(
+        self, x: Tensor, slots: Sequence[Slot], lengths: Tensor | None, masks: Sequence[Tensor] | None = None
+    ) -> tuple[list[Tensor], list[Slot]]:
+        """Run the stack.
+
+        Args:
+            x: (time, batch, input).
+            slots: state of each layer and direction before the first step.
+            lengths: valid steps of each sequence, integer (batch,); None when all are.
+            masks: what the output of each layer but the last is multiplied with, of `draw_masks`; None for new ones.
+
+        Returns:
+            The output of each direction of the last layer, and all final states.
+        """
         directions = self.layout.directions
         finals: list[Slot] = []
         outputs: list[Tensor] = []
         for layer in range(self.num_layers):
             if layer:
-                x = self._drop(self._merge(outputs))  # (time, batch, width of the merged layer)
+                merged = self._merge(outputs)  # (time, batch, width of the merged layer)
+                x = self._drop(merged) if masks is None else merged * masks[layer - 1]
             outputs = []
             for direction in range(directions):
                 slot = layer * directions + direction

@@ -6,6 +6,7 @@ from pathlib import Path
 from recurra.errors import DataError, RunError, UsageError
 from recurra.progress import Progress
 from recurra.runs import SAMPLES, Run
+from recurra.tasks.captioning import Captioning
 from recurra.tasks.classification import Classification
 from recurra.tasks.forecasting import Forecasting
 from recurra.tasks.language_modelling import LanguageModelling
@@ -14,7 +15,15 @@ from recurra.tasks.tagging import Tagging
 from recurra.tasks.task import Measure, Metrics, Report, StepLoss, Task
 from recurra.tasks.translation import Translation
 
-KNOWN: tuple[type[Task], ...] = (LanguageModelling, Classification, Tagging, Forecasting, Memory, Translation)
+KNOWN: tuple[type[Task], ...] = (
+    LanguageModelling,
+    Classification,
+    Tagging,
+    Forecasting,
+    Memory,
+    Translation,
+    Captioning,
+)
 TASKS = {task.name: task for task in KNOWN}
 
 
@@ -83,6 +92,7 @@ def num_parameters(task: Task) -> int:
 
 __all__ = [
     "TASKS",
+    "Captioning",
     "Classification",
     "Forecasting",
     "LanguageModelling",

@@ -12,6 +12,8 @@ def inference(model: nn.Module) -> Iterator[None]:
     """No gradient and no dropout inside; the mode of the model afterwards is the one before."""
     was_training = model.training
     model.eval()
-    with torch.inference_mode():
-        yield
-    model.train(was_training)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)

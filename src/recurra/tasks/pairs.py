@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Literal, NamedTuple
 
-import numpy as np
 from pydantic import Field
 
 from recurra.config import Shares
 from recurra.data.buckets import padded
 from recurra.data.pairs import Pair, Sides, kept, read_pairs, split_pairs
-from recurra.data.vocabulary import END_OF_LINE, TokenOptions, Vocabulary
+from recurra.data.vocabulary import TokenOptions, Vocabulary, as_line
 from recurra.errors import DataError
 from recurra.progress import Progress
 from recurra.tasks.writing import Batch, Ids, Indices
@@ -62,19 +61,12 @@ class Vocabularies(NamedTuple):
     @classmethod
     def of(cls, pairs: Sequence[Pair], options: PairOptions) -> "Vocabularies":
         """Those of training pairs."""
-        sides = ([f"{pair.source}\n" for pair in pairs], [f"{pair.target}\n" for pair in pairs])
+        sources, targets = (as_line(pair.source) for pair in pairs), (as_line(pair.target) for pair in pairs)
+        sides = [f"{line}\n" for line in sources], [f"{line}\n" for line in targets]
         if options.joint:
             both = Vocabulary.of(chain(*sides), options)
             return cls(both, both)
         return cls(*(Vocabulary.of(side, options) for side in sides))
-
-    def encode_source(self, text: str) -> Ids:
-        """A source as tokens, its end the last."""
-        return ids_of(self.source, text)
-
-    def encode_target(self, text: str) -> Ids:
-        """A target as tokens, its end the last."""
-        return ids_of(self.target, text)
 
     @property
     def end(self) -> int:
@@ -93,11 +85,6 @@ class Encoded(NamedTuple):
         """What batches are made by: first the length of the target, then that of the source."""
         longest = max(map(len, self.sources), default=0) + 1
         return [len(target) * longest + len(source) for source, target in zip(*self, strict=True)]
-
-
-def ids_of(vocabulary: Vocabulary, text: str) -> Ids:
-    """A line as tokens, its end the last."""
-    return np.array(vocabulary.encode(" ".join(text.split()) + END_OF_LINE), np.int64)
 
 
 def find_pairs(options: PairOptions, progress: Progress) -> dict[str, list[Pair]]:
@@ -134,8 +121,10 @@ def find_held_out(options: PairOptions) -> dict[str, list[Pair]]:
 
 def encode(pairs: Sequence[Pair], vocabularies: Vocabularies) -> Encoded:
     """Pairs as the model reads them."""
-    sources = [vocabularies.encode_source(pair.source) for pair in pairs]
-    return Encoded(sources, [vocabularies.encode_target(pair.target) for pair in pairs])
+    source, target = vocabularies
+    return Encoded(
+        [source.encode_line(pair.source) for pair in pairs], [target.encode_line(pair.target) for pair in pairs]
+    )
 
 
 def collate(encoded: Encoded, start: int, indices: Indices) -> Batch:

@@ -6,14 +6,15 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
+from torch import Tensor
 
 from recurra.config import Recipe
 from recurra.data.buckets import Buckets, by_length, padded
 from recurra.data.pairs import Pair
-from recurra.data.vocabulary import Vocabulary, join_words, split_words
-from recurra.models.search import Hypothesis, Search, with_beam, with_choice
-from recurra.models.text_scores import Scores, text_scores, worst_texts
+from recurra.data.vocabulary import Vocabulary, as_line, join_words, split_words
+from recurra.models.search import BeamRules, Hypothesis, Search, searching
+from recurra.models.text_scores import Rules, Scores, text_scores, worst_texts
 from recurra.models.translator import Translator, TranslatorOptions, TranslatorShape
 from recurra.models.word_translation import WordTranslation
 from recurra.progress import Progress
@@ -27,10 +28,13 @@ from recurra.tasks.writing import (
     Batch,
     Batches,
     DecodingOptions,
+    Frame,
     Ids,
     Indices,
     Request,
     WritingTraining,
+    criterion_of,
+    headline_of,
     log_probabilities,
     mean_nats,
     training_loss,
@@ -42,7 +46,8 @@ NUM_SAMPLES = 4
 MOST_VALIDATED = 1000  # pairs whose translations are scored after each epoch
 NUM_ALIGNED = 8  # of each split
 END = "(end)"
-SPARE = 20  # tokens that a translation may have beyond twice those of its source
+GREEDY = BeamRules(size=1)
+SPARE = 20  # tokens that a translation may have beyond twice those of its source, if not more by training
 
 
 class TranslationDecoding(DecodingOptions):
@@ -62,6 +67,13 @@ class TranslationRecipe(Recipe):
     model: TranslatorOptions = TranslatorOptions()
     training: WritingTraining = WritingTraining()
     decoding: TranslationDecoding = TranslationDecoding()
+
+    @model_validator(mode="after")
+    def ties_what_is_one(self) -> Self:
+        """One table for both sides needs one vocabulary."""
+        if self.model.tied == "all" and not self.data.joint:
+            raise ValueError("tied all together with data.joint, one vocabulary for both sides")
+        return self
 
 
 class Translation:
@@ -87,14 +99,12 @@ class Translation:
     @property
     def headline(self) -> Measure:
         """Exact matches of characters, BLEU of words; or the score that the recipe names."""
-        name = self.recipe.training.criterion
-        usual = "exact" if self.recipe.data.unit == "character" else "bleu"
-        return Measure(usual if name in ("headline", "loss") else name, higher_is_better=True)
+        return headline_of(self.recipe.training, self.recipe.data.unit)
 
     @property
     def criterion(self) -> Measure:
         """As the recipe names it."""
-        return Measure("loss") if self.recipe.training.criterion == "loss" else self.headline
+        return criterion_of(self.recipe.training, self.recipe.data.unit)
 
     @classmethod
     def start(cls, recipe: TranslationRecipe, progress: Progress) -> Self:
@@ -194,18 +204,32 @@ class Translation:
 
         def request(indices: Indices) -> Request:
             tokens, lengths = padded([sources[index] for index in indices], 0)
-            return Request((tokens, lengths), 2 * lengths + SPARE)
+            return Request((tokens, lengths), self.longest_of(lengths), lengths)
 
         lengths = [len(source) for source in sources]
-        return write_texts(self.model, lengths, request, self.vocabularies.end, search, progress, title)
+        end, unknown = self.vocabularies.end, self.vocabularies.target.unknown_id
+        frame = Frame(end, end, None if self.replaces_unknown else unknown)
+        return write_texts(self.model, lengths, request, frame, search, progress, title)
+
+    @property
+    def replaces_unknown(self) -> bool:
+        """Whether words of the source take the place of unknown ones; else none is written."""
+        has_attention = self.model.decoder.attention is not None
+        return self.recipe.decoding.replace_unknown and self.recipe.data.unit == "word" and has_attention
+
+    def longest_of(self, lengths: Tensor) -> Tensor:
+        """Tokens that the translations of sources of some lengths may have."""
+        longest = self.recipe.decoding.most_tokens
+        if longest is not None:
+            return torch.full_like(lengths, longest)
+        return (2 * lengths + SPARE).clamp(min=self.shape.longest_target)
 
     def text_of(self, source: str, found: Hypothesis) -> str:
         """A translation as text."""
         vocabulary, unknown = self.vocabularies.target, self.vocabularies.target.unknown_id
-        replaces = self.recipe.decoding.replace_unknown and vocabulary.unit == "word" and unknown in found.tokens
-        if not (replaces and found.attention.numel()):
+        if not self.replaces_unknown or unknown not in found.tokens:
             return vocabulary.decode(found.tokens)
-        pieces, read = self.vocabularies.source.pieces(source), found.attention[:, :-1].argmax(1).tolist()
+        pieces, read = self.vocabularies.source.pieces(as_line(source)), found.attention[:, :-1].argmax(1).tolist()
         pairs = zip(found.tokens, read, strict=False)  # what was read for the end comes last
         return join_words(pieces[at] if id == unknown else vocabulary.token(id) for id, at in pairs)
 
@@ -215,13 +239,19 @@ class Translation:
 
     def scores(self, pairs: Sequence[Pair], outputs: Sequence[str]) -> Scores:
         """How close outputs come to the targets."""
-        return text_scores(outputs, [[pair.target] for pair in pairs], lowercase=self.recipe.data.lowercase)
+        lines = [as_line(text) for text in outputs]
+        return text_scores(lines, [[as_line(pair.target)] for pair in pairs], self.rules)
+
+    @property
+    def rules(self) -> Rules:
+        """How translations are compared with their targets."""
+        return Rules(self.recipe.data.lowercase, self.recipe.decoding.bleu_tokeniser)
 
     def validate(self, progress: Progress) -> Metrics:
         """Loss on the validation pairs, and scores of greedy translations of so many of them."""
         pairs, encoded = self.splits["valid"], self.encoded["valid"]
         loss, stride = self.nats(encoded, progress, "validating"), -(-len(pairs) // MOST_VALIDATED)
-        found = self.translate(encoded.sources[::stride], with_choice(), progress, "validating")
+        found = self.translate(encoded.sources[::stride], searching(GREEDY), progress, "validating")
         return {"loss": loss, **self.scores(pairs[::stride], self.texts_of(pairs[::stride], found)).figures}
 
     def report(self, progress: Progress) -> Report:
@@ -236,9 +266,9 @@ class Translation:
         for split, pairs in splits.items():
             encoded = self.encoded[split] if pairs is self.splits.get(split) else encode(pairs, self.vocabularies)
             loss = self.nats(encoded, progress, f"evaluating {split}")
-            search = with_beam(self.recipe.decoding.rules())
+            search = searching(self.recipe.decoding.rules())
             found = self.translate(encoded.sources, search, progress, f"translating {split}")
-            greedy = self.translate(encoded.sources, with_choice(), progress, f"translating {split} greedily")
+            greedy = self.translate(encoded.sources, searching(GREEDY), progress, f"translating {split} greedily")
             outputs, references = self.texts_of(pairs, found), [[pair.target] for pair in pairs]
             scores, beside = self.scores(pairs, outputs), self.scores(pairs, self.texts_of(pairs, greedy))
             metrics[split] = {
@@ -247,7 +277,7 @@ class Translation:
                 "greedy_bleu": beside.figures["bleu"],
                 "pairs": len(pairs),
             }
-            worst = worst_texts(outputs, references, partial(told, pairs), lowercase=self.recipe.data.lowercase)
+            worst = worst_texts(outputs, references, partial(told, pairs), self.rules)
             details[split] = {"signatures": scores.signatures, "worst": worst}
             shown = zip(pairs[:NUM_ALIGNED], found, strict=False)
             details[split]["alignments"] = [self.alignment(pair.source, best[0]) for pair, best in shown]
@@ -256,7 +286,7 @@ class Translation:
     def alignment(self, source: str, found: Hypothesis) -> Json:
         """What was read of a source for each token of its translation: the tokens of both, and weights by target."""
         written = [self.vocabularies.target.token(id) for id in found.tokens]
-        pieces = self.vocabularies.source.pieces(source)
+        pieces = self.vocabularies.source.pieces(as_line(source))
         weights = found.attention.tolist()
         return {"source": [*pieces, END], "target": [*written, END][: len(weights)], "weights": weights}
 
@@ -268,6 +298,8 @@ class Translation:
             sides = ([pair.source for pair in train], [pair.target for pair in train])
             words = WordTranslation(*([split_words(self.fold(text)) for text in side] for side in sides))
             advance(1)
+        if words.num_read < len(train):
+            progress.note(f"word_by_word learned from the first {words.num_read:,} of {len(train):,} training pairs")
         for split, pairs in splits.items():
             found["copy"][split] = self.scores(pairs, [pair.source for pair in pairs]).figures
             outputs = [join_words(words(split_words(self.fold(pair.source)))) for pair in pairs]

@@ -1,7 +1,7 @@
 """What tasks share whose models write: a source of any kind is read, and a decoder writes a text about it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from recurra.config import Section, TrainingOptions
 from recurra.data.buckets import by_length, padded
-from recurra.models.decoder import UNCOUNTED
+from recurra.models.decoder import UNCOUNTED, Writer
 from recurra.models.search import Assignment, BeamRules, Hypothesis, Search
 from recurra.progress import Progress
 from recurra.tasks.evaluation import inference
-from recurra.tasks.task import StepLoss
+from recurra.tasks.task import Measure, StepLoss
 
 Ids = NDArray[np.int64]
 Indices = NDArray[np.integer]
@@ -38,16 +38,44 @@ class WritingTraining(TrainingOptions):
     )
 
 
+def headline_of(options: WritingTraining, unit: str) -> Measure:
+    """Exact matches of characters, BLEU of words; or the score that the recipe names."""
+    usual = "exact" if unit == "character" else "bleu"
+    return Measure(usual if options.criterion in ("headline", "loss") else options.criterion, higher_is_better=True)
+
+
+def criterion_of(options: WritingTraining, unit: str) -> Measure:
+    """What chooses the best epoch."""
+    return Measure("loss") if options.criterion == "loss" else headline_of(options, unit)
+
+
 class DecodingOptions(Section):
     """The `[decoding]` section: how texts are searched for."""
 
-    beam: int = Field(5, ge=1, description="hypotheses under way")
+    beam: int = Field(5, ge=1, description="hypotheses under way; 1 takes the likeliest token each time")
     length_penalty: float = Field(1.0, ge=0, description="0 prefers short texts, 1 is nearly the mean")
     coverage_penalty: float = Field(0.0, ge=0, description="above 0 punishes source that nothing was read of")
+    most_tokens: int | None = Field(
+        None, ge=1, description="tokens of a text at the most; by default more than training needed for any"
+    )
+    bleu_tokeniser: Literal["13a", "intl", "char", "zh", "none"] = Field(
+        "13a", description="how sacrebleu splits texts into words: 13a for most languages, zh or char without spaces"
+    )
 
     def rules(self, num_best: int = 1) -> BeamRules:
         """As the search takes them."""
         return BeamRules(max(self.beam, num_best), self.length_penalty, self.coverage_penalty, num_best)
+
+    def given(self, num_best: int, **options: float | None) -> BeamRules:
+        """The same with some options that are asked for, those that are None left as they are.
+
+        Raises:
+            UsageError: a value outside its range.
+        """
+        chosen = {name: value for name, value in options.items() if value is not None}
+        found = self.parse({**self.model_dump(), **chosen}, "decoding").rules(num_best)
+        found.check()
+        return found
 
 
 class Batch(NamedTuple):
@@ -97,13 +125,12 @@ class Batches:
         return self.collate(self.groups[index])
 
 
-def device_of(model: Any) -> torch.device:
+def device_of(model: Writer) -> torch.device:
     """Where a model is."""
-    found: torch.device = model.decoder.output.weight.device
-    return found
+    return model.decoder.output.weight.device
 
 
-def training_loss(model: Any, batch: Batch, options: WritingTraining) -> StepLoss:
+def training_loss(model: Writer, batch: Batch, options: WritingTraining) -> StepLoss:
     """Mean nats of the right token, given the source and the right tokens before it.
 
     Args:
@@ -120,7 +147,7 @@ def training_loss(model: Any, batch: Batch, options: WritingTraining) -> StepLos
     return StepLoss(total / batch.num_tokens, batch.num_tokens, None)
 
 
-def mean_nats(model: Any, batches: Batches, progress: Progress, title: str) -> float:
+def mean_nats(model: Writer, batches: Batches, progress: Progress, title: str) -> float:
     """Mean nats of the right token over some batches, without smoothing."""
     total, num_tokens = 0.0, 0
     with inference(model), progress.stage(title, len(batches)) as advance:
@@ -133,7 +160,7 @@ def mean_nats(model: Any, batches: Batches, progress: Progress, title: str) -> f
     return total / num_tokens
 
 
-def log_probabilities(model: Any, batch: Batch) -> list[float]:
+def log_probabilities(model: Writer, batch: Batch) -> list[float]:
     """Nats of each right token of a batch of one pair, its end the last."""
     batch = batch.to(device_of(model))
     with inference(model):
@@ -148,13 +175,22 @@ class Request(NamedTuple):
 
     source: tuple[Tensor, ...]  # as the model reads it
     longest: Tensor  # tokens of each text at the most, integer (sources,)
+    source_lengths: Tensor  # steps of each source, integer (sources,)
+
+
+class Frame(NamedTuple):
+    """What every text is written with."""
+
+    start: int  # what stands before its first token
+    end: int  # what ends it
+    never: int | None  # what it never has
 
 
 def write_texts(
-    model: Any,
+    model: Writer,
     lengths: Sequence[int],
     request: Callable[[Indices], Request],
-    end: int,
+    frame: Frame,
     search: Search,
     progress: Progress,
     title: str,
@@ -165,7 +201,7 @@ def write_texts(
         model: what writes.
         lengths: of the sources; those of about one length are read side by side.
         request: some of them, by their numbers.
-        end: what ends a text, and stands before its first token.
+        frame: what every text is written with.
         search: how to look for the best.
         progress: told how far it is.
         title: what that is called.
@@ -174,10 +210,11 @@ def write_texts(
     groups, device = by_length(lengths, JUDGED_AT_ONCE), device_of(model)
     with inference(model), progress.stage(title, len(groups)) as advance:
         for indices in groups:
-            source, longest = request(indices)
+            source, longest, lengths_read = request(indices)
             state = model.read(*(part.to(device) for part in source))
-            source_lengths = None if state.memory is None else state.memory.mask.sum(1)
-            written = search(model.decoder, Assignment(state, longest.to(device), end, end), source_lengths)
+            lengths_read = torch.zeros_like(longest) if state.memory is None else lengths_read
+            assignment = Assignment(state, longest.to(device), lengths_read.to(device), *frame)
+            written = search(model.decoder, assignment)
             found |= dict(zip(indices.tolist(), written, strict=True))
             advance(1)
     return [found[index] for index in range(len(lengths))]

@@ -1,0 +1,59 @@
+"""`recurra caption`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from recurra.cli.output import Device, RunFolder, groups, open_model, print_line
+from recurra.cli.renderings import print_renderings, told_of
+from recurra.errors import UsageError
+
+AT_ONCE = 64  # pictures
+
+
+def caption(
+    run: RunFolder,
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.", show_default=False)],
+    beam: Annotated[
+        int | None,
+        typer.Option(
+            help="Hypotheses under way; 1 takes the likeliest token each time. By default that of the recipe."
+        ),
+    ] = None,
+    num_best: Annotated[
+        int, typer.Option("--num-best", "-n", help="Captions of each image, from a beam at least as wide.")
+    ] = 1,
+    length_penalty: Annotated[
+        float | None, typer.Option(help="0 prefers short captions, 1 is nearly the mean.")
+    ] = None,
+    picture: Annotated[
+        bool, typer.Option("--picture", help="Draw where each image was looked at, into the run folder.")
+    ] = False,
+    device: Device = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output, a line each.")] = False,
+) -> None:
+    """Write about images.
+
+    Examples: recurra caption runs/birds new.jpg other.png; recurra caption runs/birds new.jpg --num-best 3 --picture
+    """
+    model = open_model(run, device)
+    from recurra.inference import TrainedCaptioner
+    from recurra.inspection.captions import FILE, caption_page
+
+    if not isinstance(model, TrainedCaptioner):
+        raise UsageError(f"{run}: writes about no images, its task is {model.task.name}; see recurra predict")
+    if picture and model.task.recipe.model.attention == "none":
+        raise UsageError(f"--picture: {run} has no attention, so it looks at an image as a whole")
+    views = []
+    for several in groups(images, AT_ONCE):
+        found = model.caption(several, beam=beam, num_best=num_best, length_penalty=length_penalty)
+        for image, one in zip(several, found, strict=True):
+            views += [one.view] if picture else []
+            if as_json:
+                weights = {key: one.view[key] for key in ("tokens", "grid", "weights")}
+                print_line({"image": image, **told_of(one.renderings), "view": weights})
+            else:
+                print_renderings(image, one.renderings, num_best)
+    if picture:
+        print(caption_page(views, model.run.path(FILE), f"{model.run.folder.name}: where it looked"), file=sys.stderr)

@@ -1,0 +1,141 @@
+"""Strips of handwritten digits side by side and their names in words: pictures with captions, made of MNIST's files."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.data.digits import NUM_CLASSES, Digits, images_path, read_digits
+from recurra.errors import DataError
+
+COUNTS = {"train": 20_000, "valid": 1_000, "test": 2_000}
+LONGEST = 4  # digits in a strip
+GAPS = 14  # that a digit is as wide as; one is at least between two digits, where there is room
+SMALL_COUNTS = {"train": 4_000, "valid": 500, "test": 1_000}
+SMALL_POOLS = {"train": slice(1297), "valid": slice(1297, 1497), "test": slice(1497, None)}  # of 1,797 digits
+VALID_EVERY = 12  # of MNIST's training images one in so many is for validation: 5,000 of 60,000
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+class Strip(NamedTuple):
+    """Digits side by side."""
+
+    pixels: NDArray[np.uint8]  # (side, 4*side, 1), 0 is paper and 255 ink
+    digits: tuple[int, ...]  # from left to right, one to four
+
+    @property
+    def caption(self) -> str:
+        """Its digits in words, such as "three seven one"."""
+        return " ".join(WORDS[digit] for digit in self.digits)
+
+
+def digit_strips(folder: Path, seed: int = 1) -> dict[str, list[Strip]]:
+    """Strips for training, validation and test, of which no two share an image of a digit; always the same for a seed.
+
+    The number of digits, each digit, its image among those of the digit, and the room around it are drawn uniformly.
+    Digits are at no fixed places, but never overlap and never leave the strip.
+
+    Args:
+        folder: where the four files of MNIST lie. Its test images make the test strips, its training images the others.
+        seed: 0 or above.
+
+    Returns:
+        "train", "valid" and "test", as many as `COUNTS` says.
+
+    Raises:
+        DataError: as `read_digits`, or a digit of which there is no image.
+    """
+    training, test = read_digits(folder, "train"), read_digits(folder, "test")
+    is_valid = np.arange(len(training.labels)) % VALID_EVERY == VALID_EVERY - 1
+    pools = {
+        "train": (Digits(*(array[~is_valid] for array in training)), images_path(folder, "train")),
+        "valid": (Digits(*(array[is_valid] for array in training)), images_path(folder, "train")),
+        "test": (test, images_path(folder, "test")),
+    }
+    return {
+        split: draw_strips(images_by_digit(pool, f"{path} for {split}"), COUNTS[split], seed, part)
+        for part, (split, (pool, path)) in enumerate(pools.items())
+    }
+
+
+def small_strips() -> dict[str, list[Strip]]:
+    """The same of the digits of 8 x 8 pixels that scikit-learn carries, as strips (8, 32, 1): they need no download.
+
+    Source: Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI; CC BY 4.0.
+    """
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    images, labels = (found.images * (255 / 16)).astype(np.uint8), found.target.astype(np.uint8)
+    pools = {split: Digits(images[part], labels[part]) for split, part in SMALL_POOLS.items()}
+    return {
+        split: draw_strips(images_by_digit(pool, f"digits of scikit-learn for {split}"), SMALL_COUNTS[split], 1, part)
+        for part, (split, pool) in enumerate(pools.items())
+    }
+
+
+def images_by_digit(pool: Digits, place: str) -> list[NDArray[np.uint8]]:
+    """The images of each digit from 0 to 9, (images, side, side), less those without ink: they show no digit.
+
+    Raises:
+        DataError: none of some digit.
+    """
+    has_ink = pool.images.any(axis=(1, 2))
+    found = [pool.images[(pool.labels == digit) & has_ink] for digit in range(NUM_CLASSES)]
+    missing = [WORDS[digit] for digit, images in enumerate(found) if not len(images)]
+    if missing:
+        raise DataError(f"{place}: no image of {', '.join(missing)}; expected some of every digit")
+    return found
+
+
+def draw_strips(images: list[NDArray[np.uint8]], count: int, seed: int, part: int) -> list[Strip]:
+    """Strips of digits drawn at random.
+
+    Args:
+        images: of each digit from 0 to 9, (images, side, side).
+        count: how many strips.
+        seed: 0 or above.
+        part: which of the independent sets of strips of this seed, 0 or above.
+    """
+    # Scores hang on the strips, so they are made of raw bits: they alone are promised to stay the same in every NumPy.
+    bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(part,)))
+    draws = bits.random_raw(count * (1 + 4 * LONGEST)).reshape(count, -1).tolist()
+    side, strips = images[0].shape[1], []
+    for pixels, (first, *numbers) in zip(np.zeros((count, side, LONGEST * side, 1), np.uint8), draws, strict=True):
+        length = 1 + first % LONGEST
+        which, image, top, left = (numbers[start : start + length] for start in range(0, 4 * LONGEST, LONGEST))
+        digits = tuple(number % NUM_CLASSES for number in which)
+        chosen = [images[digit][number % len(images[digit])] for digit, number in zip(digits, image, strict=True)]
+        place_side_by_side(pixels[:, :, 0], [inked(one) for one in chosen], top, left)
+        strips.append(Strip(pixels, digits))
+    return strips
+
+
+def inked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The smallest part of an image that holds all its ink."""
+    rows, columns = image.nonzero()
+    return image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+
+
+def place_side_by_side(
+    strip: NDArray[np.uint8], pieces: list[NDArray[np.uint8]], top: list[int], left: list[int]
+) -> None:
+    """Write pieces into a strip, in their order, anywhere that they fit.
+
+    Args:
+        strip: (side, 4*side), written to.
+        pieces: each at most (side, side), at most four.
+        top: a random number of each piece, of any size, that says its height in the strip.
+        left: one that says how much of the free room is to the left of it.
+    """
+    side, width = strip.shape
+    free = width - sum(piece.shape[1] for piece in pieces)
+    gap = min(max(side // GAPS, 1), free // len(pieces))
+    free -= gap * (len(pieces) - 1)
+    start = 0
+    for piece, row, before in zip(pieces, top, sorted(number % (free + 1) for number in left), strict=True):
+        height, across = piece.shape
+        row, column = row % (side - height + 1), start + before
+        strip[row : row + height, column : column + across] = piece
+        start += across + gap

@@ -1,0 +1,378 @@
+"""Pictures with captions: tables that name image files, `.npz` files of features, strips of digits."""
+
+import contextlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.config import Shares
+from recurra.data.catalogue import find, locate
+from recurra.data.digit_strips import Strip, digit_strips, small_strips
+from recurra.data.digits import holds_digits
+from recurra.data.series_arrays import DAMAGE
+from recurra.data.splits import completed, files_by_split
+from recurra.data.tables import KINDS as TABLES
+from recurra.data.tables import is_table, read_table
+from recurra.data.text import SPLIT_NAMES, folder_files
+from recurra.errors import DataError, RecurraError, UsageError
+from recurra.progress import Progress
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+KINDS = (*TABLES, ".npz")
+SMALL_DIGITS = "digits"  # the name of a data set that comes with scikit-learn
+SPLIT = "split"  # the column or array that may say it
+SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+LAYOUT = {"features": ("f", (2, 3)), "captions": ("U", (1, 2)), SPLIT: ("U", (1,))}  # kinds and numbers of axes
+
+
+class Picture(NamedTuple):
+    """What is seen, and what people say that it shows."""
+
+    content: NDArray[np.uint8] | NDArray[np.float32]  # image (height, width, channels), or features (cells, features)
+    captions: tuple[str, ...]  # at least one, none empty
+    place: str  # file and line, or file and number, for messages
+    name: str  # of the image, wherever its folder lies: decides the split
+
+
+class PictureOptions(NamedTuple):
+    """How image files are read, and what a table calls them and their captions.
+
+    Every image gets the same size. It keeps its proportions: what they leave free, at both sides alike, has the colour
+    of its upper left corner, which is that of the paper where it shows writing.
+    """
+
+    size: tuple[int, int]  # height and width in pixels
+    colour: bool  # red, green, blue; else grey
+    image_column: str
+    caption_column: str
+
+
+class Listed(NamedTuple):
+    """An image of a table before it is read."""
+
+    split: str
+    captions: list[str]
+    place: str
+    name: str
+
+
+def read_pictures(path: str, options: PictureOptions, progress: Progress) -> dict[str, list[Picture]]:
+    """Pictures by split: "train" and maybe "valid" and "test", or "all" where nothing says which.
+
+    Args:
+        path: a file, a folder or a data set:
+
+            - a table (CSV, TSV, JSONL, Parquet) with a column of image files and one of captions. Rows of one image are
+              the captions of one picture. Files are looked for beside the table, then anywhere below the folder; a
+              column `split` may say train, valid (val, dev) or test;
+            - an `.npz` file of features computed before: `features` (images, cells, features) or (images, features),
+              which is one cell; `captions` (images,) or (images, captions), text, empty where an image has fewer; and
+              maybe `split` (images,), text;
+            - a folder of such files, called train, valid and test, or else without a split;
+            - a folder with MNIST's files, of which strips of digits are made, (28, 112, 1); see `digit_strips`;
+            - "digits", such strips of the small digits that scikit-learn carries, (8, 32, 1).
+        options: how image files are read; without effect on features and strips.
+        progress: told of every image file read.
+
+    Raises:
+        DataError: nothing there, nothing that can be read so, an image that is missing or damaged, one without a
+            caption, or one in two splits; the message names line and file.
+        RecurraError: images to read, but Pillow is not installed.
+    """
+    if path == SMALL_DIGITS and find(path) is None:
+        return strip_pictures(small_strips(), path)
+    place = locate(path)
+    if place.is_dir() and holds_digits(place):
+        return strip_pictures(digit_strips(place), str(place))
+    files = picture_files(place)
+    found: dict[str, list[Picture]] = {}
+    for split, file in files:
+        for said, picture in () if is_table(file) else read_features(file, split):
+            found.setdefault(said, []).append(picture)
+    tables = [(split, file) for split, file in files if is_table(file)]
+    listed = list_images(tables, place if place.is_dir() else place.parent, options)
+    refuse_partial_splits({*found, *(one.split for one in listed.values())}, place)
+    for split, picture in read_listed(listed, options, progress):
+        found.setdefault(split, []).append(picture)
+    refuse_mixed_shapes([picture for pictures in found.values() for picture in pictures])
+    return found
+
+
+def split_pictures(found: dict[str, list[Picture]], path: str, shares: Shares) -> dict[str, list[Picture]]:
+    """Training, validation and maybe test pictures; by a hash of the image's name what the files do not say.
+
+    Raises:
+        DataError: a split without pictures.
+    """
+    return completed(found, lambda picture: picture.name, shares, path, "pictures")
+
+
+def read_image(path: Path, options: PictureOptions) -> NDArray[np.uint8]:
+    """An image in the size and the colours asked for; of an animated one the first frame.
+
+    It is turned upright as its camera says, and white where it is transparent.
+
+    Args:
+        path: a file of any format that Pillow reads.
+        options: `size` and `colour` count.
+
+    Returns:
+        (height, width, 3), or (height, width, 1) if grey; 0 is black.
+
+    Raises:
+        DataError: no such file, or none that can be decoded to its end.
+        RecurraError: Pillow is not installed.
+        UsageError: a size below 1.
+    """
+    if min(options.size) < 1:
+        raise UsageError(f"size: expected a height and a width of at least 1 pixel, got {options.size}")
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise RecurraError(
+            f"{path}: reading images takes Pillow; install it with: pip install 'recurra[images]'"
+        ) from None
+    try:
+        with Image.open(path) as image:
+            return pixels_of(image, options)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: not an image of a format that is known; expected such as PNG or JPEG") from None
+    except Exception as error:  # what decoders say to damaged files is of any kind
+        raise DataError(f"{path}: cannot be read as an image ({error}); mend it, or leave it out") from None
+
+
+def pixels_of(image: "Image", options: PictureOptions) -> NDArray[np.uint8]:
+    """The pixels of an open image, (height, width, channels)."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ValueError("fractions of no known range, where whole numbers are expected")
+    if image.mode.startswith("I"):  # 16 bits of grey; Pillow would take all above 255 for white
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB" if options.colour else "L")
+    height, width = options.size
+    corner = cast("int | tuple[int, ...]", image.getpixel((0, 0)))
+    return np.array(ImageOps.pad(image, (width, height), color=corner)).reshape(height, width, -1)
+
+
+def strip_pictures(splits: dict[str, list[Strip]], place: str) -> dict[str, list[Picture]]:
+    """Strips of digits as pictures."""
+    return {
+        split: [
+            Picture(strip.pixels, (strip.caption,), f"{place} {split} strip {number}", f"{split} strip {number}")
+            for number, strip in enumerate(strips, 1)
+        ]
+        for split, strips in splits.items()
+    }
+
+
+def picture_files(place: Path) -> list[tuple[str, Path]]:
+    """The tables and arrays of a place, each with the split that its name says, "all" where none says train.
+
+    Raises:
+        DataError: none there.
+    """
+    by_split = files_by_split(place) if place.is_dir() else {"all": [place]}
+    files = [(split, file) for split, found in by_split.items() for file in found if file.suffix.lower() in KINDS]
+    if not files:
+        raise DataError(f"{place}: no captions; expected a file ending in {', '.join(KINDS)}, or the files of MNIST")
+    if any(split == "train" for split, _ in files):
+        return [(split, file) for split, file in files if split != "all"]
+    return [("all", file) for _, file in files]
+
+
+class Images:
+    """Where the images that tables name are.
+
+    Args:
+        folder: what they are anywhere below, unless they are where a table says.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def by_name(self) -> dict[str, list[Path]]:
+        """All files below the folder."""
+        found: dict[str, list[Path]] = {}
+        for file in folder_files(self.folder):
+            found.setdefault(file.name, []).append(file)
+        return found
+
+    def find(self, name: Path, table: Path, place: str) -> Path:
+        """The file of an image.
+
+        Raises:
+            DataError: none, or more than one.
+        """
+        beside = table.parent / name
+        with contextlib.suppress(OSError):  # a name too long for a file is that of none
+            if beside.exists():
+                return beside
+        ends = len(name.parts)
+        below = [file for file in self.by_name.get(name.name, []) if file.parts[-ends:] == name.parts]
+        if len(below) == 1:
+            return below[0]
+        if below:
+            raise DataError(f"{place}: image {name} may be {below[0]} or {below[1]}; write more of its path")
+        raise DataError(
+            f"{place}: no image {beside}, nor any {name} below {self.folder}; expected paths from the table"
+        )
+
+
+def list_images(tables: list[tuple[str, Path]], folder: Path, options: PictureOptions) -> dict[Path, Listed]:
+    """The images that tables name, each once, with its captions in the order of the rows.
+
+    Args:
+        tables: each with its split, which a column of it may say better.
+        folder: what the images are below.
+        options: names of the columns.
+
+    Raises:
+        DataError: no such columns, an empty cell, no such image, or one in two splits; the message names the line.
+    """
+    images, listed = Images(folder), dict[Path, Listed]()
+    for table_split, table in tables:
+        for name, caption, said, place in read_rows(table, options):
+            split = table_split if said is None else split_said(said, place)
+            image = images.find(Path(name), table, place)
+            first = listed.setdefault(image, Listed(split, [], place, Path(name).as_posix()))
+            if first.split != split:
+                raise DataError(f"{place}: {image} is for {split} here, for {first.split} in {first.place}; choose one")
+            first.captions.append(caption)
+    return listed
+
+
+def read_rows(path: Path, options: PictureOptions) -> Iterator[tuple[str, str, str | None, str]]:
+    """Image, caption, split (None where the table has no such column) and place of each row of a table."""
+    table = read_table(path)
+    image_column, caption_column = options.image_column, options.caption_column
+    table.require([image_column, caption_column], "image and caption (image_column, caption_column)")
+    splits = [cell or "" for cell in table.text(SPLIT)] if SPLIT in table.names else [None] * len(table)
+    for image, caption, split, place in zip(
+        table.text(image_column), table.text(caption_column), splits, table.places(), strict=True
+    ):
+        if image is None or caption is None:
+            missing = image_column if image is None else caption_column
+            raise DataError(f"{place}: no {missing}; fill it, or leave the row out")
+        yield image.strip(), caption.strip(), split, place
+
+
+def read_listed(
+    listed: dict[Path, Listed], options: PictureOptions, progress: Progress
+) -> Iterator[tuple[str, Picture]]:
+    """The pictures of images that tables name, each with its split.
+
+    Raises:
+        DataError: one that cannot be read; the message names line and file.
+    """
+    with progress.stage("reading images", len(listed)) as advance:
+        for image, (split, captions, place, name) in listed.items():
+            try:
+                content = read_image(image, options)
+            except DataError as error:
+                raise DataError(f"{place}: {error}") from None
+            yield split, Picture(content, tuple(captions), place, name)
+            advance(1)
+
+
+def split_said(text: str, place: str) -> str:
+    """The split that a cell names.
+
+    Raises:
+        DataError: none of them.
+    """
+    split = SPLIT_OF.get(text.strip().lower())
+    if split is None:
+        raise DataError(f"{place}: split {text!r}; expected one of {', '.join(SPLIT_OF)}")
+    return split
+
+
+def read_features(path: Path, split: str) -> Iterator[tuple[str, Picture]]:
+    """The pictures of an `.npz` file, each with its split: the one given where the file does not say.
+
+    Raises:
+        DataError: not such a file, values that are not finite, an image without a caption, or no such split.
+    """
+    features, captions, splits = load_features(path)
+    bad = np.flatnonzero(~np.isfinite(features).all(axis=(1, 2)))
+    if len(bad):
+        raise DataError(f"{path} image {bad[0] + 1}: a feature is not finite ({len(bad):,} such images); leave it out")
+    for index, (content, texts) in enumerate(zip(features, captions.tolist(), strict=True)):
+        place = f"{path} image {index + 1}"
+        told = tuple(text.strip() for text in texts if text.strip())
+        if not told:
+            raise DataError(f"{place}: no caption; fill it, or leave it out")
+        said = split if splits is None else split_said(str(splits[index]), place)
+        yield said, Picture(content, told, place, f"{path.name} image {index + 1}")
+
+
+def load_features(path: Path) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_] | None]:
+    """Features (images, cells, features), captions (images, captions) and maybe splits (images,) of an `.npz` file.
+
+    Raises:
+        DataError: it cannot be read, or has another layout.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            found = {name: archive[name] for name in LAYOUT if name in archive.files}
+    except DAMAGE as error:
+        raise DataError(f"{path}: cannot be read as .npz of plain numbers and text: {str(error)[:300]}") from None
+    if not (
+        {"features", "captions"} <= found.keys()
+        and all(array.dtype.kind == LAYOUT[name][0] and array.ndim in LAYOUT[name][1] for name, array in found.items())
+        and len({len(array) for array in found.values()}) == 1
+        and found["features"].size
+    ):
+        told = ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in found.items())
+        raise DataError(
+            f"{path}: expected floats features (images, cells, features) or (images, features), texts captions "
+            f"(images,) or (images, captions), and maybe texts {SPLIT} (images,); it has {told or 'none of them'}"
+        )
+    with np.errstate(over="ignore"):  # too large for float32 is infinite, and found with what is not finite
+        features = found["features"].astype(np.float32, copy=False)
+    num_images = len(features)
+    return (
+        features.reshape(num_images, -1, features.shape[-1]),
+        found["captions"].reshape(num_images, -1),
+        found.get(SPLIT),
+    )
+
+
+def refuse_partial_splits(splits: set[str], place: Path) -> None:
+    """Refuse pictures of which only some are in a split, or none for training.
+
+    Raises:
+        DataError: they are so.
+    """
+    if splits != {"all"} and ("all" in splits or "train" not in splits):
+        told = ", ".join(sorted("none" if split == "all" else split for split in splits))
+        raise DataError(
+            f"{place}: its pictures are for {told}; expected some for train, and each for one, or no splits"
+        )
+
+
+def refuse_mixed_shapes(pictures: list[Picture]) -> None:
+    """Refuse pictures that no one model can see, as of two files of features.
+
+    Raises:
+        DataError: there are such.
+    """
+    first = pictures[0]
+    for other in pictures:
+        if other.content.shape != first.content.shape:
+            raise DataError(
+                f"{other.place}: {other.content.shape}, but {first.place} is {first.content.shape}; expected the same"
+            )

@@ -1,0 +1,78 @@
+"""A trained captioner in use."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.data.pictures import read_image
+from recurra.errors import UsageError
+from recurra.inference.opening import TrainedOnExamples, refuse_text
+from recurra.inference.translation import Rendering
+from recurra.models.search import searching
+from recurra.progress import Progress
+from recurra.runs import Json
+from recurra.tasks import Captioning
+
+
+class Captions(NamedTuple):
+    """What a captioner writes about a picture."""
+
+    renderings: list[Rendering]  # the best first
+    view: Json  # of the best: its tokens, and with which weights the cells of the picture were read for each
+
+    @property
+    def text(self) -> str:
+        """The best caption."""
+        return self.renderings[0].text
+
+
+class TrainedCaptioner(TrainedOnExamples[Captioning]):
+    """A captioner, ready to use; arguments and errors as of `TrainedModel`."""
+
+    task_type = Captioning
+
+    def caption(
+        self,
+        pictures: Sequence[str | Path | NDArray[Any]],
+        *,
+        beam: int | None = None,
+        num_best: int = 1,
+        length_penalty: float | None = None,
+        progress: Progress | None = None,
+    ) -> list[Captions]:
+        """The best captions of each picture.
+
+        Args:
+            pictures: files of images; or arrays as the model reads them, bytes (height, width, channels) or features
+                (cells, features).
+            beam: hypotheses under way; 1 goes on with the likeliest token alone. By default that of the recipe.
+            num_best: captions of each.
+            length_penalty: 0 prefers short ones, 1 is nearly the mean log-probability. By default that of the recipe.
+            progress: told how far it is.
+
+        Raises:
+            DataError: a file that is no image.
+            UsageError: a value outside its range, an array of another shape, or one file instead of a list.
+        """
+        refuse_text(pictures)
+        rules = self.task.recipe.decoding.given(num_best, beam=beam, length_penalty=length_penalty)
+        contents = np.stack([self.content_of(picture) for picture in pictures])
+        found = self.task.write(contents, searching(rules), progress or Progress())
+        return [
+            Captions(
+                [Rendering.of(self.task.vocabulary.decode(one.tokens), one) for one in best],
+                self.task.view(content, best[0]),
+            )
+            for content, best in zip(contents, found, strict=True)
+        ]
+
+    def content_of(self, picture: str | Path | NDArray[Any]) -> NDArray[Any]:
+        """A picture as the model reads it."""
+        if not isinstance(picture, np.ndarray):
+            return read_image(Path(picture), self.task.recipe.data.pictures)
+        if picture.shape != self.task.shape.image:
+            raise UsageError(f"caption: expected a picture of shape {self.task.shape.image}, got {picture.shape}")
+        return picture

@@ -1,0 +1,123 @@
+"""From an image to a sequence of tokens: convolutions or given features, attention, a recurrent decoder."""
+
+import itertools
+from typing import NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from recurra.errors import UsageError
+from recurra.models.decoder import Decoder, DecoderOptions, DecoderState, Writer
+from recurra.models.stack import Widths
+
+KERNEL, POOL = 3, 2  # pixels, of each convolution and of the pooling behind it
+
+
+class CaptionerOptions(DecoderOptions):
+    """The shape of both sides and their dropout."""
+
+    channels: Widths = Field(
+        [32, 64, 128], description="maps of each convolution over an image, each pooled to half its height and width"
+    )
+
+
+class CaptionerShape(NamedTuple):
+    """What follows from the data."""
+
+    image: tuple[int, ...]  # (height, width, channels) in pixels, or (cells, features)
+    target_types: int
+    longest_target: int  # tokens
+
+
+class Convolutions(nn.Module):
+    """Convolutions over an image; what is left of its pixels are cells.
+
+    Args:
+        channels: 1 grey, 3 colour.
+        widths: maps of each convolution.
+    """
+
+    def __init__(self, channels: int, widths: list[int]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise([channels, *widths]):
+            layers.append(nn.Conv2d(before, after, KERNEL, padding=KERNEL // 2, bias=False))
+            layers += [nn.GroupNorm(1, after), nn.ReLU(), nn.MaxPool2d(POOL)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """From bytes (batch, height, width, channels) to cells, row by row, (cells, batch, maps)."""
+        maps: Tensor = self.layers(images.permute(0, 3, 1, 2) / 255)  # (batch, maps, rows, columns)
+        return maps.flatten(2).permute(2, 0, 1)
+
+
+class ImageEncoder(nn.Module):
+    """Cells of an image, each with what it shows and where it is.
+
+    Args:
+        shape: of an image, or of its given features.
+        options: convolutions.
+
+    Raises:
+        UsageError: so many convolutions that nothing of the image is left.
+    """
+
+    def __init__(self, shape: tuple[int, ...], options: CaptionerOptions) -> None:
+        super().__init__()
+        self.grid = grid_of(shape, len(options.channels))
+        self.convolutions = Convolutions(shape[2], options.channels) if len(shape) == 3 else None
+        self.width = options.channels[-1] if self.convolutions else shape[1]
+        self.num_cells = self.grid[0] * self.grid[1]
+        self.places = nn.Parameter(0.1 * torch.randn(self.num_cells, 1, self.width))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Cells (cells, batch, width) of (batch, height, width, channels) or features (batch, cells, features)."""
+        cells: Tensor = images.transpose(0, 1) if self.convolutions is None else self.convolutions(images)
+        return cells + self.places
+
+
+def grid_of(shape: tuple[int, ...], num_convolutions: int) -> tuple[int, int]:
+    """Rows and columns of cells of an image; given features are one row.
+
+    Raises:
+        UsageError: so many convolutions that nothing of the image is left.
+    """
+    if len(shape) == 2:
+        return 1, shape[0]
+    rows, columns = (side // POOL**num_convolutions for side in shape[:2])
+    if not rows or not columns:
+        raise UsageError(
+            f"channels: {num_convolutions} convolutions, each pooled to half, leave nothing of {shape[0]} x {shape[1]} "
+            "pixels; give fewer, or a larger size"
+        )
+    return rows, columns
+
+
+class Captioner(Writer):
+    """Writes about an image.
+
+    Args:
+        shape: of the image, and of the vocabulary.
+        options: shape and dropout.
+
+    Raises:
+        UsageError: so many convolutions that nothing of the image is left.
+    """
+
+    def __init__(self, shape: CaptionerShape, options: CaptionerOptions) -> None:
+        super().__init__()
+        self.encoder = ImageEncoder(shape.image, options)
+        width = self.encoder.width
+        self.decoder = Decoder(shape.target_types, width, width, shape.longest_target, options)
+
+    def read(self, *source: Tensor) -> DecoderState:
+        """The decoder's state before the first token.
+
+        Args:
+            source: images, bytes (batch, height, width, channels), or features (batch, cells, features).
+        """
+        (images,) = source
+        cells = self.encoder(images)  # (cells, batch, width)
+        lengths = torch.full((cells.shape[1],), len(cells), device=cells.device)
+        return self.decoder.begin(cells, lengths, cells.mean(0))

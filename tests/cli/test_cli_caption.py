@@ -1,0 +1,56 @@
+"""`recurra caption`, and pictures that nobody could learn from."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+Image = pytest.importorskip("PIL.Image", reason="reading images takes Pillow")
+
+SMALL = ["--image-size", "8,8", "--channels", "6", "--embedding-size", "8", "--hidden-size", "12", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Black and white pictures."""
+    folder = tmp_path_factory.mktemp("shades")
+    rows = ["image,caption"]
+    for number in range(60):
+        Image.fromarray(np.full((8, 8), 255 * (number % 2), np.uint8)).save(folder / f"{number}.png")
+        rows.append(f"{number}.png,all {'white' if number % 2 else 'black'}")
+    (folder / "captions.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_a_captioner_from_the_command_line(folder: Path, tmp_path: Path, recurra_command: Any) -> None:
+    run = tmp_path / "run"
+    options = [*SMALL, "--epochs", "20", "--learning-rate", "0.02", "--batch-size", "8"]
+    assert recurra_command("train", "captioning", folder, "--run", run, *options).code == 0
+    assert "Furthest from the target" in (run / "evaluation.html").read_text()
+    images = [folder / "3.png", folder / "4.png"]
+    outcome = recurra_command("caption", run, *images, "--picture")
+    assert outcome.out == "all white\nall black\n", outcome.err
+    assert outcome.err.strip() == str(run / "captions.html")
+    assert "image" in (run / "captions.html").read_text()
+    rows = recurra_command("caption", run, *images, "--num-best", "2", "--json").json_lines
+    assert [row["texts"][0]["text"] for row in rows] == ["all white", "all black"]
+    assert [len(row["texts"]) for row in rows] == [2, 2]
+    assert f"see recurra caption {run}" in recurra_command("predict", run, images[0]).err
+    assert set(recurra_command("evaluate", run, "--json", "--quiet").json) == {"model", "frequent", "nearest"}
+    assert recurra_command("info", run, "--check").code == 0
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(images[0].read_bytes()[:30])
+    outcome = recurra_command("caption", run, broken)
+    assert (outcome.code, outcome.out) == (3, "")
+    assert str(broken) in outcome.err
+
+
+def test_a_table_that_names_what_is_no_image(tmp_path: Path, recurra_command: Any) -> None:
+    (tmp_path / "a.png").write_text("no image")
+    (tmp_path / "captions.csv").write_text("image,caption\na.png,something\n")
+    outcome = recurra_command("train", "captioning", tmp_path, "--run", tmp_path / "run", *SMALL)
+    assert outcome.code == 3
+    assert "captions.csv line 2" in outcome.err
+    assert "a.png" in outcome.err
+    assert not (tmp_path / "run").exists()

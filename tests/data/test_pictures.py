@@ -1,0 +1,540 @@
+"""Pictures with captions: every form gives the same pictures in the right splits, and what is damaged is named."""
+
+import gzip
+import json
+import re
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from recurra.data import digit_strips as strips_module
+from recurra.data.digit_strips import digit_strips
+from recurra.data.pictures import Picture, PictureOptions, read_image, read_pictures, split_pictures
+from recurra.errors import DataError, RecurraError, UsageError
+from recurra.progress import Advance, Progress
+
+OPTIONS = PictureOptions((5, 7), True, "image", "caption")
+GREY = OPTIONS._replace(colour=False)
+PIXELS = np.random.default_rng(4).integers(0, 256, (4, 5, 7, 3), np.uint8)
+ROWS = [
+    ("one.png", " a dog, so big "),
+    ("sub/two.png", 'two "cats"'),
+    ("./one.png", "naïve 🙂"),
+    ("three.png", "three"),
+    ("one.png", "a dog"),
+]
+FOUND = [
+    ("one.png", ("a dog, so big", "naïve 🙂", "a dog")),
+    ("sub/two.png", ('two "cats"',)),
+    ("three.png", ("three",)),
+]
+SHARES = (0.6, 0.25, 0.15)
+
+
+@pytest.fixture
+def pil() -> Any:
+    return pytest.importorskip("PIL.Image", reason="images need Pillow: pip install 'recurra[images]'")
+
+
+def save(path: Path, pixels: np.ndarray, **options: Any) -> Path:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def write(path: Path, rows: list[tuple[str, ...]], header: tuple[str, ...] = ("image", "caption")) -> Path:
+    """A table of the kind that its name says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    records = [dict(zip(header, row, strict=True)) for row in rows]
+    if path.suffix == ".parquet":
+        pa.parquet.write_table(pa.Table.from_pylist(records), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    else:
+        quoted = [['"' + cell.replace('"', '""') + '"' for cell in row] for row in (header, *rows)]
+        separator = {".csv": ",", ".tsv": "\t"}[path.suffix]
+        path.write_text("".join(separator.join(cells) + "\n" for cells in quoted), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, pil: Any) -> Path:  # noqa: ARG001
+    """Three images."""
+    for (name, _), pixels in zip(FOUND, PIXELS, strict=False):
+        save(tmp_path / name, pixels)
+    return tmp_path
+
+
+def read(path: Path, options: PictureOptions = OPTIONS) -> dict[str, list[Picture]]:
+    return read_pictures(str(path), options, Progress())
+
+
+def names(found: dict[str, list[Picture]]) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
+    return {split: [(picture.name, picture.captions) for picture in pictures] for split, pictures in found.items()}
+
+
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("given", ["table", "folder"])
+def test_rows_of_one_image_are_one_picture(folder: Path, kind: str, given: str) -> None:
+    path = write(folder / f"captions.{kind}", ROWS)
+    found = read(path if given == "table" else folder)
+    assert names(found) == {"all": FOUND}
+    for picture, pixels in zip(found["all"], PIXELS, strict=False):
+        assert picture.content.dtype == np.uint8
+        np.testing.assert_array_equal(picture.content, pixels)
+    unit, first = ("row", 1) if kind == "parquet" else ("line", 1 if kind == "jsonl" else 2)
+    assert [picture.place for picture in found["all"]] == [f"{path} {unit} {first + row}" for row in (0, 1, 3)]
+
+
+def test_columns_have_the_names_asked_for(folder: Path) -> None:
+    rows = [("x", "one.png", "wrong", "right")]
+    path = write(folder / "t.csv", rows, ("n", "file", "caption", "said"))
+    options = OPTIONS._replace(image_column="file", caption_column="said")
+    assert names(read(path, options)) == {"all": [("one.png", ("right",))]}
+    with pytest.raises(DataError, match=r"t\.csv: no column 'image' for image and caption \(image_column, caption_col"):
+        read(path)
+
+
+def test_images_are_found_anywhere_below_the_folder(folder: Path) -> None:
+    save(folder / "images" / "deep" / "two.png", PIXELS[3])
+    (folder / "one.png").rename(folder / "images" / "one.png")
+    rows = [("one.png", "a"), ("deep/two.png", "b"), ("images/one.png", "c"), (str(folder / "three.png"), "d")]
+    table = write(folder / "tables" / "captions.csv", rows)
+    one, two, three = read(folder)["all"]
+    assert [one.captions, two.captions, three.captions] == [("a", "c"), ("b",), ("d",)]
+    np.testing.assert_array_equal([one.content, two.content, three.content], PIXELS[[0, 3, 2]])
+    message = (
+        rf"{table} line 2: no image {table.parent}/one\.png, nor any one\.png below {table.parent}; expected paths"
+    )
+    with pytest.raises(DataError, match=message):
+        read(table)
+
+
+def test_an_image_beside_its_table_comes_before_others_below(folder: Path) -> None:
+    save(folder / "other" / "one.png", PIXELS[3])
+    found = read(write(folder / "t.csv", [("one.png", "a")]))["all"]
+    np.testing.assert_array_equal(found[0].content, PIXELS[0])
+
+
+def test_an_image_that_may_be_two(folder: Path) -> None:
+    save(folder / "other" / "two.png", PIXELS[3])
+    with pytest.raises(
+        DataError, match=r"t\.csv line 2: image two\.png may be .*/other/two\.png or .*/sub/two\.png; wr"
+    ):
+        read(write(folder / "t.csv", [("two.png", "a")]))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("", "x"), "no image; fill it"),
+        (("one.png", "  "), "no caption; fill it"),
+        (("four.png", "x"), "no image .*four.png, nor any four.png below"),
+        (("a caption in the place of an image " * 9, "x"), "no image .*a caption in the place"),
+        (("sub", "x"), r"/sub: cannot be read as an image \(.*Is a directory"),
+    ],
+)
+def test_a_row_that_is_wrong(folder: Path, row: tuple[str, str], message: str) -> None:
+    with pytest.raises(DataError, match=rf"t\.csv line 4: .*{message}"):
+        read(write(folder / "t.csv", [*ROWS[:2], row]))
+
+
+def test_what_holds_no_captions(folder: Path) -> None:
+    for place in (folder, folder / "one.png"):
+        with pytest.raises(
+            DataError, match=f"{place}: no captions; expected a file ending in .csv, .*, .npz, or the fi"
+        ):
+            read(place)
+    with pytest.raises(DataError, match="no such file, folder or data set"):
+        read(folder / "nowhere")
+
+
+def test_progress_is_told_of_every_image(folder: Path) -> None:
+    told: list[tuple[str, float]] = []
+
+    class Heard(Progress):
+        @contextmanager
+        def stage(self, title: str, total: float, done: float = 0) -> Iterator[Advance]:
+            told.append((title, total - done))
+            yield lambda amount, detail="": told.append((detail, amount))
+
+    read_pictures(str(write(folder / "t.csv", ROWS)), OPTIONS, Heard())
+    assert told == [("reading images", 3), ("", 1), ("", 1), ("", 1)]
+
+
+# --- splits ------------------------------------------------------------------------------------------------------
+
+
+def test_a_column_says_the_split(folder: Path) -> None:
+    rows = [
+        ("one.png", "a", "train"),
+        ("three.png", "b", "Test "),
+        ("sub/two.png", "c", "val"),
+        ("one.png", "d", "train"),
+    ]
+    found = read(write(folder / "captions.csv", rows, ("image", "caption", "split")))
+    assert names(found) == {
+        "train": [("one.png", ("a", "d"))],
+        "test": [("three.png", ("b",))],
+        "valid": [("sub/two.png", ("c",))],
+    }
+    assert list(split_pictures(found, "here", SHARES)) == ["train", "valid", "test"]
+
+
+def test_names_of_files_say_the_split(folder: Path) -> None:
+    for name, row in zip(("train", "toy.dev", "test"), (ROWS[0], ROWS[1], ROWS[3]), strict=True):
+        write(folder / f"{name}.csv", [row])
+    write(folder / "extra.csv", ROWS)  # says no split where others do
+    assert names(read(folder)) == {
+        "train": [("one.png", ("a dog, so big",))],
+        "valid": [("sub/two.png", ('two "cats"',))],
+        "test": [("three.png", ("three",))],
+    }
+    write(folder / "test.csv", [ROWS[3], ROWS[0]])
+    with pytest.raises(DataError, match=r"one\.png is for train here, for test in .*/test\.csv line 3; choose one"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [("one.png", "a", "train"), ("one.png", "b", "test")],
+            r"line 3: .*one\.png is for test here, for train in .* 2",
+        ),
+        (
+            [("one.png", "a", "train"), ("three.png", "b", "")],
+            "line 3: split ''; expected one of train, valid, val, dev",
+        ),
+        ([("one.png", "a", "restval")], "line 2: split 'restval'; expected one of train"),
+        (
+            [("one.png", "a", "dev"), ("three.png", "b", "test")],
+            "its pictures are for test, valid; expected some for tr",
+        ),
+        ([("one.png", "a", "test")], "its pictures are for test; expected some for train"),
+    ],
+)
+def test_splits_that_are_none(folder: Path, rows: list[tuple[str, ...]], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(write(folder / "t.csv", rows, ("image", "caption", "split")))
+
+
+def test_pictures_with_and_without_a_split(folder: Path) -> None:
+    """Those without would be lost."""
+    write(folder / "a.csv", [("one.png", "a", "train")], ("image", "caption", "split"))
+    write(folder / "b.csv", [("three.png", "b")])
+    with pytest.raises(DataError, match="its pictures are for none, train; expected some for train, and each for one"):
+        read(folder)
+
+
+def picture(number: int, captions: tuple[str, ...] = ("x",)) -> Picture:
+    return Picture(np.zeros((1, 1), np.float32), captions, f"place {number}", f"image {number}")
+
+
+def test_what_nothing_says_goes_by_the_name_of_the_image() -> None:
+    found = split_pictures({"all": [picture(number) for number in range(400)]}, "here", SHARES)
+    assert list(found) == ["train", "valid", "test"]
+    assert 60 < len(found["valid"]) < 140
+    again = [picture(number, ("other", "captions"))._replace(place="moved") for number in range(200)]
+    told = split_pictures({"all": again}, "there", SHARES)
+    for split, pictures in told.items():
+        assert [one.name for one in pictures] == [one.name for one in found[split]][: len(pictures)]
+    given = {"train": [picture(number) for number in range(100)], "test": [picture(3)]}
+    completed = split_pictures(given, "here", SHARES)
+    assert completed["test"] == given["test"]
+    assert sorted(one.place for split in ("train", "valid") for one in completed[split]) == sorted(
+        one.place for one in given["train"]
+    )
+    with pytest.raises(DataError, match="here: no pictures for"):
+        split_pictures({"all": [picture(1)]}, "here", SHARES)
+
+
+# --- one image ---------------------------------------------------------------------------------------------------
+
+
+def test_grey_is_the_luma_of_colours(folder: Path) -> None:
+    found = read_image(folder / "one.png", GREY)
+    assert found.shape == (5, 7, 1)
+    np.testing.assert_allclose(found[..., 0], PIXELS[0] @ [0.299, 0.587, 0.114], atol=1)  # rounded
+
+
+@pytest.mark.parametrize(
+    ("size", "box"), [((8, 8), (2, 6, 0, 8)), ((4, 13), (0, 4, 2, 10)), ((12, 24), (0, 12, 0, 24))]
+)
+@pytest.mark.parametrize("colour", [True, False])
+def test_proportions_are_kept_in_the_colour_of_the_corner(
+    pil: Any,  # noqa: ARG001
+    tmp_path: Path,
+    size: tuple[int, int],
+    box: tuple[int, int, int, int],
+    colour: bool,
+) -> None:
+    """An image half of one colour, half of another, twice as wide as it is high, in the middle of a rectangle."""
+    halves = np.array([[200, 10, 90], [30, 250, 170]], np.uint8)
+    path = save(tmp_path / "halves.png", np.broadcast_to(halves.repeat(30, 0), (30, 60, 3)).copy())
+    found = read_image(path, PictureOptions(size, colour, "", "")).astype(int)
+    expected = halves.astype(float) if colour else halves @ np.array([[0.299], [0.587], [0.114]])
+    assert found.shape == (*size, 3 if colour else 1)
+    top, bottom, left, right = box
+    middle = (left + right) // 2
+    sharp = np.abs(np.arange(size[1]) - middle + 0.5) > 3  # between the halves colours mix
+    wanted = np.broadcast_to(expected[0], found.shape).copy()
+    wanted[top:bottom, middle:right] = expected[1]
+    np.testing.assert_allclose(found[:, sharp], wanted[:, sharp], atol=3)  # the curve of the resampling
+
+
+def test_details_too_small_are_averaged(pil: Any, tmp_path: Path) -> None:  # noqa: ARG001
+    board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
+    found = read_image(save(tmp_path / "board.png", board), GREY._replace(size=(8, 8)))
+    np.testing.assert_allclose(found, 127.5, atol=6)  # at the borders half a square is cut
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_cameras_that_were_held_otherwise(pil: Any, tmp_path: Path, orientation: int) -> None:
+    """As the Exif standard says what each row and column is."""
+    upright = PIXELS[0]
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: upright.transpose(1, 0, 2)[::-1],
+        7: upright.transpose(1, 0, 2)[::-1, ::-1],
+        8: upright.transpose(1, 0, 2)[:, ::-1],
+    }[orientation]
+    exif = pil.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "turned.png", np.ascontiguousarray(stored), exif=exif)
+    np.testing.assert_array_equal(read_image(path, OPTIONS), upright)
+
+
+def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    return 255 + (colour.astype(float) - 255) * (alpha[..., None] / 255)
+
+
+def test_what_is_transparent_is_white(pil: Any, tmp_path: Path) -> None:
+    colour, alpha = PIXELS[1], PIXELS[2, :, :, 0]
+    path = save(tmp_path / "a.png", np.dstack([colour, alpha]))
+    np.testing.assert_allclose(read_image(path, OPTIONS), over_white(colour, alpha), atol=1)  # rounded
+    grey_path = save(tmp_path / "b.png", np.dstack([colour[..., 0], alpha]))
+    expected = over_white(colour[..., :1], alpha)
+    np.testing.assert_allclose(read_image(grey_path, OPTIONS), expected.repeat(3, 2), atol=1)
+    np.testing.assert_allclose(read_image(grey_path, GREY), expected, atol=1)
+    keyed = save(tmp_path / "c.png", colour, transparency=tuple(colour[3, 4].tolist()))
+    wanted = colour.copy()
+    wanted[3, 4] = 255
+    np.testing.assert_array_equal(read_image(keyed, OPTIONS), wanted)
+    palette = pil.fromarray(np.arange(35, dtype=np.uint8).reshape(5, 7), "L").convert("P")
+    palette.putpalette(colour.reshape(-1).tolist())
+    palette.save(tmp_path / "d.png", transparency=bytes(alpha.reshape(-1).tolist()))
+    np.testing.assert_allclose(read_image(tmp_path / "d.png", OPTIONS), over_white(colour, alpha), atol=1)
+
+
+def test_pixels_of_other_kinds(pil: Any, tmp_path: Path) -> None:
+    bits = PIXELS[0, :, :, 0] > 127
+    pil.fromarray(bits).save(tmp_path / "bits.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "bits.png", GREY)[..., 0], bits * 255)
+    palette = pil.fromarray(np.arange(35, dtype=np.uint8).reshape(5, 7), "L").convert("P")
+    palette.putpalette(PIXELS[3].reshape(-1).tolist())
+    palette.save(tmp_path / "palette.gif")
+    np.testing.assert_array_equal(read_image(tmp_path / "palette.gif", OPTIONS), PIXELS[3])
+    pil.fromarray(np.dstack([255 - PIXELS[0], np.zeros((5, 7), np.uint8)]), "CMYK").save(tmp_path / "inks.tiff")
+    np.testing.assert_array_equal(read_image(tmp_path / "inks.tiff", OPTIONS), PIXELS[0])
+    fine = np.random.default_rng(1).integers(0, 65536, (5, 7), np.uint16)
+    save(tmp_path / "fine.png", fine)
+    save(tmp_path / "fine.tiff", fine)
+    (tmp_path / "fine.pgm").write_bytes(b"P5 7 5 65535\n" + fine.astype(">u2").tobytes())
+    for kind in ("png", "tiff", "pgm"):
+        np.testing.assert_allclose(
+            read_image(tmp_path / f"fine.{kind}", GREY)[..., 0], fine / 257, atol=1, err_msg=kind
+        )
+    save(tmp_path / "real.tiff", fine.astype(np.float32))
+    with pytest.raises(DataError, match=r"real\.tiff: cannot be read as an image \(fractions of no known range"):
+        read_image(tmp_path / "real.tiff", GREY)
+
+
+@pytest.mark.parametrize("kind", ["gif", "png", "webp"])
+def test_the_first_frame_counts(pil: Any, tmp_path: Path, kind: str) -> None:
+    frames = [pil.fromarray(np.full((5, 7), 80 * (number + 1), np.uint8)) for number in range(3)]
+    frames[0].save(tmp_path / f"film.{kind}", save_all=True, append_images=frames[1:], **{"lossless": True})
+    np.testing.assert_array_equal(read_image(tmp_path / f"film.{kind}", GREY), np.full((5, 7, 1), 80))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp", "webp"])
+def test_a_file_cut_anywhere_is_whole_or_refused(pil: Any, tmp_path: Path, kind: str) -> None:  # noqa: ARG001
+    whole = save(tmp_path / f"whole.{kind}", PIXELS[0]).read_bytes()
+    path = tmp_path / f"cut.{kind}"
+    expected, refused = read_image(tmp_path / f"whole.{kind}", OPTIONS), 0
+    for stop in [*range(0, len(whole), 5), *range(len(whole) - 20, len(whole))]:
+        path.write_bytes(whole[:stop])
+        try:
+            found = read_image(path, OPTIONS)
+        except DataError as error:
+            assert str(error).startswith(f"{path}: ")  # noqa: PT017
+            refused += 1
+        else:
+            np.testing.assert_array_equal(found, expected)
+    assert refused > len(whole) / 5 - 5  # what a file ends with need not be an image's
+
+
+def test_an_image_that_is_damaged_is_named_with_its_line(folder: Path) -> None:
+    path = write(folder / "t.csv", ROWS)
+    whole = bytearray((folder / "three.png").read_bytes())
+    whole[60] ^= 1
+    for content, message in (
+        (bytes(whole), r"cannot be read as an image \(.*\); mend it, or leave it out"),
+        (b"", "not an image of a format that is known; expected such as PNG or JPEG"),
+        (b"no image\n", "not an image of a format that is known"),
+    ):
+        (folder / "three.png").write_bytes(content)
+        with pytest.raises(DataError, match=rf"t\.csv line 5: {folder}/three\.png: {message}"):
+            read(path)
+
+
+def test_an_image_alone(pil: Any, tmp_path: Path) -> None:  # noqa: ARG001
+    with pytest.raises(DataError, match=rf"^{tmp_path}/no\.png: no such file$"):
+        read_image(tmp_path / "no.png", OPTIONS)
+    with pytest.raises(UsageError, match=r"size: expected a height and a width of at least 1 pixel, got \(5, 0\)"):
+        read_image(tmp_path / "no.png", OPTIONS._replace(size=(5, 0)))
+
+
+def test_without_pillow_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    (tmp_path / "one.png").write_bytes(b"x")
+    for call in (
+        lambda: read_image(tmp_path / "one.png", OPTIONS),
+        lambda: read(write(tmp_path / "t.csv", [("one.png", "a")])),
+    ):
+        with pytest.raises(
+            RecurraError, match=re.escape("one.png: reading images takes Pillow; install it with: pip ins")
+        ):
+            call()
+
+
+# --- features ----------------------------------------------------------------------------------------------------
+
+
+FEATURES = np.random.default_rng(8).normal(size=(4, 3, 2))
+TEXTS = np.array([["a", " b "], ["c", ""], ["", "d"], ["e", "f"]])
+SAID = [("a", "b"), ("c",), ("d",), ("e", "f")]
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_features_of_cells(tmp_path: Path, kind: type) -> None:
+    path = tmp_path / "toy.npz"
+    np.savez(path, features=FEATURES.astype(kind), captions=TEXTS)
+    for given in (path, tmp_path):
+        found = read(given)
+        assert names(found) == {"all": [(f"toy.npz image {number}", said) for number, said in enumerate(SAID, 1)]}
+        assert [one.place for one in found["all"]] == [f"{path} image {number}" for number in range(1, 5)]
+        assert all(one.content.dtype == np.float32 for one in found["all"])
+        np.testing.assert_array_equal([one.content for one in found["all"]], FEATURES.astype(kind).astype(np.float32))
+
+
+def test_features_of_whole_images_with_one_caption_and_splits(tmp_path: Path) -> None:
+    splits = np.array(["test", "train", "dev", "train"])
+    np.savez_compressed(
+        tmp_path / "toy.npz", features=FEATURES[:, 0], captions=np.array(["a", " b ", "c", "d"]), split=splits
+    )
+    found = read(tmp_path / "toy.npz")
+    assert {split: [one.captions for one in pictures] for split, pictures in found.items()} == {
+        "test": [("a",)],
+        "train": [("b",), ("d",)],
+        "valid": [("c",)],
+    }
+    order = found["test"] + found["train"][:1] + found["valid"] + found["train"][1:]
+    np.testing.assert_array_equal([one.content for one in order], FEATURES[:, :1].astype(np.float32))
+    assert list(split_pictures(found, "here", SHARES)) == ["train", "valid", "test"]
+
+
+def test_files_of_features_in_a_folder(tmp_path: Path) -> None:
+    np.savez(tmp_path / "train.npz", features=FEATURES[:3], captions=TEXTS[:3])
+    np.savez(tmp_path / "test.npz", features=FEATURES[3:], captions=TEXTS[3:])
+    found = read(tmp_path)
+    assert {split: [one.captions for one in pictures] for split, pictures in found.items()} == {
+        "train": SAID[:3],
+        "test": SAID[3:],
+    }
+    np.savez(tmp_path / "test.npz", features=FEATURES[3:, :, :1], captions=TEXTS[3:])
+    with pytest.raises(DataError, match=r"image 1: \(3, [12]\), but .* image 1 is \(3, [12]\); expected the same"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
+def test_features_that_are_not_finite(tmp_path: Path, value: float) -> None:
+    features = FEATURES.copy()
+    features[1, 2, 1] = features[1, 0, 0] = features[3, 1, 0] = value
+    np.savez(tmp_path / "toy.npz", features=features, captions=TEXTS)
+    with pytest.raises(DataError, match=r"toy\.npz image 2: a feature is not finite \(2 such images\); leave it out"):
+        read(tmp_path / "toy.npz")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"captions": np.where(TEXTS == "d", " ", TEXTS)}, "image 3: no caption; fill it"),
+        ({"split": np.array(["train", "tests", "train", "train"])}, "image 2: split 'tests'; expected one of train"),
+        ({"split": np.array(["train", "train"])}, r"expected floats features .*; it has .*split \(2,\) <U5"),
+        ({"split": np.arange(4)}, r"split \(4,\) int64"),
+        ({"captions": TEXTS[:3]}, r"captions \(3, 2\) <U3"),
+        ({"captions": np.arange(4)}, r"captions \(4,\) int64"),
+        ({"captions": TEXTS[..., None]}, r"captions \(4, 2, 1\) <U3"),
+        ({"captions": np.array("a")}, r"captions \(\) <U1"),
+        ({"features": FEATURES[0, 0]}, r"features \(2,\) float64"),
+        ({"features": FEATURES[..., None]}, r"features \(4, 3, 2, 1\) float64"),
+        ({"features": FEATURES[..., :0]}, r"features \(4, 3, 0\) float64"),
+        ({"features": FEATURES > 0}, r"features \(4, 3, 2\) bool"),
+        ({"features": FEATURES[:0], "captions": TEXTS[:0]}, r"features \(0, 3, 2\) float64"),
+        ({"captions": TEXTS.astype(object)}, "cannot be read as .npz of plain numbers and text"),
+    ],
+)
+def test_other_layouts(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    np.savez(tmp_path / "toy.npz", **{"features": FEATURES, "captions": TEXTS, **changed})
+    with pytest.raises(DataError, match=rf"toy\.npz:? .*{message}"):
+        read(tmp_path / "toy.npz")
+
+
+def test_files_without_features(tmp_path: Path) -> None:
+    np.savez(tmp_path / "toy.npz", x=FEATURES)
+    with pytest.raises(DataError, match=r"toy\.npz: expected floats features .*; it has none of them"):
+        read(tmp_path / "toy.npz")
+    np.savez(tmp_path / "toy.npz", features=FEATURES)
+    with pytest.raises(DataError, match=r"it has features \(4, 3, 2\) float64"):
+        read(tmp_path / "toy.npz")
+    (tmp_path / "toy.npz").write_bytes((tmp_path / "toy.npz").read_bytes()[:100])
+    with pytest.raises(DataError, match=r"toy\.npz: cannot be read as \.npz"):
+        read(tmp_path / "toy.npz")
+
+
+# --- strips ------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_digits_gives_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strips_module, "COUNTS", {"train": 6, "valid": 4, "test": 5})
+    images = np.random.default_rng(0).integers(0, 256, (240, 28, 28), np.uint8)
+    labels = np.array([(number + number // 12) % 10 for number in range(240)], np.uint8)
+    for prefix in ("train", "t10k"):
+        for name, values in (("images-idx3", images), ("labels-idx1", labels)):
+            header = struct.pack(f">{1 + values.ndim}I", 0x0800 + values.ndim, *values.shape)
+            (tmp_path / f"{prefix}-{name}-ubyte.gz").write_bytes(gzip.compress(header + values.tobytes()))
+    found, expected = read(tmp_path), digit_strips(tmp_path)
+    assert list(found) == ["train", "valid", "test"]
+    for split, strips in expected.items():
+        assert [one.captions for one in found[split]] == [(strip.caption,) for strip in strips]
+        np.testing.assert_array_equal([one.content for one in found[split]], [strip.pixels for strip in strips])
+        assert found[split][2][2:] == (f"{tmp_path} {split} strip 3", f"{split} strip 3")
+    assert split_pictures(found, "here", SHARES) == found

@@ -1,0 +1,201 @@
+"""Captioning as a task: that it learns, judges fairly, comes back from its folder, and refuses bad pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sacrebleu
+import torch
+
+from recurra.config import dump, resolve
+from recurra.data.pictures import Picture
+from recurra.errors import DataError, UsageError
+from recurra.inference.captioning import TrainedCaptioner
+from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
+from recurra.models.search import BeamRules, searching
+from recurra.progress import Progress
+from recurra.runs import RECIPE, Run
+from recurra.tasks import check_samples
+from recurra.tasks.captioning import Captioning, CaptioningRecipe
+from recurra.training.loop import Training
+from recurra.training.session import finish
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "grey": (128, 128, 128)}
+SIZE = 8, 24  # pixels
+SILENT = {"dropout": 0.0, "dropout_embedding": 0.0, "dropout_output": 0.0}
+TINY = {**SILENT, "channels": [5, 7], "embedding_size": 6, "hidden_size": [9]}
+
+Image = pytest.importorskip("PIL.Image", reason="reading images takes Pillow")
+
+
+def write_flags(folder: Path, counts: tuple[int, int, int] = (40, 12, 14)) -> Path:
+    """Three colours side by side, told from left to right; some flags are told in two ways."""
+    rng = np.random.default_rng(5)
+    folder.mkdir(exist_ok=True)
+    rows = ["image,caption,split"]
+    for split, count in zip(("train", "valid", "test"), counts, strict=True):
+        for number in range(count):
+            names = rng.choice(list(COLOURS), 3)
+            stripes = [np.full((8, 8, 3), COLOURS[name], np.uint8) for name in names]
+            Image.fromarray(np.concatenate(stripes, 1)).save(folder / f"{split}{number}.png")
+            rows.append(f"{split}{number}.png,{' '.join(names)},{split}")
+            if number % 3 == 0:
+                rows.append(f"{split}{number}.png,a flag of {' '.join(names)},{split}")
+    (folder / "captions.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_flags(tmp_path / "flags")
+
+
+def recipe_of(path: Path, **options: Any) -> CaptioningRecipe:
+    values: dict[str, Any] = {
+        "data": {"path": str(path), "image_size": list(SIZE), "colour": True, **options.get("data", {})},
+        "model": {**TINY, **options.get("model", {})},
+        "training": {"batch_size": 6, **options.get("training", {})},
+    }
+    return resolve(CaptioningRecipe, values, {}, "test")
+
+
+def start(path: Path, **options: Any) -> Captioning:
+    torch.manual_seed(2)
+    return Captioning.start(recipe_of(path, **options), Progress())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained captioner."""
+    path = write_flags(tmp_path_factory.mktemp("trained") / "flags", (500, 30, 40))
+    model = {"channels": [12, 16], "embedding_size": 24, "hidden_size": [32]}
+    training = {"batch_size": 16, "epochs": 6, "learning_rate": 0.01, "criterion": "loss"}
+    torch.manual_seed(1)
+    task = Captioning.start(recipe_of(path, model=model, training=training), Progress())
+    begun = Run(path.parent / "run")
+    begun.write(RECIPE, dump(task.recipe))
+    description, files = task.describe()
+    begun.write_model(task.name, {**description, "data": task.fingerprint()}, files)
+    under_way = Training(task, begun, Progress())
+    under_way.save()
+    finish(under_way)
+    return begun.folder
+
+
+def test_learns_to_tell_what_is_seen_and_where(run: Path) -> None:
+    metrics = Run(run).read_json("metrics.json")
+    assert set(metrics) == {"model", "frequent", "nearest", "training"}
+    assert metrics["model"]["test"]["exact"] > 0.9
+    assert metrics["frequent"]["test"]["exact"] < 0.2
+
+
+def test_a_loaded_run_writes_the_same(run: Path) -> None:
+    model = TrainedCaptioner(Run(run))
+    assert check_samples(model.task, model.run) < 1e-5
+    assert model.evaluate()["model"] == Run(run).read_json("metrics.json")["model"]
+
+
+def test_scores_count_every_caption_of_a_picture(run: Path) -> None:
+    model = TrainedCaptioner(Run(run))
+    model.task.load_data(Progress())
+    pictures = model.task.splits["test"]
+    outputs = [found.text for found in model.caption([picture.content for picture in pictures])]
+    second = [picture.captions[1] if len(picture.captions) > 1 else None for picture in pictures]
+    references = [[picture.captions[0] for picture in pictures], second]
+    metrics = Run(run).read_json("metrics.json")["model"]["test"]
+    assert metrics["bleu"] == pytest.approx(sacrebleu.corpus_bleu(outputs, references).score)
+    exact = sum(output in picture.captions for output, picture in zip(outputs, pictures, strict=True))
+    assert metrics["exact"] == exact / len(pictures)
+    assert metrics["pictures"] == len(pictures) == 40
+
+
+def test_a_file_is_read_as_in_training_and_looked_at_by_cells(run: Path) -> None:
+    model = TrainedCaptioner(Run(run))
+    model.task.load_data(Progress())
+    file = run.parent / "flags" / "test4.png"
+    (found,) = model.caption([file], num_best=3)
+    (again,) = model.caption([model.task.splits["test"][4].content])
+    assert found.text == again.text
+    assert len(found.renderings) == 3
+    assert found.view["grid"] == [2, 6]
+    weights = np.array(found.view["weights"])
+    assert weights.shape == (len(found.view["tokens"]), 12)
+    np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
+    for one in found.renderings:
+        outputs = model.task.outputs_of({"image": again.view["image"], "caption": one.text})
+        assert sum(outputs) == pytest.approx(one.log_probability, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"attention": "none", "begin": "input"}, {"attention": "dot", "channels": [5, 9]}]
+)
+def test_every_parameter_learns(options: dict[str, Any], folder: Path) -> None:
+    task = start(folder, model=options)
+    task.loss(task.batches(0)[0], None).mean.backward()
+    for name, parameter in task.model.named_parameters():
+        if options.get("attention") == "none" and name == "encoder.places":
+            continue  # the mean of all cells is the same wherever they are, but for a constant
+        assert parameter.grad is not None, name
+        assert float(parameter.grad.abs().max()) > 0, name
+
+
+def test_pictures_do_not_depend_on_their_neighbours(folder: Path) -> None:
+    task = start(folder)
+    for parameter in task.model.parameters():
+        torch.nn.init.normal_(parameter, std=0.6)
+    contents = task.encoded["test"].contents
+    for rules in (BeamRules(1), BeamRules(3)):
+        together = task.write(contents, searching(rules), Progress())
+        for index in (0, 5, 13):
+            ((alone,),) = task.write(contents[index : index + 1], searching(rules), Progress())
+            assert alone.tokens == together[index][0].tokens
+            assert alone.score == pytest.approx(together[index][0].score, rel=1e-5)
+
+
+def test_every_caption_is_trained_on_with_its_own_picture(folder: Path) -> None:
+    task = start(folder)
+    captions = [caption for picture in task.splits["train"] for caption in picture.captions]
+    assert len(captions) == 54
+    batches, seen = task.batches(0), 0
+    for index in range(len(batches)):
+        (images,), targets = batches[index].source, batches[index].targets
+        for column, image in enumerate(images.numpy()):
+            ids = [id for id in targets[:, column].tolist() if id >= 0][:-1]
+            owners = [picture for picture in task.splits["train"] if (picture.content == image).all()]
+            assert task.vocabulary.decode(ids) in [caption for picture in owners for caption in picture.captions]
+            seen += 1
+    assert seen == 54
+    again = task.batches(0)[1]
+    assert torch.equal(again.targets, batches[1].targets)
+    assert torch.equal(again.source[0], batches[1].source[0])
+
+
+def test_features_computed_before_are_another_door(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    captions = np.array([f"w{n % 5} w{n % 3}" for n in range(60)])
+    np.savez(tmp_path / "features.npz", features=rng.standard_normal((60, 4, 6)).astype(np.float32), captions=captions)
+    task = start(tmp_path / "features.npz")
+    assert task.shape.image == (4, 6)
+    assert task.validate(Progress())["loss"] > 0
+    sample = task.samples()[0]
+    assert len(task.outputs_of(sample)) == 3
+    task.loss(task.batches(0)[0], None).mean.backward()
+    with pytest.raises(UsageError, match=r"expected a picture of shape \(4, 6\), got \(5, 6\)"):
+        TrainedCaptioner.content_of(type("Opened", (), {"task": task})(), np.zeros((5, 6), np.float32))
+
+
+def test_other_pictures_than_the_model_reads(folder: Path) -> None:
+    task = start(folder)
+    with pytest.raises(DataError, match=r"here: of shape \(3, 4, 1\), but the model reads \(8, 24, 3\)"):
+        task.encode([Picture(np.zeros((3, 4, 1), np.uint8), ("a",), "here", "a")])
+    with pytest.raises(UsageError, match="leave nothing of 8 x 24 pixels"):
+        Captioner(CaptionerShape((8, 24, 3), 9, 5), CaptionerOptions(channels=[4, 4, 4, 4]))
+
+
+def test_check_tells_counts_and_leaks(folder: Path) -> None:
+    (folder / "test3.png").write_bytes((folder / "train7.png").read_bytes())
+    found = Captioning.check(recipe_of(folder), Progress())
+    assert found["splits"]["train"] == {"pictures": 40, "captions": 54, "median words": 3, "longest": 6}
+    (problem,) = [text for text in found["problems"] if "of test stand in train too" in text]
+    assert "captions.csv line" in problem
