@@ -1,6 +1,7 @@
 """Strips of digits: each made of the images that it should be made of, whole, and anywhere in the strip."""
 
 import gzip
+import hashlib
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import chisquare
+from sklearn.datasets import load_digits
 
 from recurra.data import digit_strips as module
-from recurra.data.digit_strips import COUNTS, VALID_EVERY, Strip, digit_strips, draw_strips
+from recurra.data.digit_strips import COUNTS, VALID_EVERY, Strip, digit_strips, draw_strips, inked, small_strips
 from recurra.errors import DataError
 
 NUM_TRAINING, NUM_TEST = 240, 70
@@ -203,3 +205,28 @@ def test_a_digit_that_is_missing(folder: Path) -> None:
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte.gz: no such file"):
         digit_strips(folder)
+
+
+def test_small_strips_are_the_same_on_every_machine() -> None:
+    """What a model reaches on them is compared with a figure from elsewhere."""
+    digest = hashlib.sha256()
+    for strips in small_strips().values():
+        for strip in strips:
+            digest.update(strip.pixels.tobytes() + bytes(strip.digits))
+    assert digest.hexdigest() == "72d67f24b1edc77b1ee48ad0c61f021741065752d9d0a22c314833274876644c"
+
+
+def test_small_strips_show_the_digits_of_their_captions_and_share_none() -> None:
+    """Found again by their columns of ink among those of scikit-learn."""
+    data = load_digits()
+    images = (data.images * (255 / 16)).astype(np.uint8)
+    numbers_of = {inked(image).tobytes(): number for number, image in enumerate(images)}
+    seen: dict[str, set[int]] = {}
+    for split, strips in small_strips().items():
+        alone = [strip for strip in strips if len(strip.digits) == 1]
+        found = [numbers_of[inked(strip.pixels[:, :, 0]).tobytes()] for strip in alone]
+        assert [data.target[number] for number in found] == [strip.digits[0] for strip in alone]
+        seen[split] = set(found)
+        assert {strip.pixels.shape for strip in strips} == {(8, 32, 1)}
+    assert not seen["train"] & seen["valid"]
+    assert not (seen["train"] | seen["valid"]) & seen["test"]

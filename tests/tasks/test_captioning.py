@@ -127,6 +127,14 @@ def test_a_file_is_read_as_in_training_and_looked_at_by_cells(run: Path) -> None
         assert sum(outputs) == pytest.approx(one.log_probability, abs=1e-4)
 
 
+def test_an_array_of_another_shape_and_the_size_of_files(run: Path, tmp_path: Path) -> None:
+    model = TrainedCaptioner(Run(run))
+    with pytest.raises(UsageError, match=r"expected a picture of shape \(8, 24, 3\), got \(8, 24, 1\)"):
+        model.caption([np.zeros((8, 24, 1), np.uint8)])
+    Image.fromarray(np.zeros((16, 48), np.uint8)).save(tmp_path / "grey.png")
+    assert model.content_of(tmp_path / "grey.png").shape == (8, 24, 3)
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"attention": "none", "begin": "input"}, {"attention": "dot", "channels": [5, 9]}]
 )
@@ -181,8 +189,6 @@ def test_features_computed_before_are_another_door(tmp_path: Path) -> None:
     sample = task.samples()[0]
     assert len(task.outputs_of(sample)) == 3
     task.loss(task.batches(0)[0], None).mean.backward()
-    with pytest.raises(UsageError, match=r"expected a picture of shape \(4, 6\), got \(5, 6\)"):
-        TrainedCaptioner.content_of(type("Opened", (), {"task": task})(), np.zeros((5, 6), np.float32))
 
 
 def test_other_pictures_than_the_model_reads(folder: Path) -> None:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,14 @@ from recurra.config import Shares
 from recurra.data.catalogue import find, locate
 from recurra.data.digit_strips import Strip, digit_strips, small_strips
 from recurra.data.digits import holds_digits
+from recurra.data.images import ImageOptions, read_image
 from recurra.data.series_arrays import DAMAGE
 from recurra.data.splits import completed, files_by_split
 from recurra.data.tables import KINDS as TABLES
 from recurra.data.tables import is_table, read_table
 from recurra.data.text import SPLIT_NAMES, folder_files
-from recurra.errors import DataError, RecurraError, UsageError
+from recurra.errors import DataError
 from recurra.progress import Progress
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 KINDS = (*TABLES, ".npz")
 SMALL_DIGITS = "digits"  # the name of a data set that comes with scikit-learn
@@ -41,14 +39,9 @@ class Picture(NamedTuple):
 
 
 class PictureOptions(NamedTuple):
-    """How image files are read, and what a table calls them and their captions.
+    """How image files are read, and what a table calls them and their captions."""
 
-    Every image gets the same size. It keeps its proportions: what they leave free, at both sides alike, has the colour
-    of its upper left corner, which is that of the paper where it shows writing.
-    """
-
-    size: tuple[int, int]  # height and width in pixels
-    colour: bool  # red, green, blue; else grey
+    images: ImageOptions
     image_column: str
     caption_column: str
 
@@ -111,60 +104,6 @@ def split_pictures(found: dict[str, list[Picture]], path: str, shares: Shares) -
         DataError: a split without pictures.
     """
     return completed(found, lambda picture: picture.name, shares, path, "pictures")
-
-
-def read_image(path: Path, options: PictureOptions) -> NDArray[np.uint8]:
-    """An image in the size and the colours asked for; of an animated one the first frame.
-
-    It is turned upright as its camera says, and white where it is transparent.
-
-    Args:
-        path: a file of any format that Pillow reads.
-        options: `size` and `colour` count.
-
-    Returns:
-        (height, width, 3), or (height, width, 1) if grey; 0 is black.
-
-    Raises:
-        DataError: no such file, or none that can be decoded to its end.
-        RecurraError: Pillow is not installed.
-        UsageError: a size below 1.
-    """
-    if min(options.size) < 1:
-        raise UsageError(f"size: expected a height and a width of at least 1 pixel, got {options.size}")
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise RecurraError(
-            f"{path}: reading images takes Pillow; install it with: pip install 'recurra[images]'"
-        ) from None
-    try:
-        with Image.open(path) as image:
-            return pixels_of(image, options)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except UnidentifiedImageError:
-        raise DataError(f"{path}: not an image of a format that is known; expected such as PNG or JPEG") from None
-    except Exception as error:  # what decoders say to damaged files is of any kind
-        raise DataError(f"{path}: cannot be read as an image ({error}); mend it, or leave it out") from None
-
-
-def pixels_of(image: "Image", options: PictureOptions) -> NDArray[np.uint8]:
-    """The pixels of an open image, (height, width, channels)."""
-    from PIL import Image, ImageOps
-
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "F":
-        raise ValueError("fractions of no known range, where whole numbers are expected")
-    if image.mode.startswith("I"):  # 16 bits of grey; Pillow would take all above 255 for white
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB" if options.colour else "L")
-    height, width = options.size
-    corner = cast("int | tuple[int, ...]", image.getpixel((0, 0)))
-    return np.array(ImageOps.pad(image, (width, height), color=corner)).reshape(height, width, -1)
 
 
 def strip_pictures(splits: dict[str, list[Strip]], place: str) -> dict[str, list[Picture]]:
@@ -281,7 +220,7 @@ def read_listed(
     with progress.stage("reading images", len(listed)) as advance:
         for image, (split, captions, place, name) in listed.items():
             try:
-                content = read_image(image, options)
+                content = read_image(image, options.images)
             except DataError as error:
                 raise DataError(f"{place}: {error}") from None
             yield split, Picture(content, tuple(captions), place, name)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.pictures import read_image
+from recurra.data.images import ImageOptions, read_image
 from recurra.errors import UsageError
 from recurra.inference.opening import TrainedOnExamples, refuse_text
 from recurra.inference.translation import Rendering
@@ -71,8 +71,14 @@ class TrainedCaptioner(TrainedOnExamples[Captioning]):
 
     def content_of(self, picture: str | Path | NDArray[Any]) -> NDArray[Any]:
         """A picture as the model reads it."""
-        if not isinstance(picture, np.ndarray):
-            return read_image(Path(picture), self.task.recipe.data.pictures)
-        if picture.shape != self.task.shape.image:
-            raise UsageError(f"caption: expected a picture of shape {self.task.shape.image}, got {picture.shape}")
-        return picture
+        shape = self.task.shape.image
+        if isinstance(picture, np.ndarray):
+            if picture.shape != shape:
+                raise UsageError(f"caption: expected a picture of shape {shape}, got {picture.shape}")
+            return picture
+        if len(shape) == 2:
+            raise UsageError(
+                f"{picture}: {self.run} reads features that another network computed, {shape} of each image, no files"
+            )
+        height, width, channels = shape
+        return read_image(Path(picture), ImageOptions((height, width), channels == 3))

@@ -13,6 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from recurra.config import Recipe, Shares
 from recurra.data.buckets import Buckets, by_length
+from recurra.data.images import ImageOptions
 from recurra.data.pictures import Picture, PictureOptions, read_pictures, split_pictures
 from recurra.data.vocabulary import TokenOptions, Vocabulary, as_line
 from recurra.errors import DataError
@@ -69,7 +70,7 @@ class CaptionOptions(TokenOptions):
     @property
     def pictures(self) -> PictureOptions:
         """How pictures are read."""
-        return PictureOptions(self.image_size, self.colour, self.image_column, self.caption_column)
+        return PictureOptions(ImageOptions(self.image_size, self.colour), self.image_column, self.caption_column)
 
 
 class CaptioningRecipe(Recipe):
