@@ -9,7 +9,7 @@ import pytest
 
 from recurra.cli import demo as demos
 from recurra.cli.demo import DEMOS
-from recurra.data import digit_strips, embedded
+from recurra.data import digit_strips, embedded, touch_tones
 from recurra.data.embedded import EMBEDDED
 from recurra.tasks import TASKS
 from recurra.training.session import resolve_recipe
@@ -22,8 +22,10 @@ SMALL = {
     "memory": {"hidden_size": [6], "steps": 3, "held_out_size": 20},
     "translation": {"hidden_size": [6], "encoder_size": [5], "steps": 3},
     "captioning": {"hidden_size": [6], "channels": [3, 5], "steps": 3},
+    "speech": {"hidden_size": [6], "steps": 3},
 }
 SHOWN = {
+    "speech": ["It hears, beside what was dialled; and what came second:", "dialled"],
     "captioning": ["It writes, beside what is to be seen:", "digits"],
     "translation": ["It writes, with its score", " thu 9 nov 1989 ", "second"],
     "memory": ["Two numbers among 100 are marked; it adds them:", "their sum"],
@@ -46,6 +48,7 @@ def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "NUM_STRINGS", (120, 40, 40))
     monkeypatch.setattr(embedded, "NUM_POINTS", 700)
     monkeypatch.setattr(embedded, "NUM_DATES", (60, 20, 20))
+    monkeypatch.setattr(touch_tones, "COUNTS", {"train": 60, "valid": 20, "test": 20})
     monkeypatch.setattr(digit_strips, "SMALL_COUNTS", {"train": 60, "valid": 20, "test": 20})
     monkeypatch.setattr(embedded, "MODULES", ("uuid", "calendar", "plistlib"))
     for task, recipe in SMALL.items():
@@ -76,7 +79,7 @@ def test_a_demo_is_a_whole_recipe_and_expects_the_model_to_win(task: str) -> Non
 @pytest.mark.usefixtures("_small")
 def test_a_demo_runs_through_and_what_it_says_next_works(recurra_command: Any, task: str) -> None:
     entry = DEMOS[task]
-    assert entry.data in (*EMBEDDED, "digits") or task == "memory", "needs a download"
+    assert entry.data in (*EMBEDDED, "digits", "touch-tones") or task == "memory", "needs a download"
     outcome = recurra_command("demo", *([] if task == "language-modelling" else [task]))
     assert outcome.code == 0, outcome.err
     run = Path("runs") / f"demo-{task}"

@@ -20,6 +20,7 @@ from recurra.cli.generate import generate
 from recurra.cli.info import info
 from recurra.cli.predict import predict
 from recurra.cli.train import train
+from recurra.cli.transcribe import transcribe
 from recurra.cli.translate import translate
 from recurra.errors import RecurraError
 
@@ -81,6 +82,7 @@ app.command()(generate)
 app.command()(predict)
 app.command()(translate)
 app.command()(caption)
+app.command()(transcribe)
 app.command()(forecast)
 app.command()(info)
 app.command()(compare)

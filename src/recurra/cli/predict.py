@@ -55,6 +55,7 @@ def predict(
         TrainedForecaster,
         TrainedLanguageModel,
         TrainedMemory,
+        TrainedRecogniser,
         TrainedTagger,
         TrainedTranslator,
     )
@@ -67,6 +68,8 @@ def predict(
         raise UsageError(f"{run}: translates; see recurra translate {run}")
     if isinstance(model, TrainedCaptioner):
         raise UsageError(f"{run}: writes about images; see recurra caption {run}")
+    if isinstance(model, TrainedRecogniser):
+        raise UsageError(f"{run}: hears recordings; see recurra transcribe {run}")
     if score and not isinstance(model, TrainedLanguageModel):
         raise UsageError(f"--score: {run} is no language model; its predictions have their probabilities anyway")
     if isinstance(model, TrainedClassifier):

@@ -8,6 +8,7 @@ from recurra.inference.classification import TrainedClassifier
 from recurra.inference.forecasting import TrainedForecaster
 from recurra.inference.language import TrainedLanguageModel
 from recurra.inference.memory import TrainedMemory
+from recurra.inference.speech import SpeechStream, TrainedRecogniser
 from recurra.inference.streaming import LanguageModelStream
 from recurra.inference.tagging import TrainedTagger
 from recurra.inference.translation import TrainedTranslator
@@ -18,6 +19,7 @@ from recurra.tasks import (
     Forecasting,
     LanguageModelling,
     Memory,
+    Speech,
     Tagging,
     Translation,
     task_of,
@@ -31,6 +33,7 @@ Trained: TypeAlias = (
     | TrainedMemory
     | TrainedTranslator
     | TrainedCaptioner
+    | TrainedRecogniser
 )
 
 TRAINED: dict[str, type[Trained]] = {
@@ -41,6 +44,7 @@ TRAINED: dict[str, type[Trained]] = {
     Memory.name: TrainedMemory,
     Translation.name: TrainedTranslator,
     Captioning.name: TrainedCaptioner,
+    Speech.name: TrainedRecogniser,
 }
 
 
@@ -54,7 +58,7 @@ def load(run: str | Path, device: str = "cpu") -> Trained:
     Returns:
         What can be done with it depends on its task: a language model writes text, a classifier gives labels, a
         tagger a tag for every token, a forecaster what comes next, a translator other text, a captioner text about
-        pictures; all `evaluate`.
+        pictures, a recogniser what is said; all `evaluate`.
 
     Raises:
         RunError: missing, incomplete, damaged, of a newer format, or of a task this version does not know.
@@ -66,12 +70,14 @@ def load(run: str | Path, device: str = "cpu") -> Trained:
 
 __all__ = [
     "LanguageModelStream",
+    "SpeechStream",
     "Trained",
     "TrainedCaptioner",
     "TrainedClassifier",
     "TrainedForecaster",
     "TrainedLanguageModel",
     "TrainedMemory",
+    "TrainedRecogniser",
     "TrainedTagger",
     "TrainedTranslator",
     "load",

@@ -9,11 +9,11 @@ from recurra.devices import device_of
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Json, Run
-from recurra.tasks import Captioning, Classification, Tagging, Task, Translation, load_data
+from recurra.tasks import Captioning, Classification, Speech, Tagging, Task, Translation, load_data
 
 AnyTask = TypeVar("AnyTask", bound=Task)
 AnyLabelling = TypeVar("AnyLabelling", Classification, Tagging)
-AnyAnswering = TypeVar("AnyAnswering", Classification, Tagging, Translation, Captioning)
+AnyAnswering = TypeVar("AnyAnswering", Classification, Tagging, Translation, Captioning, Speech)
 
 
 class TrainedModel(Generic[AnyTask]):

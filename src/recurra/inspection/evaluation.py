@@ -4,22 +4,24 @@ from pathlib import Path
 
 from recurra.inspection.captions import view_figures
 from recurra.inspection.forecasts import error_figure, fan_figures
+from recurra.inspection.hearings import hearing_figures
 from recurra.inspection.labels import class_figure, confusion_figure, reliability_figure, worst_table
 from recurra.inspection.pages import write_page
 from recurra.inspection.texts import text_parts
+from recurra.inspection.texts import worst_table as worst_table_of_texts
 from recurra.inspection.translations import alignment_figures
 from recurra.runs import EVALUATION, Run
 
 FILE = "evaluation.html"
-# What details of labels, of translations and of captions hold, and others do not.
-LABELS, ALIGNMENTS, VIEWS = "confusion", "alignments", "views"
+# What details of labels, translations, captions and transcripts hold, and others do not.
+LABELS, ALIGNMENTS, VIEWS, HEARINGS = "confusion", "alignments", "views", "hearings"
 
 
 def evaluation_page(run: Run | str | Path) -> Path | None:
     """Draw what there is to see of the predictions for the last split.
 
     Of labels: confusion, precision and recall of each, reliability and the worst examples. Of forecasts: the error by
-    step ahead, and some of them. Of translations and captions: the worst, and what was read of the source for some.
+    step ahead, and some of them. Of texts: the worst, and for some what was read, looked at or heard.
 
     Returns:
         `evaluation.html` of the run, or None where its task leaves nothing to draw.
@@ -40,6 +42,8 @@ def evaluation_page(run: Run | str | Path) -> Path | None:
         parts = [*text_parts(details), *alignment_figures(details[ALIGNMENTS])]
     elif VIEWS in details:
         parts = [*text_parts(details), *view_figures(details[VIEWS])]
+    elif HEARINGS in details:
+        parts = [worst_table_of_texts(details), *hearing_figures(details[HEARINGS])]
     else:
         parts = [error_figure(evaluation), *fan_figures(details["fans"])]
     return write_page(run.path(FILE), f"{run.folder.name}: what it makes of {split}", parts)

@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-COLUMNS = {"source": "source", "output": "written", "target": "target", "chrf": "chrF", "place": "where"}
+COLUMNS = {"source": "source", "output": "written", "target": "target", "chrf": "chrF", "cer": "CER", "place": "where"}
 
 
 def text_parts(details: Mapping[str, Any]) -> list[str]:
@@ -23,4 +23,4 @@ def worst_table(details: Mapping[str, Any]) -> str:
 
 def cell(value: str | float) -> str:
     """A value as HTML."""
-    return f"{value:.1f}" if isinstance(value, float) else html.escape(value)
+    return f"{value:.3g}" if isinstance(value, float) else html.escape(value)

@@ -11,6 +11,7 @@ from recurra.tasks.classification import Classification
 from recurra.tasks.forecasting import Forecasting
 from recurra.tasks.language_modelling import LanguageModelling
 from recurra.tasks.memory import Memory
+from recurra.tasks.speech import Speech
 from recurra.tasks.tagging import Tagging
 from recurra.tasks.task import Measure, Metrics, Report, StepLoss, Task
 from recurra.tasks.translation import Translation
@@ -23,6 +24,7 @@ KNOWN: tuple[type[Task], ...] = (
     Memory,
     Translation,
     Captioning,
+    Speech,
 )
 TASKS = {task.name: task for task in KNOWN}
 
@@ -100,6 +102,7 @@ __all__ = [
     "Memory",
     "Metrics",
     "Report",
+    "Speech",
     "StepLoss",
     "Tagging",
     "Task",

@@ -1,0 +1,72 @@
+"""The symbols of transcripts: their characters or their words, with the blank of CTC before them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.errors import DataError
+
+Unit: TypeAlias = Literal["character", "word"]
+
+NUM_SHOWN = 12  # symbols that an error lists
+
+
+class Alphabet:
+    """Symbols and their ids, 1 up; 0 is the blank.
+
+    Args:
+        symbols: in the order of their ids.
+        unit: what they are.
+    """
+
+    def __init__(self, symbols: Sequence[str], unit: Unit) -> None:
+        self.symbols, self.unit = list(symbols), unit
+        self.ids = {symbol: id for id, symbol in enumerate(symbols, 1)}
+
+    def __len__(self) -> int:
+        """Symbols, the blank among them."""
+        return len(self.symbols) + 1
+
+    @classmethod
+    def of(cls, transcripts: Iterable[str], unit: Unit) -> "Alphabet":
+        """The symbols of some transcripts."""
+        return cls(sorted({symbol for text in transcripts for symbol in symbols_of(text, unit)}), unit)
+
+    @classmethod
+    def parse(cls, text: str) -> "Alphabet":
+        """The alphabet that `dump` wrote."""
+        found = json.loads(text)
+        return cls(found["symbols"], found["unit"])
+
+    def dump(self) -> str:
+        """The alphabet as JSON."""
+        return json.dumps({"unit": self.unit, "symbols": self.symbols}, ensure_ascii=False, indent=2)
+
+    def encode(self, transcript: str, place: str) -> NDArray[np.int64]:
+        """Ids of a transcript, (symbols,).
+
+        Raises:
+            DataError: it has a symbol that the alphabet lacks; the message names its place.
+        """
+        symbols = symbols_of(transcript, self.unit)
+        unknown = [symbol for symbol in symbols if symbol not in self.ids]
+        if unknown:
+            shown = ", ".join(map(repr, self.symbols[:NUM_SHOWN]))
+            raise DataError(
+                f"{place}: {unknown[0]!r} in {transcript!r} is no {self.unit} of the training transcripts "
+                f"({shown}{', ...' if len(self.symbols) > NUM_SHOWN else ''}); mend the transcript"
+            )
+        return np.array([self.ids[symbol] for symbol in symbols], np.int64)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids."""
+        return ("" if self.unit == "character" else " ").join(self.symbols[id - 1] for id in ids)
+
+
+def symbols_of(transcript: str, unit: Unit) -> list[str]:
+    """A transcript in pieces; white space inside counts as one space."""
+    words = transcript.split()
+    return words if unit == "word" else list(" ".join(words))

@@ -1,0 +1,148 @@
+"""A trained recogniser in use: of whole recordings, and of sound as it comes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recurra.data.sound import Utterance, read_sound
+from recurra.errors import DataError, UsageError
+from recurra.inference.opening import TrainedOnExamples, refuse_text
+from recurra.models.ctc import BLANK, Reading
+from recurra.nn.state import Slot
+from recurra.progress import Progress
+from recurra.tasks import Speech
+from recurra.tasks.recordings import Encoded, hear
+
+
+class Transcript(NamedTuple):
+    """One reading of a recording."""
+
+    text: str
+    log_probability: float  # nats, of all its alignments that the search has kept
+    score: float  # with what language and bonus add; by which readings of a recording are ranked
+
+
+class SpeechStream:
+    """Sound as it comes: samples in, text out as soon as it is heard.
+
+    Args:
+        task: whose layers read in one direction.
+    """
+
+    def __init__(self, task: Speech) -> None:
+        self.task = task
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new recording."""
+        self.samples = torch.zeros(0)  # those that do not make a whole step yet
+        self.slots: list[Slot] | None = None
+        self.last = BLANK
+        self.symbols: list[int] = []
+
+    @property
+    def text(self) -> str:
+        """All that was heard so far."""
+        return self.task.alphabet.decode(self.symbols)
+
+    def feed(self, samples: NDArray[np.floating]) -> str:
+        """Listen on.
+
+        Args:
+            samples: mono, -1 to 1, at the sample rate of the model, any number of them, (samples,).
+
+        Returns:
+            What is new in `text`.
+        """
+        front, model, before = self.task.front, self.task.model, len(self.text)
+        self.samples = torch.cat([self.samples, torch.from_numpy(np.asarray(samples, np.float32))])
+        frames = int(front.frames_in(torch.tensor(len(self.samples)))) // model.reduction * model.reduction
+        if not frames:
+            return ""
+        used = (frames - 1) * front.hop_size + front.window_size
+        with torch.inference_mode():
+            features, _ = front(self.samples[:used].unsqueeze(1), torch.tensor([used]))
+            heard, self.slots = model.hear_on(features, self.slots)
+        self.samples = self.samples[frames * front.hop_size :]
+        for symbol in heard[:, 0].argmax(1).tolist():
+            if symbol not in (BLANK, self.last):
+                self.symbols.append(symbol)
+            self.last = symbol
+        return self.text[before:]
+
+
+class TrainedRecogniser(TrainedOnExamples[Speech]):
+    """A recogniser, ready to use; arguments and errors as of `TrainedModel`."""
+
+    task_type = Speech
+
+    def transcribe(
+        self,
+        recordings: Sequence[str | Path | NDArray[Any]],
+        *,
+        beam: int | None = None,
+        num_best: int = 1,
+        progress: Progress | None = None,
+    ) -> list[list[Transcript]]:
+        """What is said in each recording.
+
+        Args:
+            recordings: sound files; or mono samples, -1 to 1, at the sample rate of the model, (samples,).
+            beam: prefixes under way, at least `num_best`; 1 reads the likeliest alignment. By default that of the
+                recipe.
+            num_best: readings of each.
+            progress: told how many files were resampled or had their channels averaged.
+
+        Returns:
+            Of each recording up to `num_best` readings, the best first.
+
+        Raises:
+            DataError: a file that cannot be read, or a recording shorter than one step.
+            UsageError: a value outside its range, or one file instead of a list.
+        """
+        refuse_text(recordings)
+        if num_best < 1:
+            raise UsageError(f"num_best: expected at least 1, got {num_best}")
+        own, told = self.task.recipe.decoding, progress or Progress()
+        options = type(own).parse({**own.model_dump(), "beam": own.beam if beam is None else beam}, "transcribe")
+        options = options.model_copy(update={"beam": max(options.beam, num_best)})
+        features = hear([self.utterance_of(one, told) for one in recordings], self.task.front)
+        for one, frames in zip(recordings, features, strict=True):
+            if len(frames) < self.task.model.reduction:
+                name = "recording" if isinstance(one, np.ndarray) else one
+                raise DataError(f"{name}: shorter than one step of the model, so nothing is to be heard")
+        nothing = np.zeros(0, np.int64)
+        heard = self.task.judge(Encoded(features, [nothing] * len(features)), told, "hearing").log_probabilities
+        if options.beam == 1:
+            return [[Transcript(text, float("nan"), float("nan"))] for text in self.task.likeliest(heard)]
+        return [[self.told(one) for one in found[:num_best]] for found in self.task.searched(heard, options)]
+
+    def told(self, reading: Reading) -> Transcript:
+        """A reading as text."""
+        return Transcript(self.task.alphabet.decode(reading.symbols), reading.log_probability, reading.score)
+
+    def utterance_of(self, recording: str | Path | NDArray[Any], progress: Progress) -> Utterance:
+        """A recording as those that were trained on."""
+        if isinstance(recording, np.ndarray):
+            return Utterance(np.asarray(recording, np.float32), "", None, "")
+        samples, change = read_sound(Path(recording), self.task.recipe.data.sample_rate)
+        if change:
+            progress.note(f"{recording}: {change}")
+        return Utterance(samples, "", None, str(recording))
+
+    def stream(self) -> SpeechStream:
+        """Sound as it comes.
+
+        Raises:
+            UsageError: the layers read in both directions, so nothing can be said before the end.
+        """
+        if self.task.recipe.model.bidirectional:
+            raise UsageError(
+                f"{self.run}: reads in both directions, so nothing is known before the end; train with "
+                "--no-bidirectional to recognise while sound comes"
+            )
+        return SpeechStream(self.task)

@@ -1,0 +1,63 @@
+"""`recurra transcribe`, and recordings that nobody could learn from."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+soundfile = pytest.importorskip("soundfile", reason="reading sounds takes soundfile")
+
+RATE = 4000  # Hz
+SMALL = ["--sample-rate", RATE, "--num-mels", "12", "--unit", "word", "--hidden-size", "12", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """High and low tones."""
+    folder, draw, rows = tmp_path_factory.mktemp("tones"), random.Random(2), ["audio,transcript"]
+    for number in range(60):
+        time = np.arange(draw.randint(800, 1500)) / RATE
+        tone = 0.4 * np.sin(2 * np.pi * (1500 if number % 2 else 300) * time)
+        soundfile.write(folder / f"{number}.wav", tone, RATE)
+        rows.append(f"{number}.wav,{'high' if number % 2 else 'low'}")
+    (folder / "tones.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_a_recogniser_from_the_command_line(folder: Path, tmp_path: Path, recurra_command: Any) -> None:
+    run = tmp_path / "run"
+    options = [*SMALL, "--epochs", "40", "--learning-rate", "0.02", "--batch-size", "8", "--no-bidirectional"]
+    options += ["--frequency-masks", "0", "--time-masks", "0"]
+    assert recurra_command("train", "speech", folder, "--run", run, *options).code == 0
+    assert "Furthest from the target" in (run / "evaluation.html").read_text()
+    sounds = [folder / "3.wav", folder / "4.wav"]
+    assert recurra_command("transcribe", run, *sounds).out == "high\nlow\n"
+    greedy = recurra_command("transcribe", run, *sounds, "--beam", "1").out
+    assert recurra_command("transcribe", run, *sounds, "--stream").out == greedy
+    assert greedy.splitlines()[1] == "low"
+    rows = recurra_command("transcribe", run, *sounds, "--num-best", "2", "--json").json_lines
+    assert [row["texts"][0]["text"] for row in rows] == ["high", "low"]
+    assert "score" in recurra_command("transcribe", run, sounds[0], "--num-best", "2").out
+    assert f"see recurra transcribe {run}" in recurra_command("predict", run, sounds[0]).err
+    assert recurra_command("transcribe", run, sounds[0], "--stream", "--json").code == 2
+    assert set(recurra_command("evaluate", run, "--json", "--quiet").json) == {"model", "frequent", "nearest"}
+    assert recurra_command("info", run, "--check").code == 0
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(sounds[0].read_bytes()[:900])
+    outcome = recurra_command("transcribe", run, cut)
+    assert (outcome.code, outcome.out) == (3, "")
+    assert "cut.wav: cut off after" in outcome.err
+
+
+def test_a_table_that_names_what_is_no_sound(tmp_path: Path, recurra_command: Any) -> None:
+    (tmp_path / "a.wav").write_text("no sound")
+    (tmp_path / "t.csv").write_text("audio,transcript\na.wav,something\n")
+    outcome = recurra_command("train", "speech", tmp_path, "--run", tmp_path / "run", *SMALL)
+    assert outcome.code == 3
+    assert "t.csv line 2" in outcome.err
+    assert "a.wav" in outcome.err
+    assert not (tmp_path / "run").exists()
+    found = recurra_command("check", "speech", tmp_path, "--sample-rate", RATE)
+    assert found.code == 3
