@@ -67,23 +67,20 @@ def translate(
         raise UsageError(f"{run}: translates nothing, its task is {model.task.name}; see recurra predict")
     if picture and model.task.recipe.model.attention == "none":
         raise UsageError(f"--picture: {run} has no attention, so nothing of a source is read again")
-    random, found = generator_of(seed), []
+    heat, random, alignments = 1.0 if temperature is None else temperature, generator_of(seed), []
     for several in groups(given(model, texts or [], file), at_once=1 if is_typed(texts, file) else AT_ONCE):
         full = [text for text in several if text]  # an empty line of standard input has an empty answer
         if draw:
-            heat = 1.0 if temperature is None else temperature
-            answers = model.sample(full, temperature=heat, top_k=top_k, seed=random)
+            found = model.sample(full, temperature=heat, top_k=top_k, seed=random)
         else:
-            answers = model.translate(
+            found = model.translate(
                 full, beam=beam, num_best=num_best, length_penalty=length_penalty, coverage_penalty=coverage_penalty
             )
-        told = iter(answers)
-        for text in several:
-            show(next(told) if text else None, num_best, as_json)
-        found += [one.alignment for one in answers] if picture else []
+        show(several, found, num_best, as_json)
+        alignments += [one.alignment for one in found] if picture else []
     if picture:
         title = f"{model.run.folder.name}: alignments"
-        print(alignment_page(found, model.run.path(FILE), title), file=sys.stderr)
+        print(alignment_page(alignments, model.run.path(FILE), title), file=sys.stderr)
 
 
 def refuse_idle(options: dict[str, float | None], draw: bool) -> None:
@@ -113,12 +110,16 @@ def given(model: "TrainedTranslator", texts: list[str], file: str | None) -> Ite
         yield from (line.strip() for line in read_lines())
 
 
-def show(found: "TranslatedText | None", num_best: int, as_json: bool) -> None:
-    """Translations: running text, or a table of several; nothing of an empty line."""
-    if found is None:
-        print(flush=True) if not as_json else print_line(None)
-    elif as_json:
-        texts = told_of(found.renderings)
-        print_line({"source": found.source, **texts, "alignment": found.alignment, "unknown": found.unknown})
-    else:
-        print_renderings(found.source, found.renderings, num_best)
+def show(texts: list[str], found: "list[TranslatedText]", num_best: int, as_json: bool) -> None:
+    """Translations of the texts that are not empty: running text, or a table of several; nothing of the others."""
+    answers = iter(found)
+    for text in texts:
+        if not text:
+            print("null" if as_json else "", flush=True)
+            continue
+        one = next(answers)
+        if as_json:
+            renderings = told_of(one.renderings)
+            print_line({"source": one.source, **renderings, "alignment": one.alignment, "unknown": one.unknown})
+        else:
+            print_renderings(one.source, one.renderings, num_best)

@@ -1,6 +1,6 @@
 """Recordings with transcripts, and how they become what a recogniser reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from recurra.errors import DataError
 from recurra.models.ctc import shortest
 from recurra.models.spectrogram import LogMel
 from recurra.progress import Progress
+from recurra.runs import Json
 
 Features = NDArray[np.float32]  # log-mel of a recording, (frames, mels)
 
@@ -172,3 +173,29 @@ def collate(encoded: Encoded, indices: NDArray[np.integer]) -> Batch:
         features[: len(one), column] = torch.from_numpy(one)
     targets, target_lengths = padded([encoded.targets[index] for index in indices], 0)
     return Batch(features, lengths, targets.t().contiguous(), target_lengths)
+
+
+def check_recordings(splits: Mapping[str, Sequence[Utterance]], options: RecordingOptions) -> Json:
+    """Counts, lengths, symbols and repetitions of recordings.
+
+    Returns:
+        splits (recordings, speakers, seconds), alphabet (symbols), problems (in words, each with the place of one).
+    """
+    rows: Json = {}
+    for split, utterances in splits.items():
+        seconds = [len(one.samples) / options.sample_rate for one in utterances]
+        rows[split] = {"recordings": len(utterances), "speakers": len({one.speaker for one in utterances})}
+        rows[split] |= {"seconds": round(sum(seconds)), "longest": round(max(seconds), 1)}
+    symbols = set(Alphabet.of((one.transcript for one in splits["train"]), options.unit).symbols)
+    trained = {one.samples.tobytes() for one in splits["train"]}
+    problems = []
+    for split in [split for split in splits if split != "train"]:
+        leaked = [one for one in splits[split] if one.samples.tobytes() in trained]
+        if leaked:
+            problems.append(f"{len(leaked):,} recordings of {split} stand in train too, such as {leaked[0].place}")
+        for one in splits[split]:
+            lacking = sorted(set(Alphabet.of([one.transcript], options.unit).symbols) - symbols)
+            if lacking:
+                problems.append(f"{one.place}: training transcripts have no {', '.join(map(repr, lacking))}")
+                break
+    return {"splits": rows, "alphabet": {"symbols": {"kept": len(symbols)}}, "problems": problems}

@@ -28,6 +28,7 @@ from recurra.tasks.recordings import (
     Encoded,
     Features,
     RecordingOptions,
+    check_recordings,
     collate,
     encode,
     find_recordings,
@@ -381,29 +382,3 @@ def summaries(features: Sequence[Features]) -> NDArray[np.float32]:
     """Mean features of each third of a recording, (recordings, 3 * mels)."""
     parts = [np.array_split(one, THIRDS) if len(one) >= THIRDS else [one] * THIRDS for one in features]
     return np.stack([np.concatenate([part.mean(0) for part in each]) for each in parts])
-
-
-def check_recordings(splits: Mapping[str, Sequence[Utterance]], options: RecordingOptions) -> Json:
-    """Counts, lengths, symbols and repetitions of recordings.
-
-    Returns:
-        splits (recordings, speakers, seconds), alphabet (symbols), problems (in words, each with the place of one).
-    """
-    rows: Json = {}
-    for split, utterances in splits.items():
-        seconds = [len(one.samples) / options.sample_rate for one in utterances]
-        rows[split] = {"recordings": len(utterances), "speakers": len({one.speaker for one in utterances})}
-        rows[split] |= {"seconds": round(sum(seconds)), "longest": round(max(seconds), 1)}
-    symbols = set(Alphabet.of((one.transcript for one in splits["train"]), options.unit).symbols)
-    trained = {one.samples.tobytes() for one in splits["train"]}
-    problems = []
-    for split in [split for split in splits if split != "train"]:
-        leaked = [one for one in splits[split] if one.samples.tobytes() in trained]
-        if leaked:
-            problems.append(f"{len(leaked):,} recordings of {split} stand in train too, such as {leaked[0].place}")
-        for one in splits[split]:
-            lacking = sorted(set(Alphabet.of([one.transcript], options.unit).symbols) - symbols)
-            if lacking:
-                problems.append(f"{one.place}: training transcripts have no {', '.join(map(repr, lacking))}")
-                break
-    return {"splits": rows, "alphabet": {"symbols": {"kept": len(symbols)}}, "problems": problems}
