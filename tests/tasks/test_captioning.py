@@ -8,6 +8,7 @@ import pytest
 import sacrebleu
 import torch
 
+import recurra
 from recurra.config import dump, resolve
 from recurra.data.pictures import Picture
 from recurra.errors import DataError, UsageError
@@ -146,6 +147,18 @@ def test_every_parameter_learns(options: dict[str, Any], folder: Path) -> None:
             continue  # the mean of all cells is the same wherever they are, but for a constant
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().max()) > 0, name
+
+
+def test_a_resumed_run_ends_in_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    options = {"data": {"path": str(folder), "image_size": list(SIZE), "colour": True}, "model": TINY, "epochs": 2}
+    options |= {"batch_size": 6, "dropout_words": 0.2}
+    whole = recurra.train("captioning", run=tmp_path / "whole", progress=Progress(), **options)
+    parts = recurra.train("captioning", run=tmp_path / "parts", progress=Progress(), steps=12, **options)
+    recurra.resume(parts, progress=Progress(), steps=None)
+    one, other = (Run(folder).read_tensors("last/checkpoint.safetensors").tensors for folder in (whole, parts))
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
 
 
 def test_pictures_do_not_depend_on_their_neighbours(folder: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import recurra
 from recurra.config import dump, resolve
 from recurra.errors import DataError, UsageError
 from recurra.inference.speech import TrainedRecogniser
@@ -159,6 +160,23 @@ def test_recordings_do_not_depend_on_their_neighbours(run: Path) -> None:
         (alone,) = model.transcribe([recordings[index]], num_best=3)
         assert [one.text for one in alone] == [one.text for one in together[index]]
         assert alone[0].log_probability == pytest.approx(together[index][0].log_probability, abs=1e-3)
+
+
+def test_a_resumed_run_ends_in_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    data = {"path": str(folder), "sample_rate": RATE, "num_mels": 16, "unit": "word"}
+    options = {
+        "data": data,
+        "model": {**TINY, "dropout_output": 0.3, "frequency_width": 3},
+        "epochs": 2,
+        "batch_size": 6,
+    }
+    whole = recurra.train("speech", run=tmp_path / "whole", progress=Progress(), **options)
+    parts = recurra.train("speech", run=tmp_path / "parts", progress=Progress(), steps=7, **options)
+    recurra.resume(parts, progress=Progress(), steps=None)
+    one, other = (Run(folder).read_tensors("last/checkpoint.safetensors").tensors for folder in (whole, parts))
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
 
 
 def test_loss_is_a_mean_over_symbols(folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import sacrebleu
 import torch
 
+import recurra
 from recurra.config import dump, resolve
 from recurra.data.pairs import Pair
 from recurra.errors import DataError, UsageError
@@ -173,6 +174,18 @@ def test_batches_change_no_translation(folder: Path) -> None:
             assert [one.tokens for one in alone] == [one.tokens for one in together[index]]
             scores = [one.score for one in together[index]]
             assert [one.score for one in alone] == pytest.approx(scores, rel=1e-5)
+
+
+def test_a_resumed_run_ends_in_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    options = {"data": {"path": str(folder), "source": "de", "target": "en", "unit": "word"}, "epochs": 2, **TINY}
+    options |= {"batch_size": 6, "scheduled_sampling": 0.3, "input_feeding": True, "dropout_words": 0.1}
+    whole = recurra.train("translation", run=tmp_path / "whole", progress=Progress(), **options)
+    parts = recurra.train("translation", run=tmp_path / "parts", progress=Progress(), steps=13, **options)
+    recurra.resume(parts, progress=Progress(), steps=None)
+    one, other = (Run(folder).read_tensors("last/checkpoint.safetensors").tensors for folder in (whole, parts))
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
 
 
 def test_loss_is_a_mean_over_tokens_with_their_ends(folder: Path) -> None:
