@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.digits import NUM_CLASSES, Digits, images_path, read_digits
+from recurra.data.digits import NUM_CLASSES, WORDS, Digits, images_path, read_digits
 from recurra.errors import DataError
 
 COUNTS = {"train": 20_000, "valid": 1_000, "test": 2_000}
@@ -15,7 +15,6 @@ GAPS = 14  # that a digit is as wide as; one is at least between two digits, whe
 SMALL_COUNTS = {"train": 4_000, "valid": 500, "test": 1_000}
 SMALL_POOLS = {"train": slice(1297), "valid": slice(1297, 1497), "test": slice(1497, None)}  # of 1,797 digits
 VALID_EVERY = 12  # of MNIST's training images one in so many is for validation: 5,000 of 60,000
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 class Strip(NamedTuple):

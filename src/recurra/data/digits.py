@@ -21,6 +21,7 @@ SIDE = 28  # rows and columns of an image
 NUM_PIXELS = SIDE * SIDE
 CHANNELS: dict[View, int] = {"rows": SIDE, "pixels": 1}
 NUM_CLASSES = 10
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 UNSIGNED_BYTES = 0x0800  # type code in a magic number; the number of axes is added to it
 
 

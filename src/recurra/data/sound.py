@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from recurra.config import Shares
 from recurra.data.catalogue import locate
+from recurra.data.digits import WORDS
 from recurra.data.splits import SPLITS, completed, files_by_split
 from recurra.data.tables import Table, is_table, read_table
 from recurra.data.text import SPLIT_NAMES, folder_files
@@ -24,7 +25,6 @@ from recurra.progress import Progress
 Samples = NDArray[np.float32]
 
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NUM_TEST, NUM_VALID = 5, 5  # recordings of each digit by each speaker: the first are the test, then validation
 CUT_OFF = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # in libsndfile's log of a header
 UNKNOWN_SIZE = 0x7FFFF000  # bytes; from here on a header was written before anybody knew how much would come

@@ -11,6 +11,7 @@ from recurra.errors import DataError
 
 SPLITS = tuple(SPLIT_NAMES)
 Item = TypeVar("Item")
+Part = TypeVar("Part")
 
 
 def files_by_split(folder: Path) -> dict[str, list[Path]]:
@@ -26,6 +27,11 @@ def files_by_split(folder: Path) -> dict[str, list[Path]]:
         if file.stem.upper() not in ("README", "LICENSE", "MANIFEST"):
             found.setdefault(split_of(file.relative_to(folder)) or "all", []).append(file)
     return found
+
+
+def all_but_train(splits: dict[str, Part]) -> dict[str, Part]:
+    """What models are judged by: every split but the training one."""
+    return {split: part for split, part in splits.items() if split != "train"}
 
 
 def draw(key: str, shares: Sequence[float]) -> int:

@@ -15,6 +15,7 @@ from recurra.config import Recipe, Shares
 from recurra.data.buckets import Buckets, by_length
 from recurra.data.images import ImageOptions
 from recurra.data.pictures import Picture, PictureOptions, read_pictures, split_pictures
+from recurra.data.splits import all_but_train
 from recurra.data.vocabulary import TokenOptions, Vocabulary, as_line
 from recurra.errors import DataError
 from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
@@ -200,7 +201,7 @@ class Captioning:
             DataError: they cannot be used.
         """
         found = read_pictures(path, self.recipe.data.pictures, progress)
-        return {split: pictures for split, pictures in found.items() if split != "train"} or found
+        return all_but_train(found) or found
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""
@@ -271,7 +272,7 @@ class Captioning:
 
     def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test pictures."""
-        held_out = {split: pictures for split, pictures in self.splits.items() if split != "train"}
+        held_out = all_but_train(self.splits)
         metrics, details = self.evaluate(held_out, progress)
         return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
 

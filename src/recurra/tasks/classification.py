@@ -13,6 +13,7 @@ from torch import Tensor
 
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.buckets import Buckets, by_length
+from recurra.data.splits import all_but_train
 from recurra.errors import DataError
 from recurra.models.classifier import ClassifierOptions, SequenceClassifier, TokenVectors, Verdict, label_ratios
 from recurra.models.plain import baselines, persistence, probabilities_of
@@ -271,7 +272,7 @@ class Classification:
 
     def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test examples."""
-        held_out = {split: examples for split, examples in self.splits.items() if split != "train"}
+        held_out = all_but_train(self.splits)
         metrics, details = self.evaluate(held_out, progress)
         return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
 

@@ -15,7 +15,7 @@ from recurra.data.labelled import Columns, LabelledText, read_labelled_texts, re
 from recurra.data.normaliser import Normaliser
 from recurra.data.series import SeriesOptions, find_series, held_out_series, read_series
 from recurra.data.series_tables import USUAL_ID
-from recurra.data.splits import files_by_split
+from recurra.data.splits import all_but_train, files_by_split
 from recurra.data.tables import columns_of, is_table
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError, ShapeError
@@ -285,7 +285,7 @@ def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list
         found = dict(whole_examples(labelled_texts(options), options, progress))
     else:
         found = dict(held_out_series(options.path, options, progress))
-    return {split: examples for split, examples in found.items() if split != "train"} or found
+    return all_but_train(found) or found
 
 
 def labelled_texts(options: ExampleOptions) -> dict[str, list[LabelledText]]:

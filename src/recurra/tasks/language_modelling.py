@@ -11,6 +11,7 @@ from pydantic import Field
 from recurra.config import Recipe, Shares, TrainingOptions
 from recurra.data.corpus import TokenIds, encode_text
 from recurra.data.lanes import Lanes, Window
+from recurra.data.splits import all_but_train
 from recurra.data.text import Text, find_text, whole_of
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError
@@ -215,7 +216,7 @@ class LanguageModelling:
 
     def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test text."""
-        held_out = {name: tokens for name, tokens in self.splits.items() if name != "train"}
+        held_out = all_but_train(self.splits)
         model = {name: self.evaluate(tokens, progress, f"evaluating {name}") for name, tokens in held_out.items()}
         return Report({"model": model, **self.baselines(held_out, progress)}, {})
 

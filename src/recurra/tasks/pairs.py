@@ -9,6 +9,7 @@ from pydantic import Field
 from recurra.config import Shares
 from recurra.data.buckets import padded
 from recurra.data.pairs import Pair, Sides, kept, read_pairs, split_pairs
+from recurra.data.splits import all_but_train
 from recurra.data.vocabulary import TokenOptions, Vocabulary, as_line
 from recurra.errors import DataError
 from recurra.progress import Progress
@@ -113,7 +114,7 @@ def find_held_out(options: PairOptions) -> dict[str, list[Pair]]:
         DataError: they cannot be used; the message names the place.
     """
     found = read_pairs(options.path, options.sides, options.test_files)
-    found = {split: pairs for split, pairs in found.items() if split != "train"} or found
+    found = all_but_train(found) or found
     if not all(found.values()):
         raise DataError(f"{options.path}: holds no pairs")
     return found

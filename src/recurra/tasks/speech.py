@@ -15,6 +15,8 @@ from recurra.config import Recipe, Section, TrainingOptions
 from recurra.data.alphabet import Alphabet
 from recurra.data.buckets import Buckets, by_length
 from recurra.data.sound import Utterance, read_utterances
+from recurra.data.splits import all_but_train
+from recurra.data.vocabulary import as_line
 from recurra.models.ctc import Language, Reading, counted_language, greedy, prefix_beam
 from recurra.models.recogniser import Heard, Recogniser, RecogniserOptions, RecogniserShape
 from recurra.models.spectrogram import LogMel
@@ -205,7 +207,7 @@ class Speech:
         """
         options = self.recipe.data
         found = read_utterances(path, options.sounds, progress)
-        found = {split: utterances for split, utterances in found.items() if split != "train"} or found
+        found = all_but_train(found) or found
         return found if options.connected is None else strings_of(found, options, self.recipe.seed)
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
@@ -293,11 +295,11 @@ class Speech:
 
     def scores(self, said: Sequence[str], outputs: Sequence[str]) -> Metrics:
         """How close outputs come to what was said."""
-        return transcript_scores(outputs, [" ".join(text.split()) for text in said])
+        return transcript_scores(outputs, [as_line(text) for text in said])
 
     def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test recordings."""
-        held_out = {split: utterances for split, utterances in self.splits.items() if split != "train"}
+        held_out = all_but_train(self.splits)
         metrics, details = self.evaluate(held_out, progress)
         return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
 

@@ -14,6 +14,7 @@ from recurra.config import Recipe, TrainingOptions
 from recurra.data.buckets import Buckets, by_length
 from recurra.data.lexicon import UNKNOWN as UNKNOWN_WORD
 from recurra.data.lexicon import Ids, Lexicon
+from recurra.data.splits import all_but_train
 from recurra.data.tagged import TaggedSentence
 from recurra.errors import DataError
 from recurra.models.scores import UNKNOWN, classification_details
@@ -304,7 +305,7 @@ class Tagging:
 
     def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test sentences."""
-        held_out = {split: sentences for split, sentences in self.splits.items() if split != "train"}
+        held_out = all_but_train(self.splits)
         metrics, details = self.evaluate(held_out, progress)
         return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from recurra.config import Recipe
 from recurra.data.buckets import Buckets, by_length, padded
 from recurra.data.pairs import Pair
+from recurra.data.splits import all_but_train
 from recurra.data.vocabulary import Vocabulary, as_line, join_words, split_words
 from recurra.models.search import BeamRules, Hypothesis, Search, searching
 from recurra.models.text_scores import Rules, Scores, text_scores, worst_texts
@@ -256,7 +257,7 @@ class Translation:
 
     def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test pairs."""
-        held_out = {split: pairs for split, pairs in self.splits.items() if split != "train"}
+        held_out = all_but_train(self.splits)
         metrics, details = self.evaluate(held_out, progress)
         return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
 
