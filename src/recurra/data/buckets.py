@@ -1,11 +1,14 @@
 """Batches of sequences of about one length, so that little is padding."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+AnyBatch = TypeVar("AnyBatch")
 
 POOL = 50  # batches whose sequences are sorted among each other
 
@@ -36,6 +39,26 @@ class Buckets:
 
     def __getitem__(self, index: int) -> NDArray[np.int64]:
         return self.batches[index]
+
+
+class Collated(Generic[AnyBatch]):
+    """Batches by number.
+
+    Args:
+        groups: which sequences are side by side in each.
+        collate: makes a batch of some of them.
+    """
+
+    def __init__(
+        self, groups: Sequence[NDArray[np.integer]], collate: Callable[[NDArray[np.integer]], AnyBatch]
+    ) -> None:
+        self.groups, self.collate = groups, collate
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, index: int) -> AnyBatch:
+        return self.collate(self.groups[index])
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[NDArray[np.int64]]:

@@ -12,23 +12,24 @@ from pydantic import Field
 from sklearn.neighbors import NearestNeighbors
 
 from recurra.config import Recipe, Shares
-from recurra.data.buckets import Buckets, by_length
+from recurra.data.buckets import Buckets, Collated, by_length
 from recurra.data.images import ImageOptions
 from recurra.data.pictures import Picture, PictureOptions, read_pictures, split_pictures
 from recurra.data.splits import all_but_train
 from recurra.data.vocabulary import TokenOptions, Vocabulary, as_line
 from recurra.errors import DataError
 from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
-from recurra.models.search import BeamRules, Hypothesis, Search, searching
+from recurra.models.search import Hypothesis, Search, searching
 from recurra.models.text_scores import Rules, Scores, text_scores, worst_texts
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.examples import digest_of
 from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
 from recurra.tasks.writing import (
+    END,
+    GREEDY,
     JUDGED_AT_ONCE,
     Batch,
-    Batches,
     DecodingOptions,
     Frame,
     Ids,
@@ -47,9 +48,7 @@ TOKENIZER = "tokenizer.json"
 NUM_SAMPLES = 4
 NUM_SHOWN = 8  # pictures of each split whose attention is kept
 MOST_VALIDATED = 1000  # pictures whose captions are scored after each epoch
-GREEDY = BeamRules(size=1)
 SPARE = 10  # tokens that a caption may have beyond the longest in training
-END = "(end)"
 
 
 class CaptionOptions(TokenOptions):
@@ -214,11 +213,11 @@ class Captioning:
             for split, found in self.encoded.items()
         }
 
-    def batches(self, epoch: int) -> Batches:
+    def batches(self, epoch: int) -> Collated[Batch]:
         """Training captions with their pictures in batches of about one length, in an order of the epoch's own."""
         encoded, options = self.encoded["train"], self.recipe.training
         buckets = Buckets([len(ids) for ids in encoded.targets], options.batch_size, self.recipe.seed, epoch)
-        return Batches(buckets.batches, partial(collate, encoded, self.vocabulary.start_id))
+        return Collated(buckets.batches, partial(collate, encoded, self.vocabulary.start_id))
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean nats of the right token, given the picture and the right tokens before it."""
@@ -233,7 +232,7 @@ class Captioning:
         """Mean nats of the right token, without smoothing."""
         groups = by_length([len(ids) for ids in encoded.targets], JUDGED_AT_ONCE)
         return mean_nats(
-            self.model, Batches(groups, partial(collate, encoded, self.vocabulary.start_id)), progress, title
+            self.model, Collated(groups, partial(collate, encoded, self.vocabulary.start_id)), progress, title
         )
 
     def write(
@@ -282,9 +281,10 @@ class Captioning:
         for split, pictures in splits.items():
             encoded = self.encoded[split] if pictures is self.splits.get(split) else self.encode(pictures)
             loss = self.nats(encoded, progress, f"evaluating {split}")
-            search = searching(self.recipe.decoding.rules())
-            found = self.write(encoded.contents, search, progress, f"captioning {split}")
-            greedy = self.write(encoded.contents, searching(GREEDY), progress, f"captioning {split} greedily")
+            rules = self.recipe.decoding.rules()
+            found = greedy = self.write(encoded.contents, searching(rules), progress, f"captioning {split}")
+            if rules.size > 1:
+                greedy = self.write(encoded.contents, searching(GREEDY), progress, f"captioning {split} greedily")
             outputs = self.texts_of(found)
             scores, beside = self.scores(pictures, outputs), self.scores(pictures, self.texts_of(greedy))
             metrics[split] = {"loss": loss, **scores.figures, "greedy_bleu": beside.figures["bleu"]}

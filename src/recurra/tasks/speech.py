@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from recurra.config import Recipe, Section, TrainingOptions
 from recurra.data.alphabet import Alphabet
-from recurra.data.buckets import Buckets, by_length
+from recurra.data.buckets import Buckets, Collated, by_length
 from recurra.data.sound import Utterance, read_utterances
 from recurra.data.splits import all_but_train
 from recurra.data.vocabulary import as_line
@@ -74,24 +75,6 @@ class SpeechRecipe(Recipe):
     model: RecogniserOptions = RecogniserOptions()
     training: SpeechTraining = SpeechTraining()
     decoding: ReadingOptions = ReadingOptions()
-
-
-class Batches:
-    """Batches by number.
-
-    Args:
-        encoded: recordings.
-        groups: which are side by side.
-    """
-
-    def __init__(self, encoded: Encoded, groups: Sequence[NDArray[np.integer]]) -> None:
-        self.encoded, self.groups = encoded, groups
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    def __getitem__(self, index: int) -> Batch:
-        return collate(self.encoded, self.groups[index])
 
 
 class Judged(NamedTuple):
@@ -221,10 +204,11 @@ class Speech:
             split: digest_of(found.features, np.concatenate(found.targets)) for split, found in self.encoded.items()
         }
 
-    def batches(self, epoch: int) -> Batches:
+    def batches(self, epoch: int) -> Collated[Batch]:
         """Training recordings in batches of about one length, in an order of the epoch's own."""
         encoded, options = self.encoded["train"], self.recipe.training
-        return Batches(encoded, Buckets(encoded.lengths, options.batch_size, self.recipe.seed, epoch).batches)
+        buckets = Buckets(encoded.lengths, options.batch_size, self.recipe.seed, epoch)
+        return Collated(buckets.batches, partial(collate, encoded))
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean nats of a symbol of the right transcript, over all alignments of it."""

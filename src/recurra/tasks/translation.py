@@ -10,11 +10,11 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from recurra.config import Recipe
-from recurra.data.buckets import Buckets, by_length, padded
+from recurra.data.buckets import Buckets, Collated, by_length, padded
 from recurra.data.pairs import Pair
 from recurra.data.splits import all_but_train
 from recurra.data.vocabulary import Vocabulary, as_line, join_words, split_words
-from recurra.models.search import BeamRules, Hypothesis, Search, searching
+from recurra.models.search import Hypothesis, Search, searching
 from recurra.models.text_scores import Rules, Scores, text_scores, worst_texts
 from recurra.models.translator import Translator, TranslatorOptions, TranslatorShape
 from recurra.models.word_translation import WordTranslation
@@ -25,9 +25,10 @@ from recurra.tasks.pair_checks import check_pairs
 from recurra.tasks.pairs import Encoded, PairOptions, Vocabularies, collate, encode, find_held_out, find_pairs
 from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
 from recurra.tasks.writing import (
+    END,
+    GREEDY,
     JUDGED_AT_ONCE,
     Batch,
-    Batches,
     DecodingOptions,
     Frame,
     Ids,
@@ -46,8 +47,6 @@ SOURCE, TARGET = "source_tokenizer.json", "target_tokenizer.json"
 NUM_SAMPLES = 4
 MOST_VALIDATED = 1000  # pairs whose translations are scored after each epoch
 NUM_ALIGNED = 8  # of each split
-END = "(end)"
-GREEDY = BeamRules(size=1)
 SPARE = 20  # tokens that a translation may have beyond twice those of its source, if not more by training
 
 
@@ -117,10 +116,11 @@ class Translation:
         """
         splits = find_pairs(recipe.data, progress)
         vocabularies = Vocabularies.of(splits["train"], recipe.data)
-        encoded = encode(splits["train"], vocabularies)
-        task = cls(recipe, vocabularies, (max(map(len, encoded.sources)), max(map(len, encoded.targets))))
-        task.take(splits)
-        counts = np.bincount(np.concatenate(encoded.targets), minlength=len(vocabularies.target)) + 1
+        encoded = {split: encode(pairs, vocabularies) for split, pairs in splits.items()}
+        sources, targets = encoded["train"]
+        task = cls(recipe, vocabularies, (max(map(len, sources)), max(map(len, targets))))
+        task.splits, task.encoded = splits, encoded
+        counts = np.bincount(np.concatenate(targets), minlength=len(vocabularies.target)) + 1
         task.model.decoder.expect(torch.from_numpy(counts / counts.sum()))
         return task
 
@@ -178,11 +178,11 @@ class Translation:
         """Digest of the encoded pairs of each split."""
         return {split: digest_of(found.sources, np.concatenate(found.targets)) for split, found in self.encoded.items()}
 
-    def batches(self, epoch: int) -> Batches:
+    def batches(self, epoch: int) -> Collated[Batch]:
         """Training pairs in batches of about one length, in an order of the epoch's own."""
         encoded, options = self.encoded["train"], self.recipe.training
         buckets = Buckets(encoded.sizes, options.batch_size, self.recipe.seed, epoch)
-        return Batches(buckets.batches, partial(collate, encoded, self.vocabularies.end))
+        return Collated(buckets.batches, partial(collate, encoded, self.vocabularies.end))
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean nats of the right token, given the source and the right tokens before it."""
@@ -196,7 +196,9 @@ class Translation:
     def nats(self, encoded: Encoded, progress: Progress, title: str) -> float:
         """Mean nats of the right token, without smoothing."""
         groups = by_length(encoded.sizes, JUDGED_AT_ONCE)
-        return mean_nats(self.model, Batches(groups, partial(collate, encoded, self.vocabularies.end)), progress, title)
+        return mean_nats(
+            self.model, Collated(groups, partial(collate, encoded, self.vocabularies.end)), progress, title
+        )
 
     def translate(
         self, sources: Sequence[Ids], search: Search, progress: Progress, title: str = "translating"
@@ -267,9 +269,10 @@ class Translation:
         for split, pairs in splits.items():
             encoded = self.encoded[split] if pairs is self.splits.get(split) else encode(pairs, self.vocabularies)
             loss = self.nats(encoded, progress, f"evaluating {split}")
-            search = searching(self.recipe.decoding.rules())
-            found = self.translate(encoded.sources, search, progress, f"translating {split}")
-            greedy = self.translate(encoded.sources, searching(GREEDY), progress, f"translating {split} greedily")
+            rules = self.recipe.decoding.rules()
+            found = greedy = self.translate(encoded.sources, searching(rules), progress, f"translating {split}")
+            if rules.size > 1:
+                greedy = self.translate(encoded.sources, searching(GREEDY), progress, f"translating {split} greedily")
             outputs, references = self.texts_of(pairs, found), [[pair.target] for pair in pairs]
             scores, beside = self.scores(pairs, outputs), self.scores(pairs, self.texts_of(pairs, greedy))
             metrics[split] = {

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Section, TrainingOptions
-from recurra.data.buckets import by_length, padded
+from recurra.data.buckets import Collated, by_length, padded
 from recurra.models.decoder import UNCOUNTED, Writer
 from recurra.models.search import Assignment, BeamRules, Hypothesis, Search
 from recurra.progress import Progress
@@ -21,6 +21,8 @@ Ids = NDArray[np.int64]
 Indices = NDArray[np.integer]
 
 JUDGED_AT_ONCE = 64  # sources
+GREEDY = BeamRules(size=1)
+END = "(end)"  # what pictures of attention call it
 
 
 class WritingTraining(TrainingOptions):
@@ -107,24 +109,6 @@ class Batch(NamedTuple):
         return int((self.targets >= 0).sum())
 
 
-class Batches:
-    """Batches by number.
-
-    Args:
-        groups: which pairs are side by side in each.
-        collate: makes a batch of some pairs.
-    """
-
-    def __init__(self, groups: Sequence[Indices], collate: Callable[[Indices], Batch]) -> None:
-        self.groups, self.collate = groups, collate
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    def __getitem__(self, index: int) -> Batch:
-        return self.collate(self.groups[index])
-
-
 def device_of(model: Writer) -> torch.device:
     """Where a model is."""
     return model.decoder.output.weight.device
@@ -147,7 +131,7 @@ def training_loss(model: Writer, batch: Batch, options: WritingTraining) -> Step
     return StepLoss(total / batch.num_tokens, batch.num_tokens, None)
 
 
-def mean_nats(model: Writer, batches: Batches, progress: Progress, title: str) -> float:
+def mean_nats(model: Writer, batches: Collated[Batch], progress: Progress, title: str) -> float:
     """Mean nats of the right token over some batches, without smoothing."""
     total, num_tokens = 0.0, 0
     with inference(model), progress.stage(title, len(batches)) as advance:
