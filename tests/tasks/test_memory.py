@@ -92,6 +92,15 @@ def test_a_run_whose_recipe_was_edited_is_refused(run: Path, tmp_path: Path) -> 
         Memory.restore(Run(copy))
 
 
+def test_a_run_that_is_older_than_an_option_is_read(run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+    task, older = Memory.restore(Run(run)), Run(copy)
+    architecture = {key: value for key, value in task.architecture.items() if key != "dropout"}
+    assert architecture != task.architecture
+    older.write_model(task.name, {**task.describe()[0], "architecture": architecture}, {})
+    assert Memory.restore(older).architecture == task.architecture
+
+
 def test_a_run_does_not_go_on_with_another_problem(run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(run, tmp_path / "copy"))
     with pytest.raises(DataError, match=r"its data has changed since it was begun \(test, valid\)"):

@@ -168,9 +168,9 @@ def test_batches_change_no_translation(folder: Path) -> None:
         torch.nn.init.normal_(parameter, std=0.8)
     sources = task.encoded["test"].sources
     for search in (searching(BeamRules(1)), searching(task.recipe.decoding.rules(2))):
-        together = task.translate(sources, search, Progress())
+        together = task.write(sources, search, Progress())
         for index in (0, 5, 11):
-            (alone,) = task.translate([sources[index]], search, Progress())
+            (alone,) = task.write([sources[index]], search, Progress())
             assert [one.tokens for one in alone] == [one.tokens for one in together[index]]
             scores = [one.score for one in together[index]]
             assert [one.score for one in alone] == pytest.approx(scores, rel=1e-5)
@@ -224,7 +224,7 @@ def test_texts_come_back_from_their_tokens(unit: str, joint: bool, folder: Path)
     for pair in task.splits["test"]:
         ids = task.vocabularies.target.encode_line(f"  {pair.target} ")
         assert ids[-1] == task.vocabularies.end
-        assert task.text_of(pair.source, Hypothesis(ids[:-1].tolist(), 0, 0, torch.zeros(0, 0), True)) == pair.target
+        assert task.text_of(pair, Hypothesis(ids[:-1].tolist(), 0, 0, torch.zeros(0, 0), True)) == pair.target
     assert (task.vocabularies.source is task.vocabularies.target) == joint
 
 
@@ -251,15 +251,15 @@ def test_what_was_read_belongs_to_the_source_whatever_it_is_batched_with(folder:
     texts = ["Köln", "eins zwei drei vier fünf und eins zwei", "Rom und Bonn"]
     sources = [task.vocabularies.source.encode_line(text) for text in texts]
     for rules in (BeamRules(1), BeamRules(4)):
-        together = task.translate(sources, searching(rules), Progress())
+        together = task.write(sources, searching(rules), Progress())
         for text, source, (found, *_) in zip(texts, sources, together, strict=True):
             assert unknown in found.tokens
             assert found.attention.shape[1] == len(source) == len(text.split()) + 1
             torch.testing.assert_close(found.attention.sum(1), torch.ones(len(found.attention)))
-            ((alone, *_),) = task.translate([source], searching(rules), Progress())
-            assert task.text_of(text, found) == task.text_of(text, alone)
-            assert "<unk>" not in task.text_of(text, found)
-            shown = task.alignment(text, found)
+            ((alone, *_),) = task.write([source], searching(rules), Progress())
+            assert task.text_of(Pair(text, "", ""), found) == task.text_of(Pair(text, "", ""), alone)
+            assert "<unk>" not in task.text_of(Pair(text, "", ""), found)
+            shown = task.reading(Pair(text, "", ""), found)
             assert len(shown["source"]) == len(shown["weights"][0])
             assert len(shown["target"]) == len(shown["weights"])
 
@@ -269,7 +269,7 @@ def test_white_space_counts_as_one_space(folder: Path) -> None:
     one, other = (task.vocabularies.source.encode_line(text).tolist() for text in ("eins zwei", " eins \t\n zwei "))
     assert one == other
     found = Hypothesis([], 0, 0, torch.zeros(1, len(one)), True)
-    assert len(task.alignment(" eins \t zwei", found)["source"]) == len(one)
+    assert len(task.reading(Pair(" eins \t zwei", "", ""), found)["source"]) == len(one)
     assert task.scores([Pair("a", "one  two", "")], [" one two"]).figures["exact"] == 1
 
 
@@ -287,7 +287,7 @@ def test_translations_may_be_as_long_as_training_targets(tmp_path: Path) -> None
     assert task.longest_of(torch.tensor([2, 40])).tolist() == [61, 100]
     options = {"data": {"path": str(tmp_path / "long.txt"), "unit": "character"}, "decoding": {"most_tokens": 7}}
     short = Translation.start(resolve(TranslationRecipe, options, {}, "test"), Progress())
-    (found,) = short.translate([short.vocabularies.source.encode_line("a")], searching(BeamRules(2)), Progress())
+    (found,) = short.write([short.vocabularies.source.encode_line("a")], searching(BeamRules(2)), Progress())
     assert len(found[0].tokens) <= 7
 
 
@@ -309,7 +309,7 @@ def test_evaluation_judges_what_translate_writes(beam: int, folder: Path) -> Non
     metrics, _ = task.evaluate({"test": pairs}, Progress())
     rules = task.recipe.decoding.given(1, beam=None)
     assert rules.size == beam
-    found = task.translate(task.encoded["test"].sources, searching(rules), Progress())
+    found = task.write(task.encoded["test"].sources, searching(rules), Progress())
     assert metrics["test"]["chrf"] == task.scores(pairs, task.texts_of(pairs, found)).figures["chrf"]
     assert (metrics["test"]["bleu"] == metrics["test"]["greedy_bleu"]) or beam > 1
 
@@ -330,22 +330,22 @@ def test_bleu_of_languages_without_spaces(folder: Path) -> None:
 def test_coverage_needs_attention(folder: Path) -> None:
     task = start(folder, model={"attention": "none"})
     with pytest.raises(UsageError, match="coverage_penalty: expected 0 without attention"):
-        task.translate(task.encoded["test"].sources[:2], searching(BeamRules(3, coverage=0.2)), Progress())
+        task.write(task.encoded["test"].sources[:2], searching(BeamRules(3, coverage=0.2)), Progress())
 
 
 def test_unknown_words_are_replaced_by_what_was_read(folder: Path) -> None:
     task = start(folder)
     unknown, (word, _) = task.vocabularies.target.unknown_id, task.vocabularies.target.encode_line("and")
     read = torch.tensor([[0.2, 0.7, 0.1], [0.5, 0.2, 0.3], [0.3, 0.1, 0.6], [1.0, 0.0, 0.0]])
-    found = Hypothesis([unknown, int(word), unknown], 0, 0, read, True)
-    assert task.text_of("Köln Rom", found) == "Rom and Köln"  # the largest weight of the last is that of the end
+    found, pair = Hypothesis([unknown, int(word), unknown], 0, 0, read, True), Pair("Köln Rom", "", "")
+    assert task.text_of(pair, found) == "Rom and Köln"  # the largest weight of the last is that of the end
     plain = start(folder, model={"attention": "none"})
-    assert plain.text_of("Köln Rom", found._replace(attention=torch.zeros(4, 0))) == "<unk> and <unk>"
+    assert plain.text_of(pair, found._replace(attention=torch.zeros(4, 0))) == "<unk> and <unk>"
     plain.model.decoder.output.bias.data[unknown] = 20
-    assert (
-        unknown not in plain.translate(plain.encoded["test"].sources, searching(BeamRules(1)), Progress())[0][0].tokens
-    )
-    assert start(folder, data={"lowercase": True}).text_of("KÖLN Rom", found) == "Rom and KÖLN"
+    ((best, *_),) = plain.write(plain.encoded["test"].sources[:1], searching(BeamRules(1)), Progress())
+    assert unknown not in best.tokens
+    folded = start(folder, data={"lowercase": True})
+    assert folded.text_of(pair._replace(source="KÖLN Rom"), found) == "Rom and KÖLN"
 
 
 def test_pairs_beyond_the_limits_are_left_out_of_training_alone(folder: Path) -> None:

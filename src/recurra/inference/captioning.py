@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.images import ImageOptions, read_image
+from recurra.data.pictures import Picture
 from recurra.errors import UsageError
 from recurra.inference.opening import TrainedOnExamples, refuse_text
 from recurra.inference.translation import Rendering
-from recurra.models.search import searching
+from recurra.models.search import Hypothesis, searching
 from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks import Captioning
@@ -59,15 +60,15 @@ class TrainedCaptioner(TrainedOnExamples[Captioning]):
         """
         refuse_text(pictures)
         rules = self.task.recipe.decoding.given(num_best, beam=beam, length_penalty=length_penalty)
-        contents = np.stack([self.content_of(picture) for picture in pictures])
+        read = [Picture(self.content_of(picture), (), "", "") for picture in pictures]
+        contents = np.stack([picture.content for picture in read])
         found = self.task.write(contents, searching(rules), progress or Progress())
-        return [
-            Captions(
-                [Rendering.of(self.task.vocabulary.decode(one.tokens), one) for one in best],
-                self.task.view(content, best[0]),
-            )
-            for content, best in zip(contents, found, strict=True)
-        ]
+        return [self.told(picture, best) for picture, best in zip(read, found, strict=True)]
+
+    def told(self, picture: Picture, found: Sequence[Hypothesis]) -> Captions:
+        """A picture with what was found for it."""
+        renderings = [Rendering.of(self.task.text_of(picture, one), one) for one in found]
+        return Captions(renderings, self.task.reading(picture, found[0]))
 
     def content_of(self, picture: str | Path | NDArray[Any]) -> NDArray[Any]:
         """A picture as the model reads it."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from recurra.data.pairs import Pair
 from recurra.data.vocabulary import as_line
 from recurra.errors import DataError
 from recurra.inference.opening import TrainedOnExamples, refuse_text
@@ -115,14 +116,15 @@ class TrainedTranslator(TrainedOnExamples[Translation]):
         if empty is not None:
             raise DataError(f"text {empty} of {len(sources)}: empty, so nothing to translate; leave it out")
         ids = [self.task.vocabularies.source.encode_line(source) for source in sources]
-        found = self.task.translate(ids, search, progress or Progress())
+        found = self.task.write(ids, search, progress or Progress())
         return [self.translated(source, best) for source, best in zip(sources, found, strict=True)]
 
     def translated(self, source: str, found: Sequence[Hypothesis]) -> TranslatedText:
         """A source with what was found for it."""
-        renderings = [Rendering.of(self.task.text_of(source, one), one) for one in found]
+        pair = Pair(source, "", "")
+        renderings = [Rendering.of(self.task.text_of(pair, one), one) for one in found]
         unknown = self.task.vocabularies.source.unknown_in(as_line(source))
-        return TranslatedText(source, renderings, self.task.alignment(source, found[0]), unknown)
+        return TranslatedText(source, renderings, self.task.reading(pair, found[0]), unknown)
 
 
 def generator_of(seed: int | None) -> torch.Generator:

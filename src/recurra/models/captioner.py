@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recurra.errors import UsageError
 from recurra.models.decoder import Decoder, DecoderOptions, DecoderState, Writer
-from recurra.models.stack import Widths
+from recurra.models.stack import Widths, dropout_of
 
 KERNEL, POOL = 3, 2  # pixels, of each convolution and of the pooling behind it
 
@@ -70,11 +70,13 @@ class ImageEncoder(nn.Module):
         self.width = options.channels[-1] if self.convolutions else shape[1]
         self.num_cells = self.grid[0] * self.grid[1]
         self.places = nn.Parameter(0.1 * torch.randn(self.num_cells, 1, self.width))
+        self.memory_dropout = dropout_of(options.dropout_memory, options.locked_dropout)
 
     def forward(self, images: Tensor) -> Tensor:
         """Cells (cells, batch, width) of (batch, height, width, channels) or features (batch, cells, features)."""
         cells: Tensor = images.transpose(0, 1) if self.convolutions is None else self.convolutions(images)
-        return cells + self.places
+        found: Tensor = self.memory_dropout(cells + self.places)
+        return found
 
 
 def grid_of(shape: tuple[int, ...], num_convolutions: int) -> tuple[int, int]:

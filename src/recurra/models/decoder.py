@@ -38,6 +38,7 @@ class DecoderOptions(LayerOptions):
     )
     dropout_embedding: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
     dropout_words: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a batch")
+    dropout_memory: float = Field(0.3, ge=0, lt=1, description="dropout on what the encoder has written")
 
     @model_validator(mode="after")
     def feeds_what_was_read(self) -> "DecoderOptions":

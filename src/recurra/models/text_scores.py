@@ -1,6 +1,6 @@
 """How close written texts come to their references: BLEU and chrF by sacrebleu, and how many are the very same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 MOST_SHOWN = 20  # translations
@@ -42,7 +42,7 @@ def text_scores(outputs: Sequence[str], references: Sequence[Sequence[str]], rul
 def worst_texts(
     outputs: Sequence[str],
     references: Sequence[Sequence[str]],
-    describe: Callable[[int], dict[str, Any]],
+    told: Sequence[Mapping[str, Any]],
     rules: Rules,
 ) -> list[dict[str, Any]]:
     """The texts of the lowest chrF.
@@ -50,18 +50,17 @@ def worst_texts(
     Args:
         outputs: one for each source.
         references: the right texts of each.
-        describe: what to tell of a source by its number.
+        told: what to tell of each source.
         rules: how they are compared.
 
     Returns:
-        What `describe` says of each, with output, target and chrf.
+        What is told of each, with output, target and chrf.
     """
     chrf = dict(measures(rules))["chrf"]
     scores = [float(chrf.sentence_score(*pair).score) for pair in zip(outputs, references, strict=True)]
     order = sorted(range(len(scores)), key=scores.__getitem__)[:MOST_SHOWN]
     return [
-        {**describe(at), "output": outputs[at], "target": " / ".join(references[at]), "chrf": scores[at]}
-        for at in order
+        {**told[at], "output": outputs[at], "target": " / ".join(references[at]), "chrf": scores[at]} for at in order
     ]
 
 

@@ -19,7 +19,6 @@ class TranslatorOptions(DecoderOptions, StackOptions):
     encoder_size: Widths | None = Field(
         None, description="units of each layer of the encoder and direction; by default as hidden_size"
     )
-    dropout_memory: float = Field(0.3, ge=0, lt=1, description="dropout on what the encoder has written")
     shared: bool = Field(False, description="one set of recurrent weights for encoder and decoder")
 
     @model_validator(mode="after")

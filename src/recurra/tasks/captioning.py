@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -12,36 +11,27 @@ from pydantic import Field
 from sklearn.neighbors import NearestNeighbors
 
 from recurra.config import Recipe, Shares
-from recurra.data.buckets import Buckets, Collated, by_length
 from recurra.data.images import ImageOptions
 from recurra.data.pictures import Picture, PictureOptions, read_pictures, split_pictures
 from recurra.data.splits import all_but_train
-from recurra.data.vocabulary import TokenOptions, Vocabulary, as_line
+from recurra.data.vocabulary import TokenOptions, Vocabulary
 from recurra.errors import DataError
 from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
-from recurra.models.search import Hypothesis, Search, searching
-from recurra.models.text_scores import Rules, Scores, text_scores, worst_texts
+from recurra.models.search import Hypothesis
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.examples import digest_of
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
+from recurra.tasks.task import Metrics, parse_recipe, refuse_other_architecture
 from recurra.tasks.writing import (
     END,
-    GREEDY,
-    JUDGED_AT_ONCE,
     Batch,
     DecodingOptions,
     Frame,
     Ids,
     Indices,
     Request,
+    WritingTask,
     WritingTraining,
-    criterion_of,
-    headline_of,
-    log_probabilities,
-    mean_nats,
-    training_loss,
-    write_texts,
 )
 
 TOKENIZER = "tokenizer.json"
@@ -91,7 +81,7 @@ class Encoded(NamedTuple):
     targets: list[Ids]  # each with its end
 
 
-class Captioning:
+class Captioning(WritingTask[Picture, Encoded, NDArray[Any]]):
     """A vocabulary, a captioner, and the pictures it is trained and judged on.
 
     Args:
@@ -102,23 +92,15 @@ class Captioning:
 
     name: ClassVar[str] = "captioning"
     recipe_type: ClassVar[type[Recipe]] = CaptioningRecipe
-    item: ClassVar[str] = "token"
+    examples: ClassVar[str] = "pictures"
+    shown: ClassVar[str] = "views"
+
+    model: Captioner
 
     def __init__(self, recipe: CaptioningRecipe, vocabulary: Vocabulary, shape: CaptionerShape) -> None:
         self.recipe, self.vocabulary, self.shape = recipe, vocabulary, shape
         self.model = Captioner(shape, recipe.model)
-        self.splits: dict[str, list[Picture]] = {}
-        self.encoded: dict[str, Encoded] = {}
-
-    @property
-    def headline(self) -> Measure:
-        """Exact matches of characters, BLEU of words; or the score that the recipe names."""
-        return headline_of(self.recipe.training, self.recipe.data.unit)
-
-    @property
-    def criterion(self) -> Measure:
-        """As the recipe names it."""
-        return criterion_of(self.recipe.training, self.recipe.data.unit)
+        self.splits, self.encoded = {}, {}
 
     @classmethod
     def start(cls, recipe: CaptioningRecipe, progress: Progress) -> Self:
@@ -174,24 +156,20 @@ class Captioning:
         """
         self.take(find_pictures(self.recipe.data, progress))
 
-    def take(self, splits: dict[str, list[Picture]]) -> None:
-        """Encode pictures by split."""
-        self.splits, self.encoded = splits, {split: self.encode(pictures) for split, pictures in splits.items()}
-
-    def encode(self, pictures: Sequence[Picture]) -> Encoded:
+    def encode(self, examples: Sequence[Picture]) -> Encoded:
         """Pictures as the model reads them.
 
         Raises:
             DataError: one of another shape than the model reads.
         """
-        for picture in pictures:
+        for picture in examples:
             if picture.content.shape != self.shape.image:
                 raise DataError(
                     f"{picture.place}: of shape {picture.content.shape}, but the model reads {self.shape.image}"
                 )
-        owners = np.repeat(np.arange(len(pictures)), [len(picture.captions) for picture in pictures])
-        targets = [self.vocabulary.encode_line(caption) for picture in pictures for caption in picture.captions]
-        return Encoded(np.stack([picture.content for picture in pictures]), owners, targets)
+        owners = np.repeat(np.arange(len(examples)), [len(picture.captions) for picture in examples])
+        targets = [self.vocabulary.encode_line(caption) for picture in examples for caption in picture.captions]
+        return Encoded(np.stack([picture.content for picture in examples]), owners, targets)
 
     def find_held_out(self, path: str, progress: Progress) -> dict[str, list[Picture]]:
         """Other pictures to judge by, by split.
@@ -213,90 +191,48 @@ class Captioning:
             for split, found in self.encoded.items()
         }
 
-    def batches(self, epoch: int) -> Collated[Batch]:
-        """Training captions with their pictures in batches of about one length, in an order of the epoch's own."""
-        encoded, options = self.encoded["train"], self.recipe.training
-        buckets = Buckets([len(ids) for ids in encoded.targets], options.batch_size, self.recipe.seed, epoch)
-        return Collated(buckets.batches, partial(collate, encoded, self.vocabulary.start_id))
+    def sources_of(self, encoded: Encoded) -> NDArray[Any]:
+        """The content of each picture."""
+        return encoded.contents
 
-    def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
-        """Mean nats of the right token, given the picture and the right tokens before it."""
-        return training_loss(self.model, batch, self.recipe.training)
+    def sizes_of(self, encoded: Encoded) -> list[int]:
+        """Tokens of each caption."""
+        return [len(ids) for ids in encoded.targets]
 
-    @staticmethod
-    def describe_loss(loss: float) -> str:
-        """Nats of the right token."""
-        return f"loss {loss:.3f}"
+    def collate(self, encoded: Encoded, indices: Indices) -> Batch:
+        """Some captions and their pictures side by side."""
+        images = torch.from_numpy(encoded.contents[encoded.owners[indices]])
+        return Batch.of((images,), [encoded.targets[index] for index in indices], self.vocabulary.start_id)
 
-    def nats(self, encoded: Encoded, progress: Progress, title: str) -> float:
-        """Mean nats of the right token, without smoothing."""
-        groups = by_length([len(ids) for ids in encoded.targets], JUDGED_AT_ONCE)
-        return mean_nats(
-            self.model, Collated(groups, partial(collate, encoded, self.vocabulary.start_id)), progress, title
+    def lengths_of(self, sources: NDArray[Any]) -> list[int]:
+        """All pictures are of one size."""
+        return [self.model.encoder.num_cells] * len(sources)
+
+    def request(self, sources: NDArray[Any], indices: Indices) -> Request:
+        """Some of the pictures, and how long their captions may be."""
+        longest = torch.full((len(indices),), self.recipe.decoding.most_tokens or self.shape.longest_target + SPARE)
+        return Request(
+            (torch.from_numpy(sources[indices]),), longest, torch.full_like(longest, self.model.encoder.num_cells)
         )
 
-    def write(
-        self, contents: NDArray[Any], search: Search, progress: Progress, title: str = "writing"
-    ) -> list[list[Hypothesis]]:
-        """The best captions of each picture, (pictures, ...)."""
-
-        def request(indices: Indices) -> Request:
-            longest = torch.full((len(indices),), self.recipe.decoding.most_tokens or self.shape.longest_target + SPARE)
-            cells = torch.full_like(longest, self.model.encoder.num_cells)
-            return Request((torch.from_numpy(contents[indices]),), longest, cells)
-
-        end = self.vocabulary.start_id
-        frame = Frame(end, end, self.vocabulary.unknown_id)
-        return write_texts(self.model, [0] * len(contents), request, frame, search, progress, title)
-
-    def texts_of(self, found: Sequence[Sequence[Hypothesis]]) -> list[str]:
-        """The best caption of each picture."""
-        return [self.vocabulary.decode(best[0].tokens) for best in found]
-
-    def scores(self, pictures: Sequence[Picture], outputs: Sequence[str]) -> Scores:
-        """How close outputs come to the captions."""
-        return text_scores(outputs, [[as_line(caption) for caption in one.captions] for one in pictures], self.rules)
-
     @property
-    def rules(self) -> Rules:
-        """How captions are compared."""
-        return Rules(self.recipe.data.lowercase, self.recipe.decoding.bleu_tokeniser)
+    def frame(self) -> Frame:
+        """One token stands before a caption and ends it; unknown words are never written."""
+        return Frame(self.vocabulary.start_id, self.vocabulary.start_id, self.vocabulary.unknown_id)
 
-    def validate(self, progress: Progress) -> Metrics:
-        """Loss on the validation pictures, and scores of greedy captions of so many of them."""
-        pictures, encoded = self.splits["valid"], self.encoded["valid"]
-        loss, stride = self.nats(encoded, progress, "validating"), -(-len(pictures) // MOST_VALIDATED)
-        found = self.write(encoded.contents[::stride], searching(GREEDY), progress, "validating")
-        return {"loss": loss, **self.scores(pictures[::stride], self.texts_of(found)).figures}
+    def text_of(self, example: Picture, found: Hypothesis) -> str:  # noqa: ARG002
+        """A caption as text."""
+        return self.vocabulary.decode(found.tokens)
 
-    def report(self, progress: Progress) -> Report:
-        """The model and its baselines on the validation and test pictures."""
-        held_out = all_but_train(self.splits)
-        metrics, details = self.evaluate(held_out, progress)
-        return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
+    def references_of(self, example: Picture) -> Sequence[str]:
+        """All its captions."""
+        return example.captions
 
-    def evaluate(self, splits: Mapping[str, Sequence[Picture]], progress: Progress) -> tuple[dict[str, Metrics], Json]:
-        """Scores of the model by split, and what a page is drawn from."""
-        metrics, details = {}, {}
-        for split, pictures in splits.items():
-            encoded = self.encoded[split] if pictures is self.splits.get(split) else self.encode(pictures)
-            loss = self.nats(encoded, progress, f"evaluating {split}")
-            rules = self.recipe.decoding.rules()
-            found = greedy = self.write(encoded.contents, searching(rules), progress, f"captioning {split}")
-            if rules.size > 1:
-                greedy = self.write(encoded.contents, searching(GREEDY), progress, f"captioning {split} greedily")
-            outputs = self.texts_of(found)
-            scores, beside = self.scores(pictures, outputs), self.scores(pictures, self.texts_of(greedy))
-            metrics[split] = {"loss": loss, **scores.figures, "greedy_bleu": beside.figures["bleu"]}
-            metrics[split] |= {"pictures": len(pictures)}
-            references = [one.captions for one in pictures]
-            worst = worst_texts(outputs, references, partial(told, pictures), self.rules)
-            details[split] = {"signatures": scores.signatures, "worst": worst}
-            shown = zip(encoded.contents[:NUM_SHOWN], found, strict=False)
-            details[split]["views"] = [self.view(content, best[0]) for content, best in shown]
-        return metrics, details
+    def told_of(self, example: Picture) -> Json:
+        """Its place."""
+        return {"place": example.place}
 
-    def view(self, content: NDArray[Any], found: Hypothesis) -> Json:
+    def reading(self, example: Picture, found: Hypothesis) -> Json:
         """What was read of a picture for each token of its caption, as plain values.
 
         Returns:
@@ -304,7 +240,7 @@ class Captioning:
             weights (tokens, cells).
         """
         tokens, weights = [*(self.vocabulary.token(id) for id in found.tokens), END], found.attention.tolist()
-        image = None if self.model.encoder.convolutions is None else content.tolist()
+        image = None if self.model.encoder.convolutions is None else example.content.tolist()
         grid = list(self.model.encoder.grid)
         return {"image": image, "tokens": tokens[: len(weights)], "grid": grid, "weights": weights}
 
@@ -333,14 +269,7 @@ class Captioning:
         """Log-probability of each token of the caption, its end the last."""
         has_pixels = self.model.encoder.convolutions is not None
         content = np.array(sample["image"], np.uint8) if has_pixels else np.array(sample["image"], np.float32)
-        picture = Picture(content, (sample["caption"],), "", "")
-        return log_probabilities(self.model, collate(self.encode([picture]), self.vocabulary.start_id, np.array([0])))
-
-
-def collate(encoded: Encoded, start: int, indices: Indices) -> Batch:
-    """Some captions and their pictures side by side."""
-    images = torch.from_numpy(encoded.contents[encoded.owners[indices]])
-    return Batch.of((images,), [encoded.targets[index] for index in indices], start)
+        return self.log_probabilities(Picture(content, (sample["caption"],), "", ""))
 
 
 def find_pictures(options: CaptionOptions, progress: Progress) -> dict[str, list[Picture]]:
@@ -378,8 +307,3 @@ def check_pictures(splits: Mapping[str, Sequence[Picture]]) -> Json:
 def flattened(pictures: Sequence[Picture]) -> NDArray[np.float32]:
     """Pictures as rows of numbers."""
     return np.stack([picture.content.ravel() for picture in pictures]).astype(np.float32)
-
-
-def told(pictures: Sequence[Picture], number: int) -> Json:
-    """What a page says of a picture beside its captions."""
-    return {"place": pictures[number].place}

@@ -137,13 +137,14 @@ def refuse_other_architecture(run: Run, there: Json, here: Json) -> None:
 
     Args:
         run: whose.
-        there: what model.json says the model is built from.
+        there: what model.json says the model is built from. Options that are younger than the run it does not have;
+            their defaults leave the model as it was.
         here: what recipe.toml leads to.
 
     Raises:
         RunError: they differ.
     """
-    if there != here:
+    if there != {key: here.get(key) for key in there}:
         raise RunError(f"run {run}: recipe.toml and model.json describe different models; restore a copy")
 
 

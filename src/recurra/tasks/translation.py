@@ -1,8 +1,7 @@
 """Translation: from one text to another, such as a sentence in another language, or a date in another form."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -10,12 +9,10 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from recurra.config import Recipe
-from recurra.data.buckets import Buckets, Collated, by_length, padded
+from recurra.data.buckets import padded
 from recurra.data.pairs import Pair
-from recurra.data.splits import all_but_train
 from recurra.data.vocabulary import Vocabulary, as_line, join_words, split_words
-from recurra.models.search import Hypothesis, Search, searching
-from recurra.models.text_scores import Rules, Scores, text_scores, worst_texts
+from recurra.models.search import Hypothesis
 from recurra.models.translator import Translator, TranslatorOptions, TranslatorShape
 from recurra.models.word_translation import WordTranslation
 from recurra.progress import Progress
@@ -23,24 +20,17 @@ from recurra.runs import Json, Run
 from recurra.tasks.examples import digest_of
 from recurra.tasks.pair_checks import check_pairs
 from recurra.tasks.pairs import Encoded, PairOptions, Vocabularies, collate, encode, find_held_out, find_pairs
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
+from recurra.tasks.task import Metrics, parse_recipe, refuse_other_architecture
 from recurra.tasks.writing import (
     END,
-    GREEDY,
-    JUDGED_AT_ONCE,
     Batch,
     DecodingOptions,
     Frame,
     Ids,
     Indices,
     Request,
+    WritingTask,
     WritingTraining,
-    criterion_of,
-    headline_of,
-    log_probabilities,
-    mean_nats,
-    training_loss,
-    write_texts,
 )
 
 SOURCE, TARGET = "source_tokenizer.json", "target_tokenizer.json"
@@ -76,7 +66,7 @@ class TranslationRecipe(Recipe):
         return self
 
 
-class Translation:
+class Translation(WritingTask[Pair, Encoded, list[Ids]]):
     """Two vocabularies, a translator, and the pairs it is trained and judged on.
 
     Args:
@@ -87,24 +77,14 @@ class Translation:
 
     name: ClassVar[str] = "translation"
     recipe_type: ClassVar[type[Recipe]] = TranslationRecipe
-    item: ClassVar[str] = "token"
+    examples: ClassVar[str] = "pairs"
+    shown: ClassVar[str] = "alignments"
 
     def __init__(self, recipe: TranslationRecipe, vocabularies: Vocabularies, longest: tuple[int, int]) -> None:
         self.recipe, self.vocabularies = recipe, vocabularies
         self.shape = TranslatorShape(len(vocabularies.source), len(vocabularies.target), *longest)
         self.model = Translator(self.shape, recipe.model)
-        self.splits: dict[str, list[Pair]] = {}
-        self.encoded: dict[str, Encoded] = {}
-
-    @property
-    def headline(self) -> Measure:
-        """Exact matches of characters, BLEU of words; or the score that the recipe names."""
-        return headline_of(self.recipe.training, self.recipe.data.unit)
-
-    @property
-    def criterion(self) -> Measure:
-        """As the recipe names it."""
-        return criterion_of(self.recipe.training, self.recipe.data.unit)
+        self.splits, self.encoded = {}, {}
 
     @classmethod
     def start(cls, recipe: TranslationRecipe, progress: Progress) -> Self:
@@ -157,10 +137,6 @@ class Translation:
         """
         self.take(find_pairs(self.recipe.data, progress))
 
-    def take(self, splits: dict[str, list[Pair]]) -> None:
-        """Encode pairs by split."""
-        self.splits, self.encoded = splits, {split: encode(pairs, self.vocabularies) for split, pairs in splits.items()}
-
     def find_held_out(self, path: str, progress: Progress) -> dict[str, list[Pair]]:  # noqa: ARG002
         """Other pairs to judge by, by split.
 
@@ -178,41 +154,36 @@ class Translation:
         """Digest of the encoded pairs of each split."""
         return {split: digest_of(found.sources, np.concatenate(found.targets)) for split, found in self.encoded.items()}
 
-    def batches(self, epoch: int) -> Collated[Batch]:
-        """Training pairs in batches of about one length, in an order of the epoch's own."""
-        encoded, options = self.encoded["train"], self.recipe.training
-        buckets = Buckets(encoded.sizes, options.batch_size, self.recipe.seed, epoch)
-        return Collated(buckets.batches, partial(collate, encoded, self.vocabularies.end))
+    def encode(self, examples: Sequence[Pair]) -> Encoded:
+        """Pairs as the model reads them."""
+        return encode(examples, self.vocabularies)
 
-    def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
-        """Mean nats of the right token, given the source and the right tokens before it."""
-        return training_loss(self.model, batch, self.recipe.training)
+    def sources_of(self, encoded: Encoded) -> list[Ids]:
+        """The tokens of each source."""
+        return encoded.sources
 
-    @staticmethod
-    def describe_loss(loss: float) -> str:
-        """Nats of the right token."""
-        return f"loss {loss:.3f}"
+    def sizes_of(self, encoded: Encoded) -> list[int]:
+        """First the length of the target, then that of the source."""
+        return encoded.sizes
 
-    def nats(self, encoded: Encoded, progress: Progress, title: str) -> float:
-        """Mean nats of the right token, without smoothing."""
-        groups = by_length(encoded.sizes, JUDGED_AT_ONCE)
-        return mean_nats(
-            self.model, Collated(groups, partial(collate, encoded, self.vocabularies.end)), progress, title
-        )
+    def collate(self, encoded: Encoded, indices: Indices) -> Batch:
+        """Some pairs side by side."""
+        return collate(encoded, self.vocabularies.end, indices)
 
-    def translate(
-        self, sources: Sequence[Ids], search: Search, progress: Progress, title: str = "translating"
-    ) -> list[list[Hypothesis]]:
-        """The best translations of each source."""
+    def lengths_of(self, sources: list[Ids]) -> list[int]:
+        """Tokens of each source."""
+        return [len(source) for source in sources]
 
-        def request(indices: Indices) -> Request:
-            tokens, lengths = padded([sources[index] for index in indices], 0)
-            return Request((tokens, lengths), self.longest_of(lengths), lengths)
+    def request(self, sources: list[Ids], indices: Indices) -> Request:
+        """Some of the sources, and how long their translations may be."""
+        tokens, lengths = padded([sources[index] for index in indices], 0)
+        return Request((tokens, lengths), self.longest_of(lengths), lengths)
 
-        lengths = [len(source) for source in sources]
+    @property
+    def frame(self) -> Frame:
+        """One token stands before a translation and ends it; unknown words are written only to be replaced."""
         end, unknown = self.vocabularies.end, self.vocabularies.target.unknown_id
-        frame = Frame(end, end, None if self.replaces_unknown else unknown)
-        return write_texts(self.model, lengths, request, frame, search, progress, title)
+        return Frame(end, end, None if self.replaces_unknown else unknown)
 
     @property
     def replaces_unknown(self) -> bool:
@@ -227,70 +198,30 @@ class Translation:
             return torch.full_like(lengths, longest)
         return (2 * lengths + SPARE).clamp(min=self.shape.longest_target)
 
-    def text_of(self, source: str, found: Hypothesis) -> str:
+    def text_of(self, example: Pair, found: Hypothesis) -> str:
         """A translation as text."""
         vocabulary, unknown = self.vocabularies.target, self.vocabularies.target.unknown_id
         if not self.replaces_unknown or unknown not in found.tokens:
             return vocabulary.decode(found.tokens)
-        pieces, read = self.vocabularies.source.pieces(as_line(source)), found.attention[:, :-1].argmax(1).tolist()
+        pieces, read = (
+            self.vocabularies.source.pieces(as_line(example.source)),
+            found.attention[:, :-1].argmax(1).tolist(),
+        )
         pairs = zip(found.tokens, read, strict=False)  # what was read for the end comes last
         return join_words(pieces[at] if id == unknown else vocabulary.token(id) for id, at in pairs)
 
-    def texts_of(self, pairs: Sequence[Pair], found: Sequence[Sequence[Hypothesis]]) -> list[str]:
-        """The best translation of each source."""
-        return [self.text_of(pair.source, best[0]) for pair, best in zip(pairs, found, strict=True)]
+    def references_of(self, example: Pair) -> list[str]:
+        """The target."""
+        return [example.target]
 
-    def scores(self, pairs: Sequence[Pair], outputs: Sequence[str]) -> Scores:
-        """How close outputs come to the targets."""
-        lines = [as_line(text) for text in outputs]
-        return text_scores(lines, [[as_line(pair.target)] for pair in pairs], self.rules)
+    def told_of(self, example: Pair) -> Json:
+        """Source and place."""
+        return {"source": example.source, "place": example.place}
 
-    @property
-    def rules(self) -> Rules:
-        """How translations are compared with their targets."""
-        return Rules(self.recipe.data.lowercase, self.recipe.decoding.bleu_tokeniser)
-
-    def validate(self, progress: Progress) -> Metrics:
-        """Loss on the validation pairs, and scores of greedy translations of so many of them."""
-        pairs, encoded = self.splits["valid"], self.encoded["valid"]
-        loss, stride = self.nats(encoded, progress, "validating"), -(-len(pairs) // MOST_VALIDATED)
-        found = self.translate(encoded.sources[::stride], searching(GREEDY), progress, "validating")
-        return {"loss": loss, **self.scores(pairs[::stride], self.texts_of(pairs[::stride], found)).figures}
-
-    def report(self, progress: Progress) -> Report:
-        """The model and its baselines on the validation and test pairs."""
-        held_out = all_but_train(self.splits)
-        metrics, details = self.evaluate(held_out, progress)
-        return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
-
-    def evaluate(self, splits: Mapping[str, Sequence[Pair]], progress: Progress) -> tuple[dict[str, Metrics], Json]:
-        """Scores of the model by split, and what a page is drawn from."""
-        metrics, details = {}, {}
-        for split, pairs in splits.items():
-            encoded = self.encoded[split] if pairs is self.splits.get(split) else encode(pairs, self.vocabularies)
-            loss = self.nats(encoded, progress, f"evaluating {split}")
-            rules = self.recipe.decoding.rules()
-            found = greedy = self.translate(encoded.sources, searching(rules), progress, f"translating {split}")
-            if rules.size > 1:
-                greedy = self.translate(encoded.sources, searching(GREEDY), progress, f"translating {split} greedily")
-            outputs, references = self.texts_of(pairs, found), [[pair.target] for pair in pairs]
-            scores, beside = self.scores(pairs, outputs), self.scores(pairs, self.texts_of(pairs, greedy))
-            metrics[split] = {
-                "loss": loss,
-                **scores.figures,
-                "greedy_bleu": beside.figures["bleu"],
-                "pairs": len(pairs),
-            }
-            worst = worst_texts(outputs, references, partial(told, pairs), self.rules)
-            details[split] = {"signatures": scores.signatures, "worst": worst}
-            shown = zip(pairs[:NUM_ALIGNED], found, strict=False)
-            details[split]["alignments"] = [self.alignment(pair.source, best[0]) for pair, best in shown]
-        return metrics, details
-
-    def alignment(self, source: str, found: Hypothesis) -> Json:
+    def reading(self, example: Pair, found: Hypothesis) -> Json:
         """What was read of a source for each token of its translation: the tokens of both, and weights by target."""
         written = [self.vocabularies.target.token(id) for id in found.tokens]
-        pieces = self.vocabularies.source.pieces(as_line(source))
+        pieces = self.vocabularies.source.pieces(as_line(example.source))
         weights = found.attention.tolist()
         return {"source": [*pieces, END], "target": [*written, END][: len(weights)], "weights": weights}
 
@@ -320,10 +251,4 @@ class Translation:
 
     def outputs_of(self, sample: Json) -> list[float]:
         """Log-probability of each token of the target, its end the last."""
-        encoded = encode([Pair(sample["source"], sample["target"], "")], self.vocabularies)
-        return log_probabilities(self.model, collate(encoded, self.vocabularies.end, np.array([0])))
-
-
-def told(pairs: Sequence[Pair], number: int) -> Json:
-    """What a page says of a pair beside its target."""
-    return {"source": pairs[number].source, "place": pairs[number].place}
+        return self.log_probabilities(Pair(sample["source"], sample["target"], ""))

@@ -1,7 +1,9 @@
 """What tasks share whose models write: a source of any kind is read, and a decoder writes a text about it."""
 
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -10,17 +12,27 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Section, TrainingOptions
-from recurra.data.buckets import Collated, by_length, padded
+from recurra.data.buckets import Buckets, Collated, by_length, padded
+from recurra.data.splits import all_but_train
+from recurra.data.vocabulary import as_line
 from recurra.models.decoder import UNCOUNTED, Writer
-from recurra.models.search import Assignment, BeamRules, Hypothesis, Search
+from recurra.models.search import Assignment, BeamRules, Hypothesis, Search, searching
+from recurra.models.text_scores import Rules, Scores, text_scores, worst_texts
 from recurra.progress import Progress
+from recurra.runs import Json
 from recurra.tasks.evaluation import inference
-from recurra.tasks.task import Measure, StepLoss
+from recurra.tasks.task import Measure, Metrics, Report, StepLoss
 
 Ids = NDArray[np.int64]
 Indices = NDArray[np.integer]
 
+Example = TypeVar("Example")  # a source with the texts that are right about it
+Encoded = TypeVar("Encoded")  # examples as the model reads them
+Sources = TypeVar("Sources", list[Ids], NDArray[Any])  # sequences of tokens, or pictures
+
 JUDGED_AT_ONCE = 64  # sources
+MOST_VALIDATED = 1000  # examples whose texts are scored after each epoch
+NUM_SHOWN = 8  # examples of each split whose attention is kept
 GREEDY = BeamRules(size=1)
 END = "(end)"  # what pictures of attention call it
 
@@ -38,17 +50,6 @@ class WritingTraining(TrainingOptions):
     scheduled_sampling: float = Field(
         0.0, ge=0, le=1, description="share of target tokens that a step is given as the model guesses them"
     )
-
-
-def headline_of(options: WritingTraining, unit: str) -> Measure:
-    """Exact matches of characters, BLEU of words; or the score that the recipe names."""
-    usual = "exact" if unit == "character" else "bleu"
-    return Measure(usual if options.criterion in ("headline", "loss") else options.criterion, higher_is_better=True)
-
-
-def criterion_of(options: WritingTraining, unit: str) -> Measure:
-    """What chooses the best epoch."""
-    return Measure("loss") if options.criterion == "loss" else headline_of(options, unit)
 
 
 class DecodingOptions(Section):
@@ -109,57 +110,16 @@ class Batch(NamedTuple):
         return int((self.targets >= 0).sum())
 
 
-def device_of(model: Writer) -> torch.device:
-    """Where a model is."""
-    return model.decoder.output.weight.device
-
-
-def training_loss(model: Writer, batch: Batch, options: WritingTraining) -> StepLoss:
-    """Mean nats of the right token, given the source and the right tokens before it.
-
-    Args:
-        model: what reads a source (`read`) and writes (`decoder`), as everywhere here.
-        batch: of training pairs.
-        options: label smoothing and scheduled sampling.
-    """
-    batch = batch.to(device_of(model))
-    start, inputs = model.read(*batch.source), batch.inputs
-    if options.scheduled_sampling:
-        inputs = model.decoder.guessed(inputs, start, options.scheduled_sampling)
-    features, _, _ = model.decoder(inputs, start)
-    total = model.decoder.loss(features, batch.targets, options.label_smoothing)
-    return StepLoss(total / batch.num_tokens, batch.num_tokens, None)
-
-
-def mean_nats(model: Writer, batches: Collated[Batch], progress: Progress, title: str) -> float:
-    """Mean nats of the right token over some batches, without smoothing."""
-    total, num_tokens = 0.0, 0
-    with inference(model), progress.stage(title, len(batches)) as advance:
-        for index in range(len(batches)):
-            batch = batches[index].to(device_of(model))
-            features, _, _ = model.decoder(batch.inputs, model.read(*batch.source))
-            total += float(model.decoder.loss(features, batch.targets))
-            num_tokens += batch.num_tokens
-            advance(1)
-    return total / num_tokens
-
-
-def log_probabilities(model: Writer, batch: Batch) -> list[float]:
-    """Nats of each right token of a batch of one pair, its end the last."""
-    batch = batch.to(device_of(model))
-    with inference(model):
-        features, _, _ = model.decoder(batch.inputs, model.read(*batch.source))
-        found = model.decoder.output(features).log_softmax(2)  # (time, 1, types)
-    picked: list[float] = found.gather(2, batch.targets.unsqueeze(2)).flatten().tolist()
-    return picked
-
-
 class Request(NamedTuple):
     """Some sources to be written about."""
 
     source: tuple[Tensor, ...]  # as the model reads it
     longest: Tensor  # tokens of each text at the most, integer (sources,)
-    source_lengths: Tensor  # steps of each source, integer (sources,)
+    lengths: Tensor  # steps of each source, integer (sources,)
+
+    def to(self, device: torch.device) -> "Request":
+        """The same on a device."""
+        return Request(tuple(part.to(device) for part in self.source), self.longest.to(device), self.lengths.to(device))
 
 
 class Frame(NamedTuple):
@@ -170,35 +130,196 @@ class Frame(NamedTuple):
     never: int | None  # what it never has
 
 
-def write_texts(
-    model: Writer,
-    lengths: Sequence[int],
-    request: Callable[[Indices], Request],
-    frame: Frame,
-    search: Search,
-    progress: Progress,
-    title: str,
-) -> list[list[Hypothesis]]:
-    """The best texts about each source.
+class WritingTask(ABC, Generic[Example, Encoded, Sources]):
+    """A task whose model writes texts: how it is trained, how it writes, and how its texts are judged.
 
-    Args:
-        model: what writes.
-        lengths: of the sources; those of about one length are read side by side.
-        request: some of them, by their numbers.
-        frame: what every text is written with.
-        search: how to look for the best.
-        progress: told how far it is.
-        title: what that is called.
+    What the sources are, and how they are read, is said by the tasks of this kind.
     """
-    found: dict[int, list[Hypothesis]] = {}
-    groups, device = by_length(lengths, JUDGED_AT_ONCE), device_of(model)
-    with inference(model), progress.stage(title, len(groups)) as advance:
-        for indices in groups:
-            source, longest, lengths_read = request(indices)
-            state = model.read(*(part.to(device) for part in source))
-            lengths_read = torch.zeros_like(longest) if state.memory is None else lengths_read
-            assignment = Assignment(state, longest.to(device), lengths_read.to(device), *frame)
-            written = search(model.decoder, assignment)
-            found |= dict(zip(indices.tolist(), written, strict=True))
-            advance(1)
-    return [found[index] for index in range(len(lengths))]
+
+    item: ClassVar[str] = "token"
+    examples: ClassVar[str]  # what they are called in reports, "pairs"
+    shown: ClassVar[str]  # what the details of a report call what was read of sources, "alignments"
+
+    recipe: Any
+    model: Writer
+    splits: dict[str, list[Example]]
+    encoded: dict[str, Encoded]
+
+    @abstractmethod
+    def encode(self, examples: Sequence[Example]) -> Encoded:
+        """Examples as the model reads them."""
+
+    @abstractmethod
+    def sources_of(self, encoded: Encoded) -> Sources:
+        """The source of each example, as `write` takes it."""
+
+    @abstractmethod
+    def sizes_of(self, encoded: Encoded) -> Sequence[int]:
+        """By what batches are made: what is of about one size costs little padding."""
+
+    @abstractmethod
+    def collate(self, encoded: Encoded, indices: Indices) -> Batch:
+        """Some examples side by side."""
+
+    @abstractmethod
+    def lengths_of(self, sources: Sources) -> Sequence[int]:
+        """Length of each source: those of about one length are written about side by side."""
+
+    @abstractmethod
+    def request(self, sources: Sources, indices: Indices) -> Request:
+        """Some of the sources, and how long the texts about them may be."""
+
+    @property
+    @abstractmethod
+    def frame(self) -> Frame:
+        """What every text is written with."""
+
+    @abstractmethod
+    def text_of(self, example: Example, found: Hypothesis) -> str:
+        """What was written about an example, as text."""
+
+    @abstractmethod
+    def references_of(self, example: Example) -> Sequence[str]:
+        """The texts that are right about an example."""
+
+    @abstractmethod
+    def told_of(self, example: Example) -> Json:
+        """What a page says of an example beside its texts."""
+
+    @abstractmethod
+    def reading(self, example: Example, found: Hypothesis) -> Json:
+        """What was read of a source for each token of its text, as plain values."""
+
+    @abstractmethod
+    def baselines(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> dict[str, dict[str, Metrics]]:
+        """What plain means reach, by name and split."""
+
+    @property
+    def headline(self) -> Measure:
+        """Exact matches of characters, BLEU of words; or the score that the recipe names."""
+        criterion = self.recipe.training.criterion
+        usual = "exact" if self.recipe.data.unit == "character" else "bleu"
+        return Measure(usual if criterion in ("headline", "loss") else criterion, higher_is_better=True)
+
+    @property
+    def criterion(self) -> Measure:
+        """As the recipe names it."""
+        return Measure("loss") if self.recipe.training.criterion == "loss" else self.headline
+
+    @property
+    def rules(self) -> Rules:
+        """How texts are compared."""
+        return Rules(self.recipe.data.lowercase, self.recipe.decoding.bleu_tokeniser)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.decoder.output.weight.device
+
+    def take(self, splits: dict[str, list[Example]]) -> None:
+        """Encode examples by split."""
+        self.splits, self.encoded = splits, {split: self.encode(examples) for split, examples in splits.items()}
+
+    def batches(self, epoch: int) -> Collated[Batch]:
+        """Training examples in batches of about one size, in an order of the epoch's own."""
+        encoded = self.encoded["train"]
+        buckets = Buckets(self.sizes_of(encoded), self.recipe.training.batch_size, self.recipe.seed, epoch)
+        return Collated(buckets.batches, partial(self.collate, encoded))
+
+    def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
+        """Mean nats of the right token, given the source and the right tokens before it."""
+        batch, options, decoder = batch.to(self.device), self.recipe.training, self.model.decoder
+        start, inputs = self.model.read(*batch.source), batch.inputs
+        if options.scheduled_sampling:
+            inputs = decoder.guessed(inputs, start, options.scheduled_sampling)
+        features, _, _ = decoder(inputs, start)
+        total = decoder.loss(features, batch.targets, options.label_smoothing)
+        return StepLoss(total / batch.num_tokens, batch.num_tokens, None)
+
+    @staticmethod
+    def describe_loss(loss: float) -> str:
+        """Nats of the right token."""
+        return f"loss {loss:.3f}"
+
+    def nats(self, encoded: Encoded, progress: Progress, title: str) -> float:
+        """Mean nats of the right token, without smoothing."""
+        groups = by_length(self.sizes_of(encoded), JUDGED_AT_ONCE)
+        total, num_tokens = 0.0, 0
+        with inference(self.model), progress.stage(title, len(groups)) as advance:
+            for indices in groups:
+                batch = self.collate(encoded, indices).to(self.device)
+                features, _, _ = self.model.decoder(batch.inputs, self.model.read(*batch.source))
+                total += float(self.model.decoder.loss(features, batch.targets))
+                num_tokens += batch.num_tokens
+                advance(1)
+        return total / num_tokens
+
+    def log_probabilities(self, example: Example) -> list[float]:
+        """Nats of each right token about an example, its end the last."""
+        batch = self.collate(self.encode([example]), np.array([0])).to(self.device)
+        with inference(self.model):
+            features, _, _ = self.model.decoder(batch.inputs, self.model.read(*batch.source))
+            found = self.model.decoder.output(features).log_softmax(2)  # (time, 1, types)
+        picked: list[float] = found.gather(2, batch.targets.unsqueeze(2)).flatten().tolist()
+        return picked
+
+    def write(
+        self, sources: Sources, search: Search, progress: Progress, title: str = "writing"
+    ) -> list[list[Hypothesis]]:
+        """The best texts about each source."""
+        found: dict[int, list[Hypothesis]] = {}
+        groups = by_length(self.lengths_of(sources), JUDGED_AT_ONCE)
+        with inference(self.model), progress.stage(title, len(groups)) as advance:
+            for indices in groups:
+                source, longest, lengths = self.request(sources, indices).to(self.device)
+                state = self.model.read(*source)
+                lengths = torch.zeros_like(lengths) if state.memory is None else lengths
+                written = search(self.model.decoder, Assignment(state, longest, lengths, *self.frame))
+                found |= dict(zip(indices.tolist(), written, strict=True))
+                advance(1)
+        return [found[index] for index in range(len(sources))]
+
+    def scores(self, examples: Sequence[Example], outputs: Sequence[str]) -> Scores:
+        """How close outputs come to the texts that are right."""
+        references = [[as_line(text) for text in self.references_of(one)] for one in examples]
+        return text_scores([as_line(text) for text in outputs], references, self.rules)
+
+    def texts_of(self, examples: Sequence[Example], found: Sequence[Sequence[Hypothesis]]) -> list[str]:
+        """The best text about each example."""
+        return [self.text_of(example, best[0]) for example, best in zip(examples, found, strict=True)]
+
+    def validate(self, progress: Progress) -> Metrics:
+        """Loss on the validation examples, and scores of greedy texts about so many of them."""
+        examples, encoded = self.splits["valid"], self.encoded["valid"]
+        loss, stride = self.nats(encoded, progress, "validating"), -(-len(examples) // MOST_VALIDATED)
+        found = self.write(self.sources_of(encoded)[::stride], searching(GREEDY), progress, "validating")
+        return {"loss": loss, **self.scores(examples[::stride], self.texts_of(examples[::stride], found)).figures}
+
+    def report(self, progress: Progress) -> Report:
+        """The model and its baselines on the validation and test examples."""
+        held_out = all_but_train(self.splits)
+        metrics, details = self.evaluate(held_out, progress)
+        return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
+
+    def evaluate(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> tuple[dict[str, Metrics], Json]:
+        """Scores of the model by split, and what a page is drawn from."""
+        metrics, details = {}, {}
+        for split, examples in splits.items():
+            encoded = self.encoded[split] if examples is self.splits.get(split) else self.encode(examples)
+            loss, sources = self.nats(encoded, progress, f"evaluating {split}"), self.sources_of(encoded)
+            rules = self.recipe.decoding.rules()
+            found = greedy = self.write(sources, searching(rules), progress, f"writing {split}")
+            if rules.size > 1:
+                greedy = self.write(sources, searching(GREEDY), progress, f"writing {split} greedily")
+            outputs = self.texts_of(examples, found)
+            scores, beside = self.scores(examples, outputs), self.scores(examples, self.texts_of(examples, greedy))
+            metrics[split] = {"loss": loss, **scores.figures, "greedy_bleu": beside.figures["bleu"]}
+            metrics[split] |= {self.examples: len(examples)}
+            references, told = [self.references_of(one) for one in examples], [self.told_of(one) for one in examples]
+            shown = zip(examples[:NUM_SHOWN], found, strict=False)
+            details[split] = {
+                "signatures": scores.signatures,
+                "worst": worst_texts(outputs, references, told, self.rules),
+                self.shown: [self.reading(example, best[0]) for example, best in shown],
+            }
+        return metrics, details
