@@ -46,6 +46,25 @@ def test_a_captioner_from_the_command_line(folder: Path, tmp_path: Path, recurra
     assert str(broken) in outcome.err
 
 
+def test_features_that_another_network_computed(tmp_path: Path, recurra_command: Any) -> None:
+    rng = np.random.default_rng(3)
+    is_white = np.arange(60) % 2 == 1
+    features = np.where(is_white, 1.0, -1.0)[:, None, None] + 0.1 * rng.normal(size=(60, 2, 3))
+    captions = np.where(is_white, "all white", "all black")
+    np.savez(tmp_path / "seen.npz", features=features, captions=captions)
+    np.savez(tmp_path / "new.npz", features=-features[:3])
+    options = ["--embedding-size", "8", "--hidden-size", "12", "--epochs", "20", "--learning-rate", "0.02"]
+    options += ["--batch-size", "8", "--quiet"]
+    outcome = recurra_command("train", "captioning", tmp_path / "seen.npz", "--run", tmp_path / "run", *options)
+    assert outcome.code == 0, outcome.err
+    rows = recurra_command("caption", tmp_path / "run", tmp_path / "new.npz", "--json").json_lines
+    assert [row["image"] for row in rows] == [f"{tmp_path / 'new.npz'} image {number}" for number in (1, 2, 3)]
+    assert [row["texts"][0]["text"] for row in rows] == ["all white", "all black", "all white"]
+    outcome = recurra_command("caption", tmp_path / "run", tmp_path / "new.png")
+    assert outcome.code == 2
+    assert "reads features that another network computed, (2, 3) of each image" in outcome.err
+
+
 def test_a_table_that_names_what_is_no_image(tmp_path: Path, recurra_command: Any) -> None:
     (tmp_path / "a.png").write_text("no image")
     (tmp_path / "captions.csv").write_text("image,caption\na.png,something\n")

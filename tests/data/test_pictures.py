@@ -220,11 +220,6 @@ def test_names_of_files_say_the_split(folder: Path) -> None:
             "line 3: split ''; expected one of train, valid, val, dev",
         ),
         ([("one.png", "a", "restval")], "line 2: split 'restval'; expected one of train"),
-        (
-            [("one.png", "a", "dev"), ("three.png", "b", "test")],
-            "its pictures are for test, valid; expected some for tr",
-        ),
-        ([("one.png", "a", "test")], "its pictures are for test; expected some for train"),
     ],
 )
 def test_splits_that_are_none(folder: Path, rows: list[tuple[str, ...]], message: str) -> None:
@@ -232,11 +227,31 @@ def test_splits_that_are_none(folder: Path, rows: list[tuple[str, ...]], message
         read(write(folder / "t.csv", rows, ("image", "caption", "split")))
 
 
+def test_pictures_of_which_none_is_for_training(folder: Path) -> None:
+    """They may judge a model, but not train one."""
+    rows = [("one.png", "a", "dev"), ("three.png", "b", "test")]
+    found = read(write(folder / "t.csv", rows, ("image", "caption", "split")))
+    assert names(found) == {"valid": [("one.png", ("a",))], "test": [("three.png", ("b",))]}
+    with pytest.raises(
+        DataError, match=r"t\.csv: its pictures are for test, valid; expected some for train, or no spl"
+    ):
+        split_pictures(found, "t.csv", SHARES)
+
+
+def test_an_image_is_one_however_its_path_is_written(folder: Path) -> None:
+    (folder / "linked.png").symlink_to(folder / "one.png")
+    rows = [("one.png", "a"), ("sub/../one.png", "b"), (str(folder / "one.png"), "c"), ("linked.png", "d")]
+    assert names(read(write(folder / "t.csv", rows))) == {"all": [("one.png", ("a", "b", "c", "d"))]}
+    rows = [("one.png", "a", "train"), ("./sub/../one.png", "b", "test")]
+    with pytest.raises(DataError, match=r"line 3: .*one\.png is for test here, for train in .* line 2; choose one"):
+        read(write(folder / "t.csv", rows, ("image", "caption", "split")))
+
+
 def test_pictures_with_and_without_a_split(folder: Path) -> None:
     """Those without would be lost."""
     write(folder / "a.csv", [("one.png", "a", "train")], ("image", "caption", "split"))
     write(folder / "b.csv", [("three.png", "b")])
-    with pytest.raises(DataError, match="its pictures are for none, train; expected some for train, and each for one"):
+    with pytest.raises(DataError, match="its pictures are for none, train; expected each for one, or no splits"):
         read(folder)
 
 
@@ -287,101 +302,6 @@ def test_without_pillow_it_says_what_to_install(tmp_path: Path, monkeypatch: pyt
             RecurraError, match=re.escape("one.png: reading images takes Pillow; install it with: pip ins")
         ):
             call()
-
-
-# --- features ----------------------------------------------------------------------------------------------------
-
-
-FEATURES = np.random.default_rng(8).normal(size=(4, 3, 2))
-TEXTS = np.array([["a", " b "], ["c", ""], ["", "d"], ["e", "f"]])
-SAID = [("a", "b"), ("c",), ("d",), ("e", "f")]
-
-
-@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
-def test_features_of_cells(tmp_path: Path, kind: type) -> None:
-    path = tmp_path / "toy.npz"
-    np.savez(path, features=FEATURES.astype(kind), captions=TEXTS)
-    for given in (path, tmp_path):
-        found = read(given)
-        assert names(found) == {"all": [(f"toy.npz image {number}", said) for number, said in enumerate(SAID, 1)]}
-        assert [one.place for one in found["all"]] == [f"{path} image {number}" for number in range(1, 5)]
-        assert all(one.content.dtype == np.float32 for one in found["all"])
-        np.testing.assert_array_equal([one.content for one in found["all"]], FEATURES.astype(kind).astype(np.float32))
-
-
-def test_features_of_whole_images_with_one_caption_and_splits(tmp_path: Path) -> None:
-    splits = np.array(["test", "train", "dev", "train"])
-    np.savez_compressed(
-        tmp_path / "toy.npz", features=FEATURES[:, 0], captions=np.array(["a", " b ", "c", "d"]), split=splits
-    )
-    found = read(tmp_path / "toy.npz")
-    assert {split: [one.captions for one in pictures] for split, pictures in found.items()} == {
-        "test": [("a",)],
-        "train": [("b",), ("d",)],
-        "valid": [("c",)],
-    }
-    order = found["test"] + found["train"][:1] + found["valid"] + found["train"][1:]
-    np.testing.assert_array_equal([one.content for one in order], FEATURES[:, :1].astype(np.float32))
-    assert list(split_pictures(found, "here", SHARES)) == ["train", "valid", "test"]
-
-
-def test_files_of_features_in_a_folder(tmp_path: Path) -> None:
-    np.savez(tmp_path / "train.npz", features=FEATURES[:3], captions=TEXTS[:3])
-    np.savez(tmp_path / "test.npz", features=FEATURES[3:], captions=TEXTS[3:])
-    found = read(tmp_path)
-    assert {split: [one.captions for one in pictures] for split, pictures in found.items()} == {
-        "train": SAID[:3],
-        "test": SAID[3:],
-    }
-    np.savez(tmp_path / "test.npz", features=FEATURES[3:, :, :1], captions=TEXTS[3:])
-    with pytest.raises(DataError, match=r"image 1: \(3, [12]\), but .* image 1 is \(3, [12]\); expected the same"):
-        read(tmp_path)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
-def test_features_that_are_not_finite(tmp_path: Path, value: float) -> None:
-    features = FEATURES.copy()
-    features[1, 2, 1] = features[1, 0, 0] = features[3, 1, 0] = value
-    np.savez(tmp_path / "toy.npz", features=features, captions=TEXTS)
-    with pytest.raises(DataError, match=r"toy\.npz image 2: a feature is not finite \(2 such images\); leave it out"):
-        read(tmp_path / "toy.npz")
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"captions": np.where(TEXTS == "d", " ", TEXTS)}, "image 3: no caption; fill it"),
-        ({"split": np.array(["train", "tests", "train", "train"])}, "image 2: split 'tests'; expected one of train"),
-        ({"split": np.array(["train", "train"])}, r"expected floats features .*; it has .*split \(2,\) <U5"),
-        ({"split": np.arange(4)}, r"split \(4,\) int64"),
-        ({"captions": TEXTS[:3]}, r"captions \(3, 2\) <U3"),
-        ({"captions": np.arange(4)}, r"captions \(4,\) int64"),
-        ({"captions": TEXTS[..., None]}, r"captions \(4, 2, 1\) <U3"),
-        ({"captions": np.array("a")}, r"captions \(\) <U1"),
-        ({"features": FEATURES[0, 0]}, r"features \(2,\) float64"),
-        ({"features": FEATURES[..., None]}, r"features \(4, 3, 2, 1\) float64"),
-        ({"features": FEATURES[..., :0]}, r"features \(4, 3, 0\) float64"),
-        ({"features": FEATURES > 0}, r"features \(4, 3, 2\) bool"),
-        ({"features": FEATURES[:0], "captions": TEXTS[:0]}, r"features \(0, 3, 2\) float64"),
-        ({"captions": TEXTS.astype(object)}, "cannot be read as .npz of plain numbers and text"),
-    ],
-)
-def test_other_layouts(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
-    np.savez(tmp_path / "toy.npz", **{"features": FEATURES, "captions": TEXTS, **changed})
-    with pytest.raises(DataError, match=rf"toy\.npz:? .*{message}"):
-        read(tmp_path / "toy.npz")
-
-
-def test_files_without_features(tmp_path: Path) -> None:
-    np.savez(tmp_path / "toy.npz", x=FEATURES)
-    with pytest.raises(DataError, match=r"toy\.npz: expected floats features .*; it has none of them"):
-        read(tmp_path / "toy.npz")
-    np.savez(tmp_path / "toy.npz", features=FEATURES)
-    with pytest.raises(DataError, match=r"it has features \(4, 3, 2\) float64"):
-        read(tmp_path / "toy.npz")
-    (tmp_path / "toy.npz").write_bytes((tmp_path / "toy.npz").read_bytes()[:100])
-    with pytest.raises(DataError, match=r"toy\.npz: cannot be read as \.npz"):
-        read(tmp_path / "toy.npz")
 
 
 # --- strips ------------------------------------------------------------------------------------------------------

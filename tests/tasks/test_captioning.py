@@ -97,6 +97,22 @@ def test_a_loaded_run_writes_the_same(run: Path) -> None:
     assert model.evaluate()["model"] == Run(run).read_json("metrics.json")["model"]
 
 
+def test_pictures_that_are_all_for_the_test_judge_a_model(run: Path, tmp_path: Path) -> None:
+    other = write_flags(tmp_path / "other", (0, 0, 20))
+    found = TrainedCaptioner(Run(run)).evaluate(other)
+    assert set(found) == {"model", "frequent", "nearest"}
+    assert all(list(splits) == ["test"] for splits in found.values())
+    assert found["model"]["test"]["pictures"] == 20
+    assert found["model"]["test"]["exact"] > 0.9
+
+
+def test_a_caption_is_exact_whatever_the_space_around_its_punctuation(folder: Path) -> None:
+    task = start(folder)
+    pictures = [Picture(np.zeros((*SIZE, 3), np.uint8), ("a dog ( big ) runs .",), "", "")]
+    assert task.scores(pictures, ["a dog (big) runs."]).figures["exact"] == 1
+    assert task.scores(pictures, ["a dog big runs."]).figures["exact"] == 0
+
+
 def test_scores_count_every_caption_of_a_picture(run: Path) -> None:
     model = TrainedCaptioner(Run(run))
     model.task.load_data(Progress())
@@ -130,8 +146,13 @@ def test_a_file_is_read_as_in_training_and_looked_at_by_cells(run: Path) -> None
 
 def test_an_array_of_another_shape_and_the_size_of_files(run: Path, tmp_path: Path) -> None:
     model = TrainedCaptioner(Run(run))
-    with pytest.raises(UsageError, match=r"expected a picture of shape \(8, 24, 3\), got \(8, 24, 1\)"):
+    with pytest.raises(UsageError, match=r"caption: expected bytes \(8, 24, 3\), got uint8 \(8, 24, 1\)"):
         model.caption([np.zeros((8, 24, 1), np.uint8)])
+    with pytest.raises(UsageError, match=r"expected bytes \(8, 24, 3\), got float32 \(8, 24, 3\)"):
+        model.caption([np.zeros((8, 24, 3), np.float32)])
+    with pytest.raises(UsageError, match=r"expected a list, got one path; write caption\(\['new\.png'\]\)"):
+        model.caption(Path("new.png"))  # type: ignore[arg-type]
+    assert model.caption([]) == []
     Image.fromarray(np.zeros((16, 48), np.uint8)).save(tmp_path / "grey.png")
     assert model.content_of(tmp_path / "grey.png").shape == (8, 24, 3)
 

@@ -1,7 +1,9 @@
 """`recurra caption`."""
 
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,12 +11,18 @@ from recurra.cli.output import Device, RunFolder, groups, open_model, print_line
 from recurra.cli.renderings import print_renderings, told_of
 from recurra.errors import UsageError
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 AT_ONCE = 64  # pictures
 
 
 def caption(
     run: RunFolder,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.", show_default=False)],
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE...", help="Image files, or .npz files of features.", show_default=False),
+    ],
     beam: Annotated[
         int | None,
         typer.Option(
@@ -26,6 +34,9 @@ def caption(
     ] = 1,
     length_penalty: Annotated[
         float | None, typer.Option(help="0 prefers short captions, 1 is nearly the mean.")
+    ] = None,
+    coverage_penalty: Annotated[
+        float | None, typer.Option(help="Above 0 punishes parts of an image that nothing was read of.")
     ] = None,
     picture: Annotated[
         bool, typer.Option("--picture", help="Draw where each image was looked at, into the run folder.")
@@ -46,9 +57,10 @@ def caption(
     if picture and model.task.recipe.model.attention == "none":
         raise UsageError(f"--picture: {run} has no attention, so it looks at an image as a whole")
     views = []
-    for several in groups(images, AT_ONCE):
-        found = model.caption(several, beam=beam, num_best=num_best, length_penalty=length_penalty)
-        for image, one in zip(several, found, strict=True):
+    options: dict[str, Any] = {"beam": beam, "length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
+    for several in groups(given(images), AT_ONCE):
+        names, pictures = zip(*several, strict=True)
+        for image, one in zip(names, model.caption(pictures, num_best=num_best, **options), strict=True):
             views += [one.view] if picture else []
             if as_json:
                 weights = {key: one.view[key] for key in ("tokens", "grid", "weights")}
@@ -57,3 +69,14 @@ def caption(
                 print_renderings(image, one.renderings, num_best)
     if picture:
         print(caption_page(views, model.run.path(FILE), f"{model.run.folder.name}: where it looked"), file=sys.stderr)
+
+
+def given(images: list[str]) -> "Iterator[tuple[str, str | NDArray[Any]]]":
+    """What arguments stand for, each with its name: a file is one image, or the features of many."""
+    from recurra.data.pictures import load_cells
+
+    for image in images:
+        if image.endswith(".npz"):
+            yield from ((f"{image} image {number}", cells) for number, cells in enumerate(load_cells(Path(image)), 1))
+        else:
+            yield image, image

@@ -1,10 +1,10 @@
 """Pictures with captions: tables that name image files, `.npz` files of features, strips of digits."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,10 @@ def split_pictures(found: dict[str, list[Picture]], path: str, shares: Shares) -
     Raises:
         DataError: a split without pictures.
     """
+    if not {"all", "train"} & found.keys():
+        raise DataError(
+            f"{path}: its pictures are for {', '.join(sorted(found))}; expected some for train, or no splits"
+        )
     return completed(found, lambda picture: picture.name, shares, path, "pictures")
 
 
@@ -159,11 +163,11 @@ class Images:
         beside = table.parent / name
         with contextlib.suppress(OSError):  # a name too long for a file is that of none
             if beside.exists():
-                return beside
+                return beside.resolve()
         ends = len(name.parts)
         below = [file for file in self.by_name.get(name.name, []) if file.parts[-ends:] == name.parts]
         if len(below) == 1:
-            return below[0]
+            return below[0].resolve()
         if below:
             raise DataError(f"{place}: image {name} may be {below[0]} or {below[1]}; write more of its path")
         raise DataError(
@@ -186,12 +190,18 @@ def list_images(tables: list[tuple[str, Path]], folder: Path, options: PictureOp
     for table_split, table in tables:
         for name, caption, said, place in read_rows(table, options):
             split = table_split if said is None else split_said(said, place)
-            image = images.find(Path(name), table, place)
-            first = listed.setdefault(image, Listed(split, [], place, Path(name).as_posix()))
+            image = images.find(Path(name), table, place)  # the same, however its path is written
+            first = listed.setdefault(image, Listed(split, [], place, name_in(image, folder)))
             if first.split != split:
                 raise DataError(f"{place}: {image} is for {split} here, for {first.split} in {first.place}; choose one")
             first.captions.append(caption)
     return listed
+
+
+def name_in(image: Path, folder: Path) -> str:
+    """The path of an image as the folder of all images has it, the same wherever this lies."""
+    root = folder.resolve()
+    return image.relative_to(root).as_posix() if image.is_relative_to(root) else image.name
 
 
 def read_rows(path: Path, options: PictureOptions) -> Iterator[tuple[str, str, str | None, str]]:
@@ -243,12 +253,9 @@ def read_features(path: Path, split: str) -> Iterator[tuple[str, Picture]]:
     """The pictures of an `.npz` file, each with its split: the one given where the file does not say.
 
     Raises:
-        DataError: not such a file, values that are not finite, an image without a caption, or no such split.
+        DataError: not such a file, an image without a caption, or no such split.
     """
     features, captions, splits = load_features(path)
-    bad = np.flatnonzero(~np.isfinite(features).all(axis=(1, 2)))
-    if len(bad):
-        raise DataError(f"{path} image {bad[0] + 1}: a feature is not finite ({len(bad):,} such images); leave it out")
     for index, (content, texts) in enumerate(zip(features, captions.tolist(), strict=True)):
         place = f"{path} image {index + 1}"
         told = tuple(text.strip() for text in texts if text.strip())
@@ -262,45 +269,80 @@ def load_features(path: Path) -> tuple[NDArray[np.float32], NDArray[np.str_], ND
     """Features (images, cells, features), captions (images, captions) and maybe splits (images,) of an `.npz` file.
 
     Raises:
-        DataError: it cannot be read, or has another layout.
+        DataError: it cannot be read, has another layout, or values that are not finite.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in LAYOUT if name in archive.files}
-    except DAMAGE as error:
-        raise DataError(f"{path}: cannot be read as .npz of plain numbers and text: {str(error)[:300]}") from None
+    found = load_arrays(path)
     if not (
         {"features", "captions"} <= found.keys()
         and all(array.dtype.kind == LAYOUT[name][0] and array.ndim in LAYOUT[name][1] for name, array in found.items())
         and len({len(array) for array in found.values()}) == 1
         and found["features"].size
     ):
-        told = ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in found.items())
         raise DataError(
             f"{path}: expected floats features (images, cells, features) or (images, features), texts captions "
-            f"(images,) or (images, captions), and maybe texts {SPLIT} (images,); it has {told or 'none of them'}"
+            f"(images,) or (images, captions), and maybe texts {SPLIT} (images,); it has {shapes_of(found)}"
         )
+    captions = found["captions"]
+    return as_cells(found["features"], path), captions.reshape(len(captions), -1), found.get(SPLIT)
+
+
+def load_cells(path: Path) -> NDArray[np.float32]:
+    """Features (images, cells, features) of an `.npz` file, whether or not it has captions.
+
+    Raises:
+        DataError: as `load_features`.
+    """
+    found = load_arrays(path)
+    features = found.get("features")
+    if features is None or features.dtype.kind != "f" or features.ndim not in LAYOUT["features"][1]:
+        raise DataError(
+            f"{path}: expected floats features (images, cells, features) or (images, features); it has "
+            f"{shapes_of(found)}"
+        )
+    return as_cells(features, path)
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an `.npz` file that mean something here.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in LAYOUT if name in archive.files}
+    except DAMAGE as error:
+        raise DataError(f"{path}: cannot be read as .npz of plain numbers and text: {str(error)[:300]}") from None
+
+
+def shapes_of(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Names, shapes and kinds of arrays, for messages."""
+    return ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in arrays.items()) or "none of them"
+
+
+def as_cells(features: NDArray[np.floating], path: Path) -> NDArray[np.float32]:
+    """Features (images, cells, features) of those, or of (images, features).
+
+    Raises:
+        DataError: values that are not finite.
+    """
     with np.errstate(over="ignore"):  # too large for float32 is infinite, and found with what is not finite
-        features = found["features"].astype(np.float32, copy=False)
-    num_images = len(features)
-    return (
-        features.reshape(num_images, -1, features.shape[-1]),
-        found["captions"].reshape(num_images, -1),
-        found.get(SPLIT),
-    )
+        found = features.astype(np.float32, copy=False).reshape(len(features), -1, features.shape[-1])
+    bad = np.flatnonzero(~np.isfinite(found).all(axis=(1, 2)))
+    if len(bad):
+        raise DataError(f"{path} image {bad[0] + 1}: a feature is not finite ({len(bad):,} such images); leave it out")
+    return found
 
 
 def refuse_partial_splits(splits: set[str], place: Path) -> None:
-    """Refuse pictures of which only some are in a split, or none for training.
+    """Refuse pictures of which only some are in a split.
 
     Raises:
         DataError: they are so.
     """
-    if splits != {"all"} and ("all" in splits or "train" not in splits):
+    if "all" in splits and len(splits) > 1:
         told = ", ".join(sorted("none" if split == "all" else split for split in splits))
-        raise DataError(
-            f"{place}: its pictures are for {told}; expected some for train, and each for one, or no splits"
-        )
+        raise DataError(f"{place}: its pictures are for {told}; expected each for one, or no splits")
 
 
 def refuse_mixed_shapes(pictures: list[Picture]) -> None:

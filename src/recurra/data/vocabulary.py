@@ -154,6 +154,10 @@ class Vocabulary:
         tokens = [self.token(id) for id in ids]
         return join_words(tokens) if self.unit == "word" else "".join(tokens)
 
+    def rejoined(self, text: str) -> str:
+        """A text as `decode` would give it back if every token of it were known."""
+        return join_words(self.pieces(text)) if self.unit == "word" else text
+
     def stream(self, ids: Iterable[int]) -> Iterator[str]:
         """The text of `decode` in pieces, each as soon as its tokens are there."""
         context: list[int] = []  # the last tokens already told: how the next joins on depends on them

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recurra.data.images import ImageOptions, read_image
 from recurra.data.pictures import Picture
 from recurra.errors import UsageError
-from recurra.inference.opening import TrainedOnExamples, refuse_text
+from recurra.inference.opening import TrainedOnExamples, refuse_one
 from recurra.inference.translation import Rendering
 from recurra.models.search import Hypothesis, searching
 from recurra.progress import Progress
@@ -42,24 +42,30 @@ class TrainedCaptioner(TrainedOnExamples[Captioning]):
         beam: int | None = None,
         num_best: int = 1,
         length_penalty: float | None = None,
+        coverage_penalty: float | None = None,
         progress: Progress | None = None,
     ) -> list[Captions]:
         """The best captions of each picture.
 
         Args:
-            pictures: files of images; or arrays as the model reads them, bytes (height, width, channels) or features
-                (cells, features).
-            beam: hypotheses under way; 1 goes on with the likeliest token alone. By default that of the recipe.
+            pictures: files of images; or arrays as the model reads them: bytes (height, width, channels), or features
+                (cells, features), any floats.
+            beam: hypotheses under way; 1 goes on with the likeliest token alone. By default, as what follows, that of
+                the recipe.
             num_best: captions of each.
-            length_penalty: 0 prefers short ones, 1 is nearly the mean log-probability. By default that of the recipe.
+            length_penalty: 0 prefers short ones, 1 is nearly the mean log-probability.
+            coverage_penalty: above 0 punishes cells that nothing was read of.
             progress: told how far it is.
 
         Raises:
             DataError: a file that is no image.
-            UsageError: a value outside its range, an array of another shape, or one file instead of a list.
+            UsageError: a value outside its range, an array of another shape or kind, or one file instead of a list.
         """
-        refuse_text(pictures)
-        rules = self.task.recipe.decoding.given(num_best, beam=beam, length_penalty=length_penalty)
+        refuse_one(pictures, "caption")
+        penalties = {"length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
+        rules = self.task.recipe.decoding.given(num_best, beam=beam, **penalties)
+        if not len(pictures):
+            return []
         read = [Picture(self.content_of(picture), (), "", "") for picture in pictures]
         contents = np.stack([picture.content for picture in read])
         found = self.task.write(contents, searching(rules), progress or Progress())
@@ -74,12 +80,29 @@ class TrainedCaptioner(TrainedOnExamples[Captioning]):
         """A picture as the model reads it."""
         shape = self.task.shape.image
         if isinstance(picture, np.ndarray):
-            if picture.shape != shape:
-                raise UsageError(f"caption: expected a picture of shape {shape}, got {picture.shape}")
-            return picture
+            return read_array(picture, shape)
         if len(shape) == 2:
             raise UsageError(
-                f"{picture}: {self.run} reads features that another network computed, {shape} of each image, no files"
+                f"{picture}: {self.run} reads features that another network computed, {shape} of each image; give these"
             )
         height, width, channels = shape
         return read_image(Path(picture), ImageOptions((height, width), channels == 3))
+
+
+def read_array(picture: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """An array as the model reads it, bytes or float32.
+
+    Args:
+        picture: the array.
+        shape: that the model reads, three axes of an image or two of features.
+
+    Raises:
+        UsageError: another shape or kind, or a value that is not finite.
+    """
+    kind = "bytes" if len(shape) == 3 else "floats"
+    if picture.shape != shape or not (picture.dtype == np.uint8 if len(shape) == 3 else picture.dtype.kind == "f"):
+        raise UsageError(f"caption: expected {kind} {shape}, got {picture.dtype} {picture.shape}")
+    found = picture if len(shape) == 3 else picture.astype(np.float32)
+    if not np.isfinite(found).all():
+        raise UsageError("caption: a feature is not finite; leave such a picture out")
+    return found

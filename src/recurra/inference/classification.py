@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recurra.inference.opening import TrainedLabeller, refuse_text
+from recurra.inference.opening import TrainedLabeller, refuse_one
 from recurra.progress import Progress
 from recurra.tasks import Classification
 from recurra.tasks.classification import Encoded
@@ -33,7 +33,7 @@ class TrainedClassifier(TrainedLabeller[Classification]):
             ShapeError: a series of another number of axes or channels.
             DataError: a series with a value that is not finite.
         """
-        refuse_text(contents)
+        refuse_one(contents, "predict")
         sequences = [self.task.inputs.encode(content) for content in contents]
         found: dict[int, Prediction] = {}
         for indices, verdict in self.task.verdicts(Encoded(sequences, np.zeros(len(sequences), np.int64)), Progress()):

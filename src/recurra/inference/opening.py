@@ -1,6 +1,6 @@
 """A run opened for use, and judged."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -96,14 +96,19 @@ class TrainedLabeller(TrainedOnExamples[AnyLabelling]):
         self.labels = self.task.labels
 
 
-def refuse_text(contents: Sequence[Any]) -> None:
-    """Refuse a single text, which would be taken for a list of its characters.
+def refuse_one(contents: Any, method: str) -> None:
+    """Refuse a single text or path, where a list of them is meant.
+
+    Args:
+        contents: what a method was given.
+        method: its name.
 
     Raises:
         UsageError: it is one.
     """
-    if isinstance(contents, str):
-        raise UsageError(f"predict: expected a list, got one text; write predict([{contents[:20]!r}])")
+    if isinstance(contents, str | Path):
+        kind = "text" if isinstance(contents, str) else "path"
+        raise UsageError(f"{method}: expected a list, got one {kind}; write {method}([{str(contents)[:20]!r}])")
 
 
 def is_own(data: str | Path | None, task: Task) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recurra.data.sound import Utterance, read_sound
 from recurra.errors import DataError, UsageError
-from recurra.inference.opening import TrainedOnExamples, refuse_text
+from recurra.inference.opening import TrainedOnExamples, refuse_one
 from recurra.models.ctc import BLANK, Reading
 from recurra.nn.state import Slot
 from recurra.progress import Progress
@@ -104,7 +104,7 @@ class TrainedRecogniser(TrainedOnExamples[Speech]):
             DataError: a file that cannot be read, or a recording shorter than one step.
             UsageError: a value outside its range, or one file instead of a list.
         """
-        refuse_text(recordings)
+        refuse_one(recordings, "transcribe")
         if num_best < 1:
             raise UsageError(f"num_best: expected at least 1, got {num_best}")
         own, told = self.task.recipe.decoding, progress or Progress()

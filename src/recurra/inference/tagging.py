@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from recurra.data.tagged import split_at_spaces
-from recurra.inference.opening import TrainedLabeller, refuse_text
+from recurra.inference.opening import TrainedLabeller, refuse_one
 from recurra.models.tag_scores import Span, spans_of
 from recurra.progress import Progress
 from recurra.tasks.tagging import Tagging
@@ -30,7 +30,7 @@ class TrainedTagger(TrainedLabeller[Tagging]):
         Raises:
             UsageError: a single text instead of a list.
         """
-        refuse_text(sentences)
+        refuse_one(sentences, "predict")
         given = [split_at_spaces(one) if isinstance(one, str) else list(one) for one in sentences]
         found = []
         for tokens, judgement in zip(given, self.task.judge_tokens(given, Progress()), strict=True):

@@ -9,7 +9,7 @@ from torch import Tensor
 from recurra.data.pairs import Pair
 from recurra.data.vocabulary import as_line
 from recurra.errors import DataError
-from recurra.inference.opening import TrainedOnExamples, refuse_text
+from recurra.inference.opening import TrainedOnExamples, refuse_one
 from recurra.inference.sampling import adjusted
 from recurra.models.search import Hypothesis, Search, drawing, searching
 from recurra.progress import Progress
@@ -111,7 +111,7 @@ class TrainedTranslator(TrainedOnExamples[Translation]):
 
     def told(self, sources: Sequence[str], search: Search, progress: Progress | None) -> list[TranslatedText]:
         """What a search finds for each source."""
-        refuse_text(sources)
+        refuse_one(sources, "translate")
         empty = next((number for number, source in enumerate(sources, 1) if not source.strip()), None)
         if empty is not None:
             raise DataError(f"text {empty} of {len(sources)}: empty, so nothing to translate; leave it out")

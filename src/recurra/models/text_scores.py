@@ -1,6 +1,6 @@
 """How close written texts come to their references: BLEU and chrF by sacrebleu, and how many are the very same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 MOST_SHOWN = 20  # translations
@@ -18,6 +18,11 @@ class Rules(NamedTuple):
 
     lowercase: bool = False  # case counts for nothing
     tokeniser: str = "13a"  # of sacrebleu, for BLEU
+    canonical: Callable[[str], str] = str  # the one form of texts that are written differently and yet the same
+
+    def form(self, text: str) -> str:
+        """What two texts have in common that are the same."""
+        return self.canonical(text.lower() if self.lowercase else text)
 
 
 def text_scores(outputs: Sequence[str], references: Sequence[Sequence[str]], rules: Rules) -> Scores:
@@ -34,8 +39,7 @@ def text_scores(outputs: Sequence[str], references: Sequence[Sequence[str]], rul
     for name, measure in measures(rules):
         figures[name] = float(measure.corpus_score(outputs, streams).score)
         signatures[name] = str(measure.get_signature())
-    fold = str.lower if rules.lowercase else str
-    same = sum(fold(output) in map(fold, texts) for output, texts in zip(outputs, references, strict=True))
+    same = sum(rules.form(output) in map(rules.form, texts) for output, texts in zip(outputs, references, strict=True))
     return Scores({**figures, "exact": same / len(references)}, signatures)
 
 

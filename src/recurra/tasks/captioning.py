@@ -156,6 +156,11 @@ class Captioning(WritingTask[Picture, Encoded, NDArray[Any]]):
         """
         self.take(find_pictures(self.recipe.data, progress))
 
+    @property
+    def target_vocabulary(self) -> Vocabulary:
+        """The types of the captions."""
+        return self.vocabulary
+
     def encode(self, examples: Sequence[Picture]) -> Encoded:
         """Pictures as the model reads them.
 

@@ -154,6 +154,11 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
         """Digest of the encoded pairs of each split."""
         return {split: digest_of(found.sources, np.concatenate(found.targets)) for split, found in self.encoded.items()}
 
+    @property
+    def target_vocabulary(self) -> Vocabulary:
+        """The types of the targets."""
+        return self.vocabularies.target
+
     def encode(self, examples: Sequence[Pair]) -> Encoded:
         """Pairs as the model reads them."""
         return encode(examples, self.vocabularies)

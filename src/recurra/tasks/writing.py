@@ -14,7 +14,7 @@ from torch import Tensor
 from recurra.config import Section, TrainingOptions
 from recurra.data.buckets import Buckets, Collated, by_length, padded
 from recurra.data.splits import all_but_train
-from recurra.data.vocabulary import as_line
+from recurra.data.vocabulary import Vocabulary, as_line
 from recurra.models.decoder import UNCOUNTED, Writer
 from recurra.models.search import Assignment, BeamRules, Hypothesis, Search, searching
 from recurra.models.text_scores import Rules, Scores, text_scores, worst_texts
@@ -145,6 +145,11 @@ class WritingTask(ABC, Generic[Example, Encoded, Sources]):
     splits: dict[str, list[Example]]
     encoded: dict[str, Encoded]
 
+    @property
+    @abstractmethod
+    def target_vocabulary(self) -> Vocabulary:
+        """The types of what is written."""
+
     @abstractmethod
     def encode(self, examples: Sequence[Example]) -> Encoded:
         """Examples as the model reads them."""
@@ -209,7 +214,7 @@ class WritingTask(ABC, Generic[Example, Encoded, Sources]):
     @property
     def rules(self) -> Rules:
         """How texts are compared."""
-        return Rules(self.recipe.data.lowercase, self.recipe.decoding.bleu_tokeniser)
+        return Rules(self.recipe.data.lowercase, self.recipe.decoding.bleu_tokeniser, self.target_vocabulary.rejoined)
 
     @property
     def device(self) -> torch.device:
