@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recurra.cli.output import Device, RunFolder, groups, open_model, print_line
-from recurra.cli.renderings import print_renderings, told_of
+from recurra.cli.renderings import Beam, CoveragePenalty, LengthPenalty, NumBest, print_renderings, told_of
 from recurra.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,21 +23,10 @@ def caption(
         list[str],
         typer.Argument(metavar="IMAGE...", help="Image files, or .npz files of features.", show_default=False),
     ],
-    beam: Annotated[
-        int | None,
-        typer.Option(
-            help="Hypotheses under way; 1 takes the likeliest token each time. By default that of the recipe."
-        ),
-    ] = None,
-    num_best: Annotated[
-        int, typer.Option("--num-best", "-n", help="Captions of each image, from a beam at least as wide.")
-    ] = 1,
-    length_penalty: Annotated[
-        float | None, typer.Option(help="0 prefers short captions, 1 is nearly the mean.")
-    ] = None,
-    coverage_penalty: Annotated[
-        float | None, typer.Option(help="Above 0 punishes parts of an image that nothing was read of.")
-    ] = None,
+    beam: Beam = None,
+    num_best: NumBest = 1,
+    length_penalty: LengthPenalty = None,
+    coverage_penalty: CoveragePenalty = None,
     picture: Annotated[
         bool, typer.Option("--picture", help="Draw where each image was looked at, into the run folder.")
     ] = False,
@@ -50,7 +39,8 @@ def caption(
     """
     model = open_model(run, device)
     from recurra.inference import TrainedCaptioner
-    from recurra.inspection.captions import FILE, caption_page
+    from recurra.inspection.captions import FILE, view_figure
+    from recurra.inspection.pages import write_charts
 
     if not isinstance(model, TrainedCaptioner):
         raise UsageError(f"{run}: writes about no images, its task is {model.task.name}; see recurra predict")
@@ -68,7 +58,8 @@ def caption(
             else:
                 print_renderings(image, one.renderings, num_best)
     if picture:
-        print(caption_page(views, model.run.path(FILE), f"{model.run.folder.name}: where it looked"), file=sys.stderr)
+        title = f"{model.run.folder.name}: where it looked"
+        print(write_charts(model.run.path(FILE), title, views, view_figure), file=sys.stderr)
 
 
 def given(images: list[str]) -> "Iterator[tuple[str, str | NDArray[Any]]]":

@@ -42,7 +42,8 @@ def forecast(
         raise UsageError("--out is for CSV, --json for standard output; leave one of them out")
     model = open_model(run, device)
     from recurra.inference import TrainedForecaster
-    from recurra.inspection.forecasts import FILE, forecast_page
+    from recurra.inspection.forecasts import FILE, by_series, fan_figure
+    from recurra.inspection.pages import write_charts
     from recurra.runs import write_atomically
 
     if not isinstance(model, TrainedForecaster):
@@ -51,7 +52,7 @@ def forecast(
     rows = [row for one in found for row in rows_of(one, backtest)]
     fans = [one.fan(target) for one in found for target in range(one.values.shape[1])]
     title = f"{model.run.folder.name}: {'backtest' if backtest else 'forecast'}"
-    page = forecast_page(fans, model.run.path(FILE), title)
+    page = write_charts(model.run.path(FILE), title, by_series(fans), fan_figure)
     if as_json:
         print_json({"forecast": rows, "page": str(page), **({"mae": mean_errors(rows)} if backtest else {})})
         return

@@ -1,12 +1,24 @@
-"""How texts that a model wrote are printed."""
+"""How texts that a model writes are asked for and printed."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from recurra.cli.output import print_table
 
 if TYPE_CHECKING:
     from recurra.inference.translation import Rendering
+
+Beam = Annotated[
+    int | None,
+    typer.Option(help="Hypotheses under way; 1 takes the likeliest token each time. By default that of the recipe."),
+]
+NumBest = Annotated[int, typer.Option("--num-best", "-n", help="Texts of each, from a beam at least as wide.")]
+LengthPenalty = Annotated[float | None, typer.Option(help="0 prefers short texts, 1 is nearly the mean.")]
+CoveragePenalty = Annotated[
+    float | None, typer.Option(help="Above 0 punishes parts of the source that nothing was read of.")
+]
 
 
 def print_renderings(about: str, renderings: "Sequence[Rendering]", num_best: int) -> None:

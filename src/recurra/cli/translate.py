@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recurra.cli.output import Device, RunFolder, groups, open_model, print_line, read_lines
-from recurra.cli.renderings import print_renderings, told_of
+from recurra.cli.renderings import Beam, CoveragePenalty, LengthPenalty, NumBest, print_renderings, told_of
 from recurra.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -23,21 +23,10 @@ def translate(
         list[str] | None, typer.Argument(metavar="[TEXT]...", help="None: standard input, a line a text.")
     ] = None,
     file: Annotated[str | None, typer.Option("--file", "-f", help="Read texts from a table, or lines.")] = None,
-    beam: Annotated[
-        int | None,
-        typer.Option(
-            help="Hypotheses under way; 1 takes the likeliest token each time. By default that of the recipe."
-        ),
-    ] = None,
-    num_best: Annotated[
-        int, typer.Option("--num-best", "-n", help="Translations of each text, from a beam at least as wide.")
-    ] = 1,
-    length_penalty: Annotated[
-        float | None, typer.Option(help="0 prefers short translations, 1 is nearly the mean.")
-    ] = None,
-    coverage_penalty: Annotated[
-        float | None, typer.Option(help="Above 0 punishes source that nothing was read of.")
-    ] = None,
+    beam: Beam = None,
+    num_best: NumBest = 1,
+    length_penalty: LengthPenalty = None,
+    coverage_penalty: CoveragePenalty = None,
     draw: Annotated[bool, typer.Option("--draw", help="Draw each token instead of searching for the best.")] = False,
     temperature: Annotated[
         float | None, typer.Option(help="Of a draw: above 1 bolder, below 1 safer; by default 1.")
@@ -61,7 +50,8 @@ def translate(
     model = open_model(run, device)
     from recurra.inference import TrainedTranslator
     from recurra.inference.translation import generator_of
-    from recurra.inspection.translations import FILE, alignment_page
+    from recurra.inspection.pages import write_charts
+    from recurra.inspection.translations import FILE, alignment_figure
 
     if not isinstance(model, TrainedTranslator):
         raise UsageError(f"{run}: translates nothing, its task is {model.task.name}; see recurra predict")
@@ -80,7 +70,7 @@ def translate(
         alignments += [one.alignment for one in found] if picture else []
     if picture:
         title = f"{model.run.folder.name}: alignments"
-        print(alignment_page(alignments, model.run.path(FILE), title), file=sys.stderr)
+        print(write_charts(model.run.path(FILE), title, alignments, alignment_figure), file=sys.stderr)
 
 
 def refuse_idle(options: dict[str, float | None], draw: bool) -> None:

@@ -2,40 +2,18 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.inspection.pages import titled, write_page
+from recurra.inspection.pages import titled
 from recurra.runs import Json
 
 FILE = "captions.html"
-MOST_FIGURES = 20
 IN_A_ROW = 6  # views of one picture
 HEIGHT_A_ROW = 190  # pixels
 SHADE = 0.75  # of what was not looked at
-
-
-def caption_page(views: Sequence[Json], path: Path, title: str) -> Path:
-    """Draw where pictures were looked at, no more than MOST_FIGURES of them.
-
-    Args:
-        views: "image" (height, width, channels), or None of given features; "tokens"; "grid", rows and columns of
-            cells; and "weights" (tokens, cells).
-        path: the page to write.
-        title: of the page.
-
-    Returns:
-        The page.
-
-    Raises:
-        SaveError: it cannot be written.
-    """
-    if len(views) > MOST_FIGURES:
-        title += f" (the first {MOST_FIGURES} of {len(views)})"
-    return write_page(path, title, view_figures(views[:MOST_FIGURES]))
 
 
 def view_figures(views: Sequence[Json]) -> list[Any]:

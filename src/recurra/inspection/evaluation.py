@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from recurra.inspection.captions import view_figures
-from recurra.inspection.forecasts import error_figure, fan_figures
+from recurra.inspection.forecasts import by_series, error_figure, fan_figure
 from recurra.inspection.hearings import hearing_figures
 from recurra.inspection.labels import class_figure, confusion_figure, reliability_figure, worst_table
 from recurra.inspection.pages import write_page
@@ -45,5 +45,5 @@ def evaluation_page(run: Run | str | Path) -> Path | None:
     elif HEARINGS in details:
         parts = [worst_table_of_texts(details), *hearing_figures(details[HEARINGS])]
     else:
-        parts = [error_figure(evaluation), *fan_figures(details["fans"])]
+        parts = [error_figure(evaluation), *map(fan_figure, by_series(details["fans"]))]
     return write_page(run.path(FILE), f"{run.folder.name}: what it makes of {split}", parts)

@@ -1,43 +1,21 @@
 """Figures of forecasts: what was, what is forecast, how sure that is, and what came; and the error by step ahead."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from recurra.inspection.pages import titled, write_page
+from recurra.inspection.pages import titled
 from recurra.runs import Json
 
 FILE = "forecast.html"
-MOST_FIGURES = 12
 HEIGHT = 420  # pixels
 
 
-def forecast_page(fans: Sequence[Json], path: Path, title: str) -> Path:
-    """Draw forecasts, those of one series and target into one chart, no more than MOST_FIGURES charts.
-
-    Args:
-        fans: what `Forecast.fan` gives.
-        path: the page to write.
-        title: of the page.
-
-    Returns:
-        The page.
-
-    Raises:
-        SaveError: it cannot be written.
-    """
-    figures = fan_figures(fans)
-    if len(figures) > MOST_FIGURES:
-        title += f" (the first {MOST_FIGURES} of {len(figures)})"
-    return write_page(path, title, figures[:MOST_FIGURES])
-
-
-def fan_figures(fans: Sequence[Json]) -> list[Any]:
-    """One figure for each series and target."""
+def by_series(fans: Sequence[Json]) -> list[list[Json]]:
+    """Forecasts of one series and target side by side, for one figure each."""
     groups: dict[str, list[Json]] = {}
     for fan in fans:
         groups.setdefault(fan["title"], []).append(fan)
-    return [fan_figure(group) for group in groups.values()]
+    return list(groups.values())
 
 
 def error_figure(evaluation: Json) -> Any:

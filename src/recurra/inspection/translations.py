@@ -2,34 +2,13 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from recurra.inspection.pages import titled, write_page
+from recurra.inspection.pages import titled
 from recurra.runs import Json
 
 FILE = "alignments.html"
 HEIGHT_A_TOKEN = 26  # pixels
-MOST_FIGURES = 20
-
-
-def alignment_page(alignments: Sequence[Json], path: Path, title: str) -> Path:
-    """Draw what was read of each source, no more than MOST_FIGURES charts.
-
-    Args:
-        alignments: "source" and "target", the tokens of each, and "weights" (target, source).
-        path: the page to write.
-        title: of the page.
-
-    Returns:
-        The page.
-
-    Raises:
-        SaveError: it cannot be written.
-    """
-    if len(alignments) > MOST_FIGURES:
-        title += f" (the first {MOST_FIGURES} of {len(alignments)})"
-    return write_page(path, title, alignment_figures(alignments[:MOST_FIGURES]))
 
 
 def alignment_figures(alignments: Sequence[Json]) -> list[Any]:
