@@ -178,7 +178,7 @@ def test_the_strips_are_those_of_runs_made_before() -> None:
     assert [strip.digits for strip in strips] == [(9, 7, 2), (1, 2, 7), (7,)]
     places = [np.argwhere(strip.pixels[:, :, 0]).tolist() for strip in strips]
     assert places == [[[20, 89], [23, 40], [25, 96]], [[0, 95], [18, 111], [22, 91]], [[27, 105]]]
-    assert COUNTS == {"train": 20_000, "valid": 1_000, "test": 2_000}
+    assert COUNTS == {"train": 50_000, "valid": 1_000, "test": 2_000}
 
 
 def test_images_without_ink_show_no_digit(folder: Path) -> None:

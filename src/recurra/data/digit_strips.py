@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from recurra.data.digits import NUM_CLASSES, WORDS, Digits, images_path, read_digits
 from recurra.errors import DataError
 
-COUNTS = {"train": 20_000, "valid": 1_000, "test": 2_000}
+COUNTS = {"train": 50_000, "valid": 1_000, "test": 2_000}
 LONGEST = 4  # digits in a strip
 GAPS = 14  # that a digit is as wide as; one is at least between two digits, where there is room
 SMALL_COUNTS = {"train": 4_000, "valid": 500, "test": 1_000}
