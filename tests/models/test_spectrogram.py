@@ -2,6 +2,7 @@
 
 import math
 
+import librosa
 import numpy as np
 import pytest
 import torch
@@ -67,7 +68,6 @@ def test_equals_scipy_with_the_published_filters(rate: int, window: int, hop: in
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050])
 def test_equals_librosa(rate: int) -> None:
-    librosa = pytest.importorskip("librosa", reason="librosa is not installed")
     model, samples = LogMel(rate, 30), sound(5000, batch=1).float()
     features, _ = model(samples, torch.tensor([5000]))
     missing = model.fft_size - model.window_size  # librosa puts a window into the middle of its transform
