@@ -108,7 +108,7 @@ def test_a_server_that_is_down(server: http.server.ThreadingHTTPServer) -> None:
 def test_a_name_the_catalogue_lacks() -> None:
     with pytest.raises(
         DataError,
-        match="prb: not in the catalogue; it has python-docs, python-code, brackets, dates, mackey-glass, ptb",
+        match=f"prb: not in the catalogue; it has {', '.join(CATALOGUE)}",
     ):
         fetch("prb")
     with pytest.raises(
@@ -166,3 +166,10 @@ def test_every_entry_says_what_it_is_and_pins_each_file() -> None:
             assert file.url.startswith("https://")
             assert file.url.endswith(file.name)
             assert len(bytes.fromhex(file.sha256)) == 32
+
+
+def test_what_is_made_in_memory_is_told_so() -> None:
+    with pytest.raises(DataError, match="digits: made each time it is asked for, so there is nothing to fetch"):
+        fetch("digits")
+    with pytest.raises(DataError, match="touch-tones: made for speech alone"):
+        locate("touch-tones")

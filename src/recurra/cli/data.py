@@ -33,7 +33,8 @@ def list_(as_json: Json = False) -> None:
         )
         return
     for name, entry in CATALOGUE.items():
-        where = places[name] or f"not here; recurra data fetch {name}"
+        missing = f"made each time, for {entry.only_for}" if entry.only_for else f"not here; recurra data fetch {name}"
+        where = places[name] or missing
         print(f"{name}: {entry.about}\n  licence: {entry.licence}\n  {where}\n")
 
 

