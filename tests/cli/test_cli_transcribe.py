@@ -1,6 +1,8 @@
 """`recurra transcribe`, and recordings that nobody could learn from."""
 
+import io
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_recogniser_from_the_command_line(folder: Path, tmp_path: Path, recurra_command: Any) -> None:
+def test_a_recogniser_from_the_command_line(
+    folder: Path, tmp_path: Path, recurra_command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "run"
     options = [*SMALL, "--epochs", "40", "--learning-rate", "0.02", "--batch-size", "8", "--no-bidirectional"]
     options += ["--frequency-masks", "0", "--time-masks", "0"]
@@ -41,7 +45,24 @@ def test_a_recogniser_from_the_command_line(folder: Path, tmp_path: Path, recurr
     assert [row["texts"][0]["text"] for row in rows] == ["high", "low"]
     assert "score" in recurra_command("transcribe", run, sounds[0], "--num-best", "2").out
     assert f"see recurra transcribe {run}" in recurra_command("predict", run, sounds[0]).err
-    assert recurra_command("transcribe", run, sounds[0], "--stream", "--json").code == 2
+    (row,) = recurra_command("transcribe", run, sounds[1], "--beam", "1", "--json").json_lines
+    assert row["texts"][0]["score"] == row["texts"][0]["log_probability"] < 0
+    weighed = ["--beam", "4", "--language-weight", "0.5", "--symbol-bonus", "1.0", "--json"]
+    (row,) = recurra_command("transcribe", run, sounds[1], *weighed).json_lines
+    assert row["texts"][0]["score"] != row["texts"][0]["log_probability"]
+    for wrong in (["--stream", "--json"], ["--stream", "--symbol-bonus", "1"], ["--beam", "1", "--symbol-bonus", "1"]):
+        assert recurra_command("transcribe", run, sounds[0], *wrong).code == 2
+
+    samples, _ = soundfile.read(sounds[0], dtype="int16")
+    raw = samples.astype("<i2").tobytes() + b"!"  # cut off within a sample
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    assert recurra_command("transcribe", run, "-", "--stream").out == greedy.splitlines(keepends=True)[0]
+    outcome = recurra_command("transcribe", run, "-")
+    assert (outcome.code, "standard input is listened to with --stream only" in outcome.err) == (2, True)
+    soundfile.write(tmp_path / "double.wav", np.repeat(samples, 2), 2 * RATE)
+    outcome = recurra_command("transcribe", run, tmp_path / "double.wav", "--stream")
+    assert (outcome.code, "double.wav: resampled from 8,000 Hz" in outcome.err) == (0, True)
+
     assert set(recurra_command("evaluate", run, "--json", "--quiet").json) == {"model", "frequent", "nearest"}
     assert recurra_command("info", run, "--check").code == 0
     cut = tmp_path / "cut.wav"

@@ -1,5 +1,6 @@
-"""Sound files: the samples that were written come back, what is damaged is named; tables, digits, strings of digits."""
+"""Sound files: the samples that were written come back, what is damaged is named; tables, digits."""
 
+import hashlib
 import json
 import math
 import re
@@ -14,14 +15,13 @@ import pytest
 from numpy.typing import NDArray
 
 from recurra.data.catalogue import find
-from recurra.data.sound import SoundOptions, Utterance, connected, read_sound, read_utterances, split_utterances
+from recurra.data.sound import SoundOptions, read_sound, read_utterances
 from recurra.errors import DataError, RecurraError, UsageError
 from recurra.progress import Progress
 
 soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
 
 RATE = 8000
-SHARES = (0.5, 0.25, 0.25)
 SILENT = Progress()
 
 
@@ -225,9 +225,18 @@ def test_columns_of_other_names_and_none_that_are_not_needed(tmp_path: Path) -> 
     path = write_table(clips(tmp_path) / "t.csv", rows)
     found = read_utterances(str(path), SoundOptions(RATE, "path", "sentence", "client"), SILENT)
     assert found.keys() == {"all"}
-    assert [one[1:] for one in found["all"]] == [("hi", "anna", f"{path} line 2")]
+    digest = hashlib.sha256((tmp_path / "b.flac").read_bytes()).hexdigest()
+    assert [one[1:] for one in found["all"]] == [("hi", "anna", f"{path} line 2", digest)]
     found = read_utterances(str(path), SoundOptions(RATE, "path", "sentence"), SILENT)
     assert found["all"][0].speaker is None
+
+
+@pytest.mark.parametrize(("lowercase", "expected"), [(False, "Ça va, ANNA"), (True, "ça va, anna")])
+def test_transcripts_are_lines_of_composed_characters(lowercase: bool, expected: str, tmp_path: Path) -> None:
+    rows = [{"audio": "b.flac", "transcript": written} for written in ("C\u0327a  va,\tANNA ", "Ça va, ANNA")]
+    path = write_table(clips(tmp_path) / "t.csv", rows)
+    found = read_utterances(str(path), SoundOptions(RATE, lowercase=lowercase), SILENT)
+    assert [one.transcript for one in found["all"]] == [expected, expected]
 
 
 def test_a_folder_of_tables_by_split(tmp_path: Path) -> None:
@@ -328,143 +337,3 @@ def test_the_free_spoken_digit_dataset() -> None:
     assert {len({one.transcript for one in part}) for part in found.values()} == {10}
     assert {len({one.speaker for one in part}) for part in found.values()} == {6}
     assert 0.4 < np.mean([len(one.samples) for one in found["train"]]) / RATE < 0.5
-
-
-# --- splits ------------------------------------------------------------------------------------------------------
-
-
-def utterances(num: int, speakers: str | None, transcript: str = "x") -> list[Utterance]:
-    return [
-        Utterance(noise(at, 50 + at), f"{transcript}{at}", speakers and speakers[at % len(speakers)], f"place {at}")
-        for at in range(num)
-    ]
-
-
-def test_speakers_stay_on_one_side() -> None:
-    given = utterances(400, "abcdefghijklmnopqrstuvwxyz")
-    parts = split_utterances({"all": given}, "there", SHARES)
-    sides = [{one.speaker for one in part} for part in parts.values()]
-    assert list(parts) == ["train", "valid", "test"]
-    assert sum(map(len, parts.values())) == 400
-    assert sum(map(len, sides)) == len(set.union(*sides)) == 26
-    again = split_utterances({"all": given[::-1]}, "there", SHARES)
-    assert [{one.speaker for one in part} for part in again.values()] == sides
-
-
-@pytest.mark.parametrize(("speakers", "by_speaker"), [("a", False), (None, True)])
-def test_recordings_are_split_one_by_one_and_equal_ones_stay_together(speakers: str | None, by_speaker: bool) -> None:
-    given = utterances(400, speakers) + utterances(400, speakers, "again")
-    parts = split_utterances({"all": given}, "there", SHARES, by_speaker=by_speaker)
-    sides = [{one.samples.tobytes() for one in part} for part in parts.values()]
-    assert sum(map(len, sides)) == len(set.union(*sides)) == 400
-    np.testing.assert_allclose([len(side) / 400 for side in sides], SHARES, atol=0.08)
-
-
-def test_what_files_say_is_kept_and_validation_comes_from_training() -> None:
-    given = {"train": utterances(90, None), "test": utterances(7, None, "t")}
-    parts = split_utterances(given, "there", SHARES)
-    assert parts["test"] == given["test"]
-    assert len(parts["train"]) + len(parts["valid"]) == 90
-    assert 10 < len(parts["valid"]) < 50
-
-
-def test_too_little_to_split() -> None:
-    with pytest.raises(DataError, match=r"there: no speakers for (train|valid|test); give more data or other shares"):
-        split_utterances({"all": utterances(30, "a")}, "there", SHARES)
-    with pytest.raises(DataError, match="there: no recordings for train; it has valid, test"):
-        split_utterances({"valid": utterances(3, "a"), "test": utterances(3, "a")}, "there", SHARES)
-
-
-# --- strings of digits -------------------------------------------------------------------------------------------
-
-
-def words(num_speakers: int = 3, num_words: int = 4) -> list[Utterance]:
-    """Constant clips, each of its own value and length, so that each is found again in a string."""
-    return [
-        Utterance(
-            np.full(100 + 10 * word + speaker, 0.1 + 0.2 * speaker + 0.01 * word, np.float32),
-            f"word{word}",
-            f"speaker{speaker}",
-            f"{speaker}/{word}",
-        )
-        for speaker in range(num_speakers)
-        for word in range(num_words)
-    ]
-
-
-def taken_apart(string: Utterance, given: list[Utterance], loudest: float) -> tuple[list[Utterance], list[int]]:
-    """The clips of a string, and the lengths of the pauses between them; all else in it is no louder than a pause."""
-    found, pauses, at = [], [], 0
-    for place in string.place.split(" + "):
-        (clip,) = (one for one in given if one.place == place)
-        start = at
-        while not np.array_equal(string.samples[at : at + len(clip.samples)], clip.samples):
-            assert abs(string.samples[at]) <= loudest
-            at += 1
-        pauses.append(at - start)
-        found.append(clip)
-        at += len(clip.samples)
-    assert at == len(string.samples)
-    assert pauses[0] == 0
-    return found, pauses[1:]
-
-
-def test_strings_are_clips_of_one_speaker_with_pauses() -> None:
-    silent = [one._replace(samples=np.append(np.zeros(10, np.float32), one.samples)) for one in words()]
-    strings = connected(silent, 600, 1000, seed=1, lengths=(2, 4))  # 10 samples are 10 ms
-    assert len(strings) == 600
-    sizes, pauses, speakers = [], [], []
-    for string in strings:
-        found, between = taken_apart(string, silent, 0)
-        assert string.transcript == " ".join(clip.transcript for clip in found)
-        assert {clip.speaker for clip in found} == {string.speaker}
-        sizes.append(len(found))
-        pauses += between
-        speakers.append(string.speaker)
-    np.testing.assert_allclose(np.bincount(sizes)[2:] / 600, [1 / 3] * 3, atol=0.08)
-    assert {speakers.count(f"speaker{at}") // 100 for at in range(3)} <= {1, 2}
-    assert min(pauses) < 15
-    assert 285 < max(pauses) < 300
-    assert np.mean(pauses) == pytest.approx(150, abs=12)
-
-
-def test_pauses_are_as_quiet_as_the_clip_before() -> None:
-    given, levels = [], {}
-    for at, place in enumerate(("here", "there")):
-        quiet, loud = noise(at, 400) / 1000 * 9**at, noise(2 + at, 4000)
-        given.append(Utterance(np.concatenate([loud, quiet, loud]), "x", "anna", place))
-        levels[place] = float(np.sqrt(np.mean(quiet**2)))
-    found: dict[str, list[float]] = {"here": [], "there": []}
-    size = len(given[0].samples)
-    for string in connected(given, 400, RATE, seed=2, lengths=(2, 2)):
-        before, pause = string.place.split(" + ")[0], string.samples[size:-size]
-        found[before] += [float(np.sqrt(np.mean(pause**2)))] if len(pause) > 500 else []
-    for place, level in levels.items():
-        assert 0 < min(found[place]) < 0.1 * level
-        assert 0.8 * level < max(found[place]) < 1.1 * level
-
-
-def test_the_same_seed_gives_the_same_strings() -> None:
-    given = words()
-    for one, other in zip(connected(given, 9, RATE, 5), connected(given, 30, RATE, 5), strict=False):
-        np.testing.assert_array_equal(one.samples, other.samples)
-        assert one[1:] == other[1:]
-    places = [[string.place for string in connected(given, 9, RATE, seed)] for seed in (5, 6)]
-    assert places[0] != places[1]
-    assert {len(place.split(" + ")) for place in places[0] + places[1]} == {2, 3, 4, 5}
-
-
-def test_a_string_of_one() -> None:
-    (string,) = connected(words(1, 1), 1, RATE, 0, (1, 1))
-    np.testing.assert_array_equal(string.samples, words(1, 1)[0].samples)
-    assert string[1:] == ("word0", "speaker0", "0/0")
-
-
-def test_what_cannot_be_joined() -> None:
-    for lengths in [(0, 3), (3, 2)]:
-        with pytest.raises(UsageError, match="connected lengths: expected fewest and most, 1 up, got"):
-            connected(words(), 1, RATE, 0, lengths)
-    with pytest.raises(DataError, match="connected: no recordings to join"):
-        connected([], 1, RATE, 0)
-    with pytest.raises(DataError, match="place 0: no speaker; only recordings of one speaker can be joined"):
-        connected(utterances(3, None), 1, RATE, 0)

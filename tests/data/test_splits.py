@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.splits import SPLITS, by_hash, draw, files_by_split, with_validation
+from recurra.data.splits import SPLITS, by_hash, deal, draw, files_by_split, number_of, with_validation
 from recurra.errors import DataError
 
 SHARES = (0.7, 0.2, 0.1)
@@ -57,6 +57,28 @@ def test_a_larger_training_share_keeps_what_was_training() -> None:
         set(by_hash(((key, key) for key in KEYS), (share, 0.1, 0.9 - share))["train"]) for share in (0.3, 0.6)
     )
     assert small < large
+
+
+@pytest.mark.parametrize(
+    ("num_keys", "shares", "sizes"),
+    [
+        (3, (0.8, 0.1, 0.1), [1, 1, 1]),
+        (6, (0.8, 0.1, 0.1), [4, 1, 1]),
+        (40, (0.7, 0.2, 0.1), [28, 8, 4]),
+        (5, (0.1, 0.1, 0.8), [1, 1, 3]),
+        (2, (0.99, 0.01), [1, 1]),
+    ],
+)
+def test_few_keys_are_dealt_so_that_no_share_is_empty(
+    num_keys: int, shares: tuple[float, ...], sizes: list[int]
+) -> None:
+    keys = KEYS[:num_keys]
+    found = deal(keys * 2, shares)
+    assert [list(found.values()).count(index) for index in range(len(shares))] == sizes
+    assert deal(keys[::-1], shares) == found
+    order = sorted(keys, key=number_of)
+    assert [found[key] for key in order] == sorted(found.values())
+    assert order != keys or num_keys < 4
 
 
 def test_validation_out_of_training() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from recurra.data import touch_tones as module
 from recurra.data.touch_tones import COLUMNS, ROWS, dial, touch_tones
+from recurra.errors import UsageError
 
 RATE = 4000  # Hz
 
@@ -33,4 +34,11 @@ def test_numbers_are_of_their_splits_alone_and_always_the_same(monkeypatch: pyte
         assert one.transcript == same.transcript
         np.testing.assert_array_equal(one.samples, same.samples)
         assert one.samples.dtype == np.float32
+        assert one.digest == same.digest
     assert numbers["test"] != {one.transcript for one in other["test"]}
+    assert len({one.digest for splits in (found, other) for part in splits.values() for one in part}) == 780
+
+
+def test_a_rate_that_holds_no_tones() -> None:
+    with pytest.raises(UsageError, match="touch-tones: expected sample_rate of at least 3,200 Hz, got 3,199"):
+        touch_tones(3199)

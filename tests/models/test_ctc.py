@@ -11,7 +11,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.errors import ShapeError, UsageError
-from recurra.models.ctc import BLANK, Language, Prefixes, counted_language, greedy, prefix_beam, shortest
+from recurra.models.ctc import (
+    BLANK,
+    Language,
+    Prefixes,
+    counted_language,
+    greedy,
+    greedy_readings,
+    prefix_beam,
+    shortest,
+)
 
 TIME, SYMBOLS = 6, 3
 LENGTHS = torch.tensor([3, 6, 1, 0, 5])
@@ -84,6 +93,21 @@ def test_a_target_longer_than_its_frames_costs_infinitely() -> None:
         loss = F.ctc_loss(frames, torch.tensor([target]), torch.tensor([time]), sizes, reduction="none")
         assert shortest(target) == time + 1
         assert loss.item() == math.inf
+
+
+def test_a_greedy_reading_has_the_probability_of_all_its_alignments() -> None:
+    frames = draw(4, batch=9).log_softmax(2)
+    lengths = torch.arange(9) % (TIME + 1)
+    frames[:, 5, BLANK] += 20  # silence
+    frames = frames.log_softmax(2)
+    found = greedy_readings(frames, lengths)
+    assert [one.symbols for one in found] == greedy(frames, lengths)
+    for row, (one, length) in enumerate(zip(found, lengths.tolist(), strict=True)):
+        expected = all_readings(frames[:length, row])[tuple(one.symbols)].item()
+        assert one.log_probability == pytest.approx(expected, rel=1e-12)
+        assert one.score == one.log_probability
+    assert found[0] == found[5]._replace(log_probability=0, score=0)
+    assert greedy_readings(frames[:0], torch.zeros(9, dtype=torch.int64)) == [([], 0, 0)] * 9
 
 
 def test_greedy_reads_the_likeliest_alignment() -> None:

@@ -1,8 +1,7 @@
-"""Speech as a task: that it learns, hears the same while sound comes, comes back from its folder, refuses bad data."""
+"""Speech as a task: its loss, its baselines, what counts, what it is resumed on, and data that it refuses."""
 
 import random
 from pathlib import Path
-from typing import Any
 
 import jiwer
 import numpy as np
@@ -10,53 +9,17 @@ import pytest
 import torch
 
 import recurra
-from recurra.config import dump, resolve
+from recurra.data import sound
+from recurra.data.sound import Utterance
 from recurra.errors import DataError, UsageError
-from recurra.inference.speech import TrainedRecogniser
 from recurra.progress import Progress
-from recurra.runs import RECIPE, Run
-from recurra.tasks import check_samples
-from recurra.tasks.speech import Speech, SpeechRecipe
-from recurra.training.loop import Training
-from recurra.training.session import finish
+from recurra.runs import Run
+from recurra.tasks import recordings, speech
+from recurra.tasks.recordings import TOUCH_TONES, summaries
+from recurra.tasks.speech import ReadingOptions, Speech
+from tunes import RATE, TINY, TONES, Notes, add_rows, recipe_of, start, tune, write_tunes
 
 soundfile = pytest.importorskip("soundfile", reason="reading sounds takes soundfile")
-
-RATE = 4000  # Hz
-TONES = {"low": 300, "mid": 700, "high": 1500}  # Hz
-TINY = {"hidden_size": [9], "dropout": 0.0, "dropout_output": 0.0, "time_reduction": 2}
-
-
-class Notes(Progress):
-    """What was said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
-
-
-def tune(words: list[str], draw: random.Random) -> np.ndarray:
-    """A tone for each word, of any length and loudness, with some noise and a pause behind each."""
-    rng, pieces = np.random.default_rng(draw.randrange(2**32)), []
-    for word in words:
-        time = np.arange(draw.randint(500, 800)) / RATE
-        pieces += [draw.uniform(0.2, 0.6) * np.sin(2 * np.pi * TONES[word] * time), np.zeros(draw.randint(200, 500))]
-    samples = np.concatenate(pieces)
-    return (samples + 0.01 * rng.standard_normal(len(samples))).astype(np.float32)
-
-
-def write_tunes(folder: Path, counts: tuple[int, int, int] = (30, 10, 12)) -> Path:
-    folder.mkdir(exist_ok=True)
-    draw, rows = random.Random(6), ["audio,transcript,speaker,split"]
-    for split, count in zip(("train", "valid", "test"), counts, strict=True):
-        for number in range(count):
-            words = [draw.choice(list(TONES)) for _ in range(draw.randint(1, 4))]
-            soundfile.write(folder / f"{split}{number}.wav", tune(words, draw), RATE)
-            rows.append(f"{split}{number}.wav,{' '.join(words)},s{number % 3},{split}")
-    (folder / "tunes.csv").write_text("\n".join(rows) + "\n")
-    return folder
 
 
 @pytest.fixture
@@ -64,102 +27,7 @@ def folder(tmp_path: Path) -> Path:
     return write_tunes(tmp_path / "tunes")
 
 
-def recipe_of(path: Path, **options: Any) -> SpeechRecipe:
-    values: dict[str, Any] = {
-        "data": {"path": str(path), "sample_rate": RATE, "num_mels": 16, "unit": "word", **options.get("data", {})},
-        "model": {**TINY, **options.get("model", {})},
-        "training": {"batch_size": 6, **options.get("training", {})},
-        "decoding": options.get("decoding", {}),
-    }
-    return resolve(SpeechRecipe, values, {}, "test")
-
-
-def start(path: Path, progress: Progress | None = None, **options: Any) -> Speech:
-    torch.manual_seed(2)
-    return Speech.start(recipe_of(path, **options), progress or Progress())
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained recogniser that reads in one direction."""
-    path = write_tunes(tmp_path_factory.mktemp("trained") / "tunes", (120, 20, 25))
-    model = {"hidden_size": [24], "bidirectional": False, "time_masks": 0, "frequency_masks": 0}
-    training = {"batch_size": 8, "epochs": 12, "learning_rate": 0.02, "schedule": "constant"}
-    torch.manual_seed(1)
-    task = Speech.start(recipe_of(path, model=model, training=training), Progress())
-    begun = Run(path.parent / "run")
-    begun.write(RECIPE, dump(task.recipe))
-    description, files = task.describe()
-    begun.write_model(task.name, {**description, "data": task.fingerprint()}, files)
-    under_way = Training(task, begun, Progress())
-    under_way.save()
-    finish(under_way)
-    return begun.folder
-
-
-def test_learns_what_is_said_and_in_which_order(run: Path) -> None:
-    metrics = Run(run).read_json("metrics.json")
-    assert set(metrics) == {"model", "frequent", "nearest", "training"}
-    assert metrics["model"]["test"]["wer"] < 0.1
-    assert metrics["frequent"]["test"]["wer"] > 0.5
-    assert metrics["nearest"]["test"]["wer"] > 0.15
-
-
-def test_a_loaded_run_hears_the_same(run: Path) -> None:
-    model = TrainedRecogniser(Run(run))
-    assert check_samples(model.task, model.run) < 1e-5
-    assert model.evaluate()["model"] == Run(run).read_json("metrics.json")["model"]
-
-
-def test_scores_are_those_of_jiwer(run: Path) -> None:
-    model = TrainedRecogniser(Run(run))
-    model.task.load_data(Progress())
-    recordings = model.task.splits["test"]
-    found = [best[0].text for best in model.transcribe([one.samples for one in recordings])]
-    said = [one.transcript for one in recordings]
-    metrics = Run(run).read_json("metrics.json")["model"]["test"]
-    assert metrics["wer"] == pytest.approx(jiwer.wer(said, found))
-    assert metrics["cer"] == pytest.approx(jiwer.cer(said, found))
-    assert metrics["recordings"] == 25
-    details = Run(run).read_json("evaluation.json")["test"]
-    assert [row["cer"] for row in details["worst"]] == sorted((row["cer"] for row in details["worst"]), reverse=True)
-    assert np.array(details["hearings"][0]["probabilities"]).sum(1) == pytest.approx(1, abs=0.01)
-
-
-@pytest.mark.parametrize("piece", [1, 37, 400, 100_000])
-def test_while_sound_comes_it_hears_what_it_hears_of_the_whole(run: Path, piece: int) -> None:
-    model = TrainedRecogniser(Run(run))
-    stream = model.stream()
-    for number in (0, 7) if piece > 1 else (0,):
-        samples, _ = soundfile.read(run.parent / "tunes" / f"test{number}.wav", dtype="float32")
-        told = "".join(stream.feed(samples[first : first + piece]) for first in range(0, len(samples), piece))
-        ((whole,),) = model.transcribe([samples], beam=1)
-        assert told == stream.text == whole.text != ""
-        stream.reset()
-        assert stream.text == ""
-
-
-def test_files_at_another_rate_and_with_two_channels_are_said_so(run: Path, tmp_path: Path) -> None:
-    model, notes = TrainedRecogniser(Run(run)), Notes()
-    samples = tune(["low", "high", "mid"], random.Random(3))
-    double = np.repeat(samples, 2)[:, np.newaxis].repeat(2, 1)
-    soundfile.write(tmp_path / "stereo.wav", double, 2 * RATE)
-    ((found, *_),) = model.transcribe([tmp_path / "stereo.wav"], progress=notes)
-    assert found.text == "low high mid"
-    (line,) = notes.lines
-    assert "resampled from 8,000 Hz" in line
-    assert "2 channels averaged" in line
-
-
-def test_recordings_do_not_depend_on_their_neighbours(run: Path) -> None:
-    model = TrainedRecogniser(Run(run))
-    model.task.load_data(Progress())
-    recordings = [one.samples for one in model.task.splits["test"]]
-    together = model.transcribe(recordings, num_best=3)
-    for index in (0, 11, 24):
-        (alone,) = model.transcribe([recordings[index]], num_best=3)
-        assert [one.text for one in alone] == [one.text for one in together[index]]
-        assert alone[0].log_probability == pytest.approx(together[index][0].log_probability, abs=1e-3)
+# --- training ----------------------------------------------------------------------------------------------------
 
 
 def test_a_resumed_run_ends_in_the_same_weights(folder: Path, tmp_path: Path) -> None:
@@ -192,16 +60,6 @@ def test_loss_is_a_mean_over_symbols(folder: Path) -> None:
     assert torch.equal(batch.features, task.batches(0)[1].features)
 
 
-def test_counted_symbols_help_where_asked_for(folder: Path) -> None:
-    task = start(folder)
-    heard = task.judge(task.encoded["test"], Progress(), "").log_probabilities
-    plain, helped = (
-        task.searched(heard, type(task.recipe.decoding)(beam=6, language_weight=weight)) for weight in (0.0, 0.8)
-    )
-    assert any(one[0].symbols != other[0].symbols for one, other in zip(plain, helped, strict=True))
-    assert all(one.score == pytest.approx(one.log_probability) for found in plain for one in found)
-
-
 def test_strings_are_joined_within_a_split(tmp_path: Path) -> None:
     folder = tmp_path / "digits"
     folder.mkdir()
@@ -223,36 +81,230 @@ def test_strings_are_joined_within_a_split(tmp_path: Path) -> None:
             assert one.transcript.split() == words
 
 
-def test_a_transcript_longer_than_its_recording(folder: Path) -> None:
-    rows = (folder / "tunes.csv").read_text().splitlines()
-    (folder / "tunes.csv").write_text("\n".join([*rows, f"test0.wav,{'low low ' * 90}low,s0,test"]) + "\n")
-    with pytest.raises(DataError, match=r"tunes\.csv line 54: \d+ steps, but 'low low.*' needs 361 \(1 such"):
+def test_samples_of_training_are_let_go(folder: Path) -> None:
+    task = start(folder)
+    assert {len(one.samples) for one in task.splits["train"]} == {0}
+    assert all(len(one.samples) > 500 for one in task.splits["test"])
+
+
+# --- what a run is resumed on ------------------------------------------------------------------------------------
+
+
+def test_a_run_moves_to_a_machine_that_computes_otherwise(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = start(folder).fingerprint()
+    heard, read = recordings.hear, sound.read_sound
+    monkeypatch.setattr(recordings, "hear", lambda *given: [features + 1e-6 for features in heard(*given)])
+    monkeypatch.setattr(sound, "read_sound", lambda *given: (read(*given)[0] + np.float32(1e-6), None))
+    assert start(folder).fingerprint() == here
+    assert here.keys() == {"train", "valid", "test"}
+    assert len(set(here.values())) == 3
+
+
+@pytest.mark.parametrize("part", ["samples", "transcript"])
+def test_a_run_notices_other_recordings(part: str, folder: Path) -> None:
+    before = start(folder).fingerprint()
+    if part == "samples":
+        samples, _ = soundfile.read(folder / "valid4.wav", dtype="int16")
+        samples[700] += 1
+        soundfile.write(folder / "valid4.wav", samples, RATE)
+    else:
+        table = folder / "tunes.csv"
+        table.write_text(table.read_text().replace("valid4.wav,", "valid4.wav,low "))
+    after = start(folder).fingerprint()
+    assert {split for split in before if before[split] != after[split]} == {"valid"}
+
+
+def test_strings_have_a_digest_of_their_clips_and_pauses() -> None:
+    """Not of their samples: the noise between them is scaled by a mean that machines may round otherwise."""
+    clips = [Utterance(np.full(9, 0.5, np.float32), word, "ann", word, f"digest of {word}") for word in "abc"]
+    nudged = [clip._replace(samples=clip.samples + np.float32(1e-6)) for clip in clips]
+    options = recordings.RecordingOptions.parse({"path": "x", "connected": [8, 1, 1]}, "test")
+    found, other = (recordings.strings_of({"train": given}, options, 1)["train"] for given in (clips, nudged))
+    assert [one.digest for one in found] == [one.digest for one in other]
+    assert len({one.digest for one in found}) == 8
+
+
+# --- searching ---------------------------------------------------------------------------------------------------
+
+
+def test_counted_symbols_help_where_asked_for(folder: Path) -> None:
+    task = start(folder)
+    heard = task.judge(task.encoded["test"], Progress(), "").log_probabilities
+    plain, helped = (task.readings(heard, ReadingOptions(beam=6, language_weight=weight)) for weight in (0.0, 0.8))
+    assert any(one[0].symbols != other[0].symbols for one, other in zip(plain, helped, strict=True))
+    assert all(one.score == pytest.approx(one.log_probability) for found in plain for one in found)
+    assert task.language is task.language
+
+
+def test_the_likeliest_alignment_knows_no_language(folder: Path) -> None:
+    for option in ("language_weight", "symbol_bonus"):
+        with pytest.raises(UsageError, match=rf"decoding\.{option}: expected 0 beside a beam of 1, .*, got 0\.3"):
+            recipe_of(folder, decoding={"beam": 1, option: 0.3})
+    options = ReadingOptions(beam=4, language_weight=0.5)
+    with pytest.raises(UsageError, match="decoding: language_weight: expected 0 beside a beam of 1"):
+        options.given(1, beam=1)
+    assert options.given(1, beam=1, language_weight=0.0).beam == 1
+    assert options.given(9, symbol_bonus=0.2) == ReadingOptions(beam=9, language_weight=0.5, symbol_bonus=0.2)
+
+
+# --- what counts -------------------------------------------------------------------------------------------------
+
+
+def test_short_recordings_are_left_out_of_training_alone(folder: Path) -> None:
+    """And what is known of training is known of the others: no symbol, no transcript and no length of theirs."""
+    plain = start(folder)
+    long = np.zeros(RATE, np.float32)
+    long[:9] = 0.1
+    soundfile.write(folder / "long.wav", np.tile(long, 9), RATE)
+    add_rows(folder, f"long.wav,{'shrill ' * 900},s0,train", f"test0.wav,{'low low ' * 90}low,s0,test")
+    with pytest.raises(DataError, match=r"tunes\.csv line 54: \d+ steps, but 'shrill.*' needs 1799 \(1 such"):
         start(folder)
     notes = Notes()
     task = start(folder, notes, data={"on_short": "drop"})
-    assert len(task.splits["test"]) == 12
-    assert any("1 recordings are left out" in line for line in notes.lines)
+    left_out, uncounted = notes.lines
+    assert "1 training recordings are left out: " in left_out
+    assert "1 recordings are scored but count in no loss, such as " in uncounted
+    assert "tunes.csv line 55: " in uncounted
+    assert (task.alphabet.symbols, task.transcripts, task.shape) == (
+        plain.alphabet.symbols,
+        plain.transcripts,
+        plain.shape,
+    )
+    assert [len(task.splits[split]) for split in ("train", "valid", "test")] == [30, 10, 13]
 
 
-def test_a_symbol_outside_the_alphabet(folder: Path) -> None:
-    text = (folder / "tunes.csv").read_text()
-    (folder / "tunes.csv").write_text(text.replace("test3.wav,", "test3.wav,shrill "))
-    with pytest.raises(DataError, match=r"tunes\.csv line 45: 'shrill' in 'shrill .*' is no word of the training"):
+def test_held_out_transcripts_that_the_model_cannot_say_are_scored_alone(folder: Path) -> None:
+    plain = start(folder)
+    table = folder / "tunes.csv"
+    text = table.read_text().replace("test3.wav,", "test3.wav,shrill ")
+    table.write_text(text.replace("test0.wav,", "click.wav,mid,s0,test\ntest0.wav,"))
+    soundfile.write(folder / "click.wav", np.full(60, 0.1, np.float32), RATE)  # not even a window
+    notes = Notes()
+    task = start(folder, notes)
+    assert "2 recordings are scored but count in no loss, such as " in notes.lines[0]
+    assert "tunes.csv line 42: 0 steps, but 'mid' needs 1" in notes.lines[0]
+    metrics = task.evaluate({"test": task.splits["test"]}, Progress())[0]["test"]
+    judged = plain.judge(plain.encoded["test"], Progress(), "").log_probabilities
+    counting = [index for index in range(12) if index != 3]
+    loss = sum(
+        plain.model.nats(
+            speech.Heard(judged[index].unsqueeze(1), torch.tensor([len(judged[index])])),
+            torch.from_numpy(plain.encoded["test"].targets[index]).unsqueeze(0),
+            torch.tensor([len(plain.encoded["test"].targets[index])]),
+        ).item()
+        for index in counting
+    )
+    num_symbols = sum(len(plain.encoded["test"].targets[index]) for index in counting)
+    assert metrics["loss"] == pytest.approx(loss / num_symbols, rel=1e-5)
+    outputs = plain.likeliest(judged)
+    said = [one.transcript for one in task.splits["test"]]
+    assert said[4].startswith("shrill ")
+    assert metrics["greedy_wer"] == pytest.approx(jiwer.wer(said, ["", *outputs]))
+    assert metrics["recordings"] == 13
+    assert set(task.baselines({"test": task.splits["test"]}, Progress())) == {"frequent", "nearest"}
+
+
+def test_recordings_of_which_none_counts(folder: Path, tmp_path: Path) -> None:
+    task = start(folder)
+    table = tmp_path / "others.csv"
+    table.write_text("audio,transcript\ntunes/test0.wav,shrill\ntunes/test1.wav,hoarse\n")
+    found = task.find_held_out(str(table), Progress())
+    metrics = task.evaluate(found, Progress())[0]["all"]
+    assert "loss" not in metrics
+    assert metrics["wer"] >= 1
+    rows = [row for row in (folder / "tunes.csv").read_text().splitlines() if not row.endswith(",valid")]
+    (folder / "tunes.csv").write_text("\n".join([*rows, "test0.wav,shrill,s0,valid"]) + "\n")
+    with pytest.raises(DataError, match="no validation recording counts in the loss; give others"):
         start(folder)
+
+
+def test_made_numbers_judge_their_own_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recurra.data.touch_tones.COUNTS", {"train": 8, "valid": 3, "test": 4})
+    task = start(Path(TOUCH_TONES), data={"unit": "character"})
+    found = task.find_held_out(TOUCH_TONES, Progress())
+    assert [[one.transcript for one in found[split]] for split in ("valid", "test")] == [
+        [one.transcript for one in task.splits[split]] for split in ("valid", "test")
+    ]
+    assert found.keys() == {"valid", "test"}
+    for option, value in {"connected": [5, 5, 5], "shares": [0.5, 0.3, 0.2], "by_speaker": False}.items():
+        with pytest.raises(UsageError, match=f"touch-tones: made as it is; leave out {option}"):
+            start(Path(TOUCH_TONES), data={option: value})
+
+
+# --- judging -----------------------------------------------------------------------------------------------------
+
+
+def test_judged_in_groups_by_length_each_recording_stands_where_it_stood(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = start(folder)
+    encoded = task.encoded["test"]
+    whole = task.judge(encoded, Progress(), "")
+    readings = task.readings(whole.log_probabilities, ReadingOptions(beam=3))
+    monkeypatch.setattr(speech, "JUDGED_AT_ONCE", 5)
+    monkeypatch.setattr(recordings, "JUDGED_AT_ONCE", 5)
+    parts = task.judge(encoded, Progress(), "")
+    assert len(set(encoded.lengths)) > 6
+    for one, other, features in zip(whole.log_probabilities, parts.log_probabilities, encoded.features, strict=True):
+        alone = task.model(torch.from_numpy(features).unsqueeze(1), torch.tensor([len(features)]))
+        assert one.shape == other.shape == alone.log_probabilities[:, 0].shape
+        torch.testing.assert_close(one, other)
+    assert parts.nats == pytest.approx(whole.nats, rel=1e-5)
+    again = task.readings(whole.log_probabilities, ReadingOptions(beam=3))
+    assert [[one.symbols for one in best] for best in again] == [[one.symbols for one in best] for best in readings]
+
+
+def test_the_nearest_baseline_says_what_the_most_alike_training_recording_says(folder: Path) -> None:
+    task = start(folder)
+    train, test = (np.array([in_thirds(one) for one in task.encoded[split].features]) for split in ("train", "test"))
+    np.testing.assert_allclose(summaries(task.encoded["test"].features), test, rtol=1e-5)
+    nearest = [int(np.square(train - one).sum(1).argmin()) for one in test]
+    said = [one.transcript for one in task.splits["test"]]
+    found = task.baselines({"test": task.splits["test"]}, Progress())["nearest"]["test"]
+    assert found["wer"] == pytest.approx(jiwer.wer(said, [task.splits["train"][at].transcript for at in nearest]))
+
+
+def in_thirds(features: np.ndarray) -> np.ndarray:
+    """Mean features of the first third, the second and the last; what is left over goes to the first ones."""
+    size, over = divmod(len(features), 3)
+    ends = np.cumsum([size + (part < over) for part in range(3)])
+    return np.concatenate([features[first:end].mean(0) for first, end in zip([0, *ends], ends, strict=False)])
+
+
+def test_recordings_of_one_frame_or_none_have_a_summary() -> None:
+    frame = np.arange(4, dtype=np.float32)
+    found = summaries([frame[np.newaxis], np.zeros((0, 4), np.float32)])
+    np.testing.assert_array_equal(found, [np.tile(frame, 3), np.zeros(12)])
+
+
+# --- what a look at the data says --------------------------------------------------------------------------------
+
+
+def test_a_check_counts_what_makes_a_test_easy_or_impossible(folder: Path) -> None:
+    table = folder / "tunes.csv"
+    table.write_text(table.read_text().replace("test3.wav,", "test3.wav,shrill "))
+    add_rows(folder, f"test0.wav,{'low ' * 90}low,s3,test", "train7.wav,mid,s4,test")
     found = Speech.check(recipe_of(folder), Progress())
-    assert any("training transcripts have no 'shrill'" in text for text in found["problems"])
-    assert found["splits"]["train"]["recordings"] == 30
+    trained = {row.split(",")[1] for row in table.read_text().splitlines() if row.endswith(",train")}
+    tested = [row.split(",")[1] for row in table.read_text().splitlines() if row.endswith(",test")]
+    assert found["transcripts"]["test"] == {"recordings": 14, "said in train": sum(one in trained for one in tested)}
+    assert [found["splits"][split]["speakers"] for split in ("train", "valid", "test")] == [3, 3, 5]
+    problems = found["problems"]
+    for text in (
+        "training transcripts have no 'shrill'",
+        "1 recordings of test are too short for their transcripts: ",
+        "1 recordings of test stand in train too, such as ",
+        "12 of 14 recordings of test are of speakers that train has, such as s0: ",
+        "10 of 10 recordings of valid are of speakers that train has",
+    ):
+        assert sum(text in problem for problem in problems) == 1, text
+    assert len(problems) == 5
+    rows = table.read_text().replace(",speaker,", ",nobody,")
+    table.write_text(rows)
+    assert "speakers" not in Speech.check(recipe_of(folder), Progress())["splits"]["train"]
 
 
-def test_what_cannot_be_heard(run: Path, folder: Path) -> None:
-    model = TrainedRecogniser(Run(run))
-    with pytest.raises(DataError, match="shorter than one step of the model"):
-        model.transcribe([np.zeros(50, np.float32)])
-    with pytest.raises(UsageError, match="expected a list, got one text"):
-        model.transcribe("a.wav")
-    for option in ({"beam": -1}, {"num_best": 0}):
-        with pytest.raises(UsageError, match=next(iter(option))):
-            model.transcribe([np.zeros(5000, np.float32)], **option)
-    both = start(folder)
-    with pytest.raises(UsageError, match="reads in both directions"):
-        TrainedRecogniser.stream(type("Opened", (), {"task": both, "run": "here"})())
+def test_more_mels_than_the_rate_allows_are_refused_before_anything_is_read() -> None:
+    for begin in (Speech.check, Speech.start):
+        with pytest.raises(UsageError, match="200 bands are too narrow"):
+            begin(recipe_of(Path("nowhere"), data={"num_mels": 200}), Progress())

@@ -1,14 +1,13 @@
-"""Recordings of speech with their transcripts: sound files, tables of them, and spoken digits joined to strings."""
+"""Recordings of speech with their transcripts: sound files, and tables of them."""
 
 import hashlib
 import math
-import random
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,11 @@ from numpy.typing import NDArray
 from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.digits import WORDS
-from recurra.data.splits import SPLITS, completed, files_by_split
+from recurra.data.splits import SPLITS, completed, deal, files_by_split
 from recurra.data.tables import Table, is_table, read_table
 from recurra.data.text import SPLIT_NAMES, folder_files
-from recurra.errors import DataError, RecurraError, UsageError
+from recurra.data.vocabulary import as_line
+from recurra.errors import DataError, RecurraError, ShapeError, UsageError
 from recurra.progress import Progress
 
 Samples = NDArray[np.float32]
@@ -28,8 +28,6 @@ SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 NUM_TEST, NUM_VALID = 5, 5  # recordings of each digit by each speaker: the first are the test, then validation
 CUT_OFF = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # in libsndfile's log of a header
 UNKNOWN_SIZE = 0x7FFFF000  # bytes; from here on a header was written before anybody knew how much would come
-LONGEST_PAUSE = 0.3  # seconds
-STRETCH = 0.01  # seconds over which loudness is measured
 
 
 class Utterance(NamedTuple):
@@ -39,6 +37,7 @@ class Utterance(NamedTuple):
     transcript: str
     speaker: str | None
     place: str  # for messages
+    digest: str  # SHA-256 of its file, or of what it was made of: the same on every machine
 
 
 class SoundOptions(NamedTuple):
@@ -49,6 +48,7 @@ class SoundOptions(NamedTuple):
     transcript_column: str = "transcript"
     speaker_column: str = "speaker"  # may be absent
     split_column: str = "split"  # may be absent
+    lowercase: bool = False  # transcripts
 
 
 class Entry(NamedTuple):
@@ -93,6 +93,33 @@ def read_sound(path: Path, sample_rate: int) -> tuple[Samples, str | None]:
         shared = math.gcd(rate, sample_rate)
         mono = resample_poly(mono, sample_rate // shared, rate // shared)
     return mono.astype(np.float32, copy=False), ", ".join(done) or None
+
+
+def as_samples(recording: NDArray[Any], name: str) -> Samples:
+    """Mono samples as numbers from -1 to 1, (samples,): integers are divided by their full scale.
+
+    Args:
+        recording: (samples,).
+        name: for messages.
+
+    Raises:
+        ShapeError: it has not one axis.
+        UsageError: it holds no real numbers.
+        DataError: a sample is not finite.
+    """
+    if recording.ndim != 1:
+        raise ShapeError(f"{name}: expected mono samples (samples,), got {recording.shape}; average the channels first")
+    kind = recording.dtype.kind
+    if kind not in "iuf":
+        raise UsageError(f"{name}: expected samples as floats or integers, got {recording.dtype}")
+    if kind == "f":
+        if not np.isfinite(recording).all():
+            at = int(np.argmin(np.isfinite(recording)))
+            raise DataError(f"{name}: sample {at + 1:,} of {len(recording):,} is not finite; leave it out")
+        return np.array(recording, np.float32, order="C")  # torch takes no view that is read-only or runs backwards
+    full_scale = 2.0 ** (8 * recording.itemsize - 1)
+    silence = full_scale if kind == "u" else 0.0
+    return ((recording - silence) / full_scale).astype(np.float32)
 
 
 def decode(path: Path) -> tuple[Samples, int]:
@@ -156,7 +183,9 @@ def read_utterances(path: str, options: SoundOptions, progress: Progress) -> dic
         for split, read in utterances.items():
             for entry in found[split]:
                 samples, change = read_entry(entry, options.sample_rate)
-                read.append(Utterance(samples, *entry[1:]))
+                with entry.file.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                read.append(Utterance(samples, *entry[1:], digest))
                 done.update([change] if change else [])
                 advance(1)
     for change, number in done.items():
@@ -174,7 +203,7 @@ def read_entry(entry: Entry, sample_rate: int) -> tuple[Samples, str | None]:
 
 
 def split_utterances(
-    found: dict[str, list[Utterance]], path: str, shares: Shares, *, by_speaker: bool = True
+    found: dict[str, list[Utterance]], path: str, shares: Shares, progress: Progress, *, by_speaker: bool = True
 ) -> dict[str, list[Utterance]]:
     """Training, validation and maybe test recordings; by a hash what the files do not say.
 
@@ -182,20 +211,42 @@ def split_utterances(
         found: what `read_utterances` found.
         path: where, for messages.
         shares: of training, validation and test.
+        progress: told how many speakers and recordings each split gets.
         by_speaker: whether those of one speaker stay on one side; else, and where they have none, each goes by itself.
 
     Raises:
-        DataError: a split without recordings.
+        DataError: a split without recordings, or fewer speakers than splits.
     """
-    if not found.keys() & {"train", "all"}:
+    given = "train" if "train" in found else "all"
+    if given not in found:
         raise DataError(f"{path}: no recordings for train; it has {', '.join(found)}")
+    is_said = "valid" in found or not any(one.speaker for one in found[given])
+    if is_said or not by_speaker:
+        return completed(found, lambda one: one.digest, shares, path, "recordings")
+    parts = SPLITS if given == "all" else ("train", "valid")
+    splits = {**found, **split_by_speaker(found[given], path, dict(zip(parts, shares, strict=False)), progress)}
+    return {split: splits[split] for split in SPLITS if split in splits}
 
-    def key_of(one: Utterance) -> str:
-        is_told = by_speaker and one.speaker is not None
-        return f"speaker {one.speaker}" if is_told else hashlib.sha256(one.samples.tobytes()).hexdigest()
 
-    are_told = by_speaker and any(one.speaker is not None for part in found.values() for one in part)
-    return completed(found, key_of, shares, path, "speakers" if are_told else "recordings")
+def split_by_speaker(
+    utterances: Sequence[Utterance], path: str, shares: dict[str, float], progress: Progress
+) -> dict[str, list[Utterance]]:
+    """Recordings by split, those of one speaker on one side; arguments and errors as of `split_utterances`."""
+    keys = [f"speaker {one.speaker}" if one.speaker else one.digest for one in utterances]
+    if len(set(keys)) < len(shares):
+        raise DataError(
+            f"{path}: fewer speakers ({len(set(keys))}) than splits ({', '.join(shares)}); give more, name the split "
+            "of each recording in a column, or split recordings one by one with --no-by-speaker"
+        )
+    total = sum(shares.values())
+    dealt = deal(keys, [share / total for share in shares.values()])
+    told, splits = [], {}
+    for index, split in enumerate(shares):
+        splits[split] = [one for one, key in zip(utterances, keys, strict=True) if dealt[key] == index]
+        number, share = list(dealt.values()).count(index), len(splits[split]) / len(utterances)
+        told.append(f"{split} {number:,} with {share:.0%} of the recordings")
+    progress.note(f"{path}: speakers are split: {', '.join(told)}")
+    return splits
 
 
 def find_entries(place: Path, options: SoundOptions) -> dict[str, list[Entry]]:
@@ -228,8 +279,13 @@ def rows_of(table: Table, options: SoundOptions) -> Iterator[tuple[str | None, E
             if cell is None:
                 raise DataError(f"{place}: no {name}; fill it, or leave the row out")
         file = table.path.parent / str(audio).strip()
-        entry = Entry(file, str(transcript).strip(), speaker and speaker.strip(), place)
+        entry = Entry(file, written(str(transcript), options), speaker and speaker.strip(), place)
         yield split_named(split, place) if has_splits else None, entry
+
+
+def written(transcript: str, options: SoundOptions) -> str:
+    """A transcript as it is learned: one line, each letter and its accents one character (Unicode's NFC)."""
+    return unicodedata.normalize("NFC", as_line(transcript.lower() if options.lowercase else transcript))
 
 
 def split_named(cell: str | None, place: str) -> str:
@@ -262,58 +318,3 @@ def find_digits(place: Path) -> dict[str, list[Entry]]:
         split = "test" if index < NUM_TEST else "valid" if index < NUM_TEST + NUM_VALID else "train"
         found.setdefault(split, []).append(Entry(file, WORDS[digit], speaker, str(file)))
     return found
-
-
-def connected(
-    utterances: Sequence[Utterance], count: int, sample_rate: int, seed: int, lengths: tuple[int, int] = (2, 5)
-) -> list[Utterance]:
-    """Strings of words, each joined from recordings of one speaker, with pauses between them.
-
-    The speaker, how many recordings, which ones, and the length of each pause are uniform; a recording may come several
-    times. A pause is noise, at the most as loud as the quietest 10 ms of the recording before it.
-
-    Args:
-        utterances: recordings of words, each with its speaker.
-        count: strings to make.
-        sample_rate: of the recordings, Hz.
-        seed: the same strings for the same one; a smaller `count` gives the first of them.
-        lengths: fewest and most recordings in a string.
-
-    Raises:
-        DataError: a recording without a speaker, or none at all.
-        UsageError: lengths that are no range from 1 up.
-    """
-    if not 1 <= lengths[0] <= lengths[1]:
-        raise UsageError(f"connected lengths: expected fewest and most, 1 up, got {lengths}")
-    if not utterances:
-        raise DataError("connected: no recordings to join")
-    by_speaker: dict[str, list[Utterance]] = {}
-    for one in utterances:
-        if one.speaker is None:
-            raise DataError(f"{one.place}: no speaker; only recordings of one speaker can be joined")
-        by_speaker.setdefault(one.speaker, []).append(one)
-    speakers, number = sorted(by_speaker), random.Random(seed).random  # of it alone Python promises the same for ever
-    strings = []
-    for _ in range(count):
-        own = by_speaker[speakers[int(number() * len(speakers))]]
-        size = lengths[0] + int(number() * (lengths[1] - lengths[0] + 1))
-        strings.append(joined([own[int(number() * len(own))] for _ in range(size)], sample_rate, number))
-    return strings
-
-
-def joined(clips: Sequence[Utterance], sample_rate: int, number: Callable[[], float]) -> Utterance:
-    """Recordings of one speaker as one, with pauses; `number` draws from 0 to 1."""
-    pieces = [clips[0].samples]
-    for before, after in pairwise(clips):
-        loudness = number() * quietest(before.samples, round(STRETCH * sample_rate))
-        noise = [2 * number() - 1 for _ in range(int(number() * LONGEST_PAUSE * sample_rate))]
-        pieces += [np.array(noise, np.float32) * np.float32(loudness * math.sqrt(3)), after.samples]
-    transcript, place = " ".join(clip.transcript for clip in clips), " + ".join(clip.place for clip in clips)
-    return Utterance(np.concatenate(pieces), transcript, clips[0].speaker, place)
-
-
-def quietest(samples: Samples, stretch: int) -> float:
-    """Root mean square of the quietest stretch of so many samples."""
-    size = min(stretch, len(samples))
-    means = np.square(samples[: len(samples) // size * size].reshape(-1, size)).mean(1)
-    return math.sqrt(float(means.min()))

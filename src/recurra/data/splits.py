@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,14 +35,37 @@ def all_but_train(splits: dict[str, Part]) -> dict[str, Part]:
     return {split: part for split, part in splits.items() if split != "train"}
 
 
+def number_of(key: str) -> float:
+    """A number from 0 to 1 that is as good as random, and for the same key always the same, on any machine."""
+    return int.from_bytes(hashlib.sha256(key.encode("utf-8", "replace")).digest()[:8], "big") / 2**64
+
+
 def draw(key: str, shares: Sequence[float]) -> int:
-    """Which of some shares a key falls into; the same key always into the same, on any machine."""
-    number = int.from_bytes(hashlib.sha256(key.encode("utf-8", "replace")).digest()[:8], "big") / 2**64
+    """Which of some shares a key falls into, whatever other keys there are."""
+    number = number_of(key)
     for index, share in enumerate(shares[:-1]):
         if number < share:
             return index
         number -= share
     return len(shares) - 1
+
+
+def deal(keys: Iterable[str], shares: Sequence[float]) -> dict[str, int]:
+    """Which of some shares each key falls into, so that none stays empty: for keys that are few.
+
+    Args:
+        keys: at least as many different ones as there are shares.
+        shares: of the number of keys; they add up to 1.
+    """
+    order = sorted(set(keys), key=number_of)
+    assert len(order) >= len(shares)
+    found, start = {}, 0
+    for index, end in enumerate(accumulate(shares)):
+        stop = len(order) - (len(shares) - 1 - index)  # one is left for each share that comes
+        stop = min(max(round(end * len(order)), start + 1), stop)
+        found.update(dict.fromkeys(order[start:stop], index))
+        start = stop
+    return found
 
 
 def by_hash(items: Iterable[tuple[str, Item]], shares: Shares) -> dict[str, list[Item]]:

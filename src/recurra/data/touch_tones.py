@@ -1,5 +1,6 @@
 """Dialled numbers as the sound of a telephone's keys: recordings with transcripts that need no download."""
 
+import hashlib
 import math
 import random
 from collections.abc import Callable
@@ -8,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.sound import Utterance
+from recurra.errors import UsageError
 
 ROWS, COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477)  # Hz, of the keys 123, 456, 789 and 0 in the middle
+LOWEST_RATE = 3_200  # Hz; the tones are below half of it
 KEYS = "123456789*0"
 COUNTS = {"train": 2_000, "valid": 200, "test": 500}
 DIGITS = 3, 7  # fewest and most of a number
@@ -28,8 +31,13 @@ def touch_tones(sample_rate: int, seed: int = 1) -> dict[str, list[Utterance]]:
     Returns:
         "train", "valid" and "test", as many as `COUNTS` says.
 
+    Raises:
+        UsageError: a lower sample rate.
+
     Source: ITU-T Q.23, Technical features of push-button telephone sets.
     """
+    if sample_rate < LOWEST_RATE:
+        raise UsageError(f"touch-tones: expected sample_rate of at least {LOWEST_RATE:,} Hz, got {sample_rate:,}")
     number = random.Random(seed).random  # of it alone Python promises the same sequence for all time
     rng, seen = np.random.default_rng(seed), set[str]()
     found: dict[str, list[Utterance]] = {}
@@ -43,7 +51,8 @@ def touch_tones(sample_rate: int, seed: int = 1) -> dict[str, list[Utterance]]:
                 samples = dial(dialled, sample_rate, number)
                 noise = np.float32(between(NOISE, number)) * rng.standard_normal(len(samples), np.float32)
                 place = f"touch-tones {split} number {len(found[split]) + 1}"
-                found[split].append(Utterance(samples + noise, dialled, None, place))
+                digest = hashlib.sha256(f"{seed} {sample_rate} {place} {dialled} {len(samples)}".encode()).hexdigest()
+                found[split].append(Utterance(samples + noise, dialled, None, place, digest))
     return found
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recurra.data.sound import Utterance, read_sound
+from recurra.data.sound import Samples, as_samples, read_sound
 from recurra.errors import DataError, UsageError
 from recurra.inference.opening import TrainedOnExamples, refuse_one
 from recurra.models.ctc import BLANK, Reading
 from recurra.nn.state import Slot
 from recurra.progress import Progress
 from recurra.tasks import Speech
-from recurra.tasks.recordings import Encoded, hear
+from recurra.tasks.recordings import UNHEARD, Encoded, hear
 
 
 class Transcript(NamedTuple):
@@ -49,26 +49,30 @@ class SpeechStream:
         """All that was heard so far."""
         return self.task.alphabet.decode(self.symbols)
 
-    def feed(self, samples: NDArray[np.floating]) -> str:
+    def feed(self, samples: NDArray[Any]) -> str:
         """Listen on.
 
         Args:
-            samples: mono, -1 to 1, at the sample rate of the model, any number of them, (samples,).
+            samples: mono, -1 to 1 or integers over their full scale, at the sample rate of the model, any number of
+                them, (samples,).
 
         Returns:
             What is new in `text`.
+
+        Raises:
+            ShapeError, UsageError, DataError: as of `as_samples`.
         """
         front, model, before = self.task.front, self.task.model, len(self.text)
-        self.samples = torch.cat([self.samples, torch.from_numpy(np.asarray(samples, np.float32))])
+        self.samples = torch.cat([self.samples, torch.from_numpy(as_samples(samples, "feed"))])
         frames = int(front.frames_in(torch.tensor(len(self.samples)))) // model.reduction * model.reduction
         if not frames:
             return ""
         used = (frames - 1) * front.hop_size + front.window_size
         with torch.inference_mode():
             features, _ = front(self.samples[:used].unsqueeze(1), torch.tensor([used]))
-            heard, self.slots = model.hear_on(features, self.slots)
+            log_probabilities, self.slots = model.hear_on(features.to(model.output.weight.device), self.slots)
         self.samples = self.samples[frames * front.hop_size :]
-        for symbol in heard[:, 0].argmax(1).tolist():
+        for symbol in log_probabilities[:, 0].argmax(1).tolist():
             if symbol not in (BLANK, self.last):
                 self.symbols.append(symbol)
             self.last = symbol
@@ -86,53 +90,61 @@ class TrainedRecogniser(TrainedOnExamples[Speech]):
         *,
         beam: int | None = None,
         num_best: int = 1,
+        language_weight: float | None = None,
+        symbol_bonus: float | None = None,
         progress: Progress | None = None,
     ) -> list[list[Transcript]]:
         """What is said in each recording.
 
         Args:
-            recordings: sound files; or mono samples, -1 to 1, at the sample rate of the model, (samples,).
+            recordings: sound files; or mono samples, -1 to 1 or integers over their full scale, at the sample rate of
+                the model, (samples,).
             beam: prefixes under way, at least `num_best`; 1 reads the likeliest alignment. By default that of the
                 recipe.
             num_best: readings of each.
+            language_weight: of symbols counted on the training transcripts, 0 up. By default that of the recipe.
+            symbol_bonus: nats that each symbol is worth. By default that of the recipe.
             progress: told how many files were resampled or had their channels averaged.
 
         Returns:
             Of each recording up to `num_best` readings, the best first.
 
         Raises:
-            DataError: a file that cannot be read, or a recording shorter than one step.
-            UsageError: a value outside its range, or one file instead of a list.
+            DataError: a file that cannot be read, a sample that is not finite, or a recording shorter than one step.
+            UsageError: a value outside its range, one recording instead of a list, or an array of anything else.
         """
         refuse_one(recordings, "transcribe")
+        if isinstance(recordings, np.ndarray):
+            raise UsageError("transcribe: expected a list, got one array; write transcribe([samples])")
         if num_best < 1:
             raise UsageError(f"num_best: expected at least 1, got {num_best}")
-        own, told = self.task.recipe.decoding, progress or Progress()
-        options = type(own).parse({**own.model_dump(), "beam": own.beam if beam is None else beam}, "transcribe")
-        options = options.model_copy(update={"beam": max(options.beam, num_best)})
-        features = hear([self.utterance_of(one, told) for one in recordings], self.task.front)
+        chosen = {"beam": beam, "language_weight": language_weight, "symbol_bonus": symbol_bonus}
+        options, progress = self.task.recipe.decoding.given(num_best, **chosen), progress or Progress()
+        samples = [self.samples_of(one, progress) for one in recordings]
+        features = hear(samples, self.task.front)
         for one, frames in zip(recordings, features, strict=True):
             if len(frames) < self.task.model.reduction:
                 name = "recording" if isinstance(one, np.ndarray) else one
                 raise DataError(f"{name}: shorter than one step of the model, so nothing is to be heard")
-        nothing = np.zeros(0, np.int64)
-        heard = self.task.judge(Encoded(features, [nothing] * len(features)), told, "hearing").log_probabilities
-        if options.beam == 1:
-            return [[Transcript(text, float("nan"), float("nan"))] for text in self.task.likeliest(heard)]
-        return [[self.told(one) for one in found[:num_best]] for found in self.task.searched(heard, options)]
+        encoded = Encoded(features, [UNHEARD] * len(features))
+        log_probabilities = self.task.judge(encoded, progress, "hearing").log_probabilities
+        found = self.task.readings(log_probabilities, options)
+        return [[self.transcript_of(one) for one in best[:num_best]] for best in found]
 
-    def told(self, reading: Reading) -> Transcript:
+    def transcript_of(self, reading: Reading) -> Transcript:
         """A reading as text."""
         return Transcript(self.task.alphabet.decode(reading.symbols), reading.log_probability, reading.score)
 
-    def utterance_of(self, recording: str | Path | NDArray[Any], progress: Progress) -> Utterance:
+    def samples_of(self, recording: str | Path | NDArray[Any], progress: Progress) -> Samples:
         """A recording as those that were trained on."""
         if isinstance(recording, np.ndarray):
-            return Utterance(np.asarray(recording, np.float32), "", None, "")
+            return as_samples(recording, "transcribe")
+        if not isinstance(recording, str | Path):
+            raise UsageError(f"transcribe: expected sound files or arrays of samples, got {type(recording).__name__}")
         samples, change = read_sound(Path(recording), self.task.recipe.data.sample_rate)
         if change:
             progress.note(f"{recording}: {change}")
-        return Utterance(samples, "", None, str(recording))
+        return samples
 
     def stream(self) -> SpeechStream:
         """Sound as it comes.

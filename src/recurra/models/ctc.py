@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.errors import ShapeError, UsageError
@@ -35,7 +36,7 @@ class Reading(NamedTuple):
     score: float  # with what language and bonus add; by which readings are ranked
 
 
-def shortest(target: Sequence[int]) -> int:
+def shortest(target: Sequence[object]) -> int:
     """Frames that a target needs at the least: one for each symbol, and one for a blank inside each repeat.
 
     In fewer it has no alignment: its loss is infinite.
@@ -61,6 +62,22 @@ def greedy(log_probabilities: Tensor, lengths: Tensor) -> list[list[int]]:
     is_kept = valid & (best != BLANK)
     is_kept[1:] &= best[1:] != best[:-1]
     return [row[kept].tolist() for row, kept in zip(best.t(), is_kept.t(), strict=True)]
+
+
+def greedy_readings(log_probabilities: Tensor, lengths: Tensor) -> list[Reading]:
+    """What `greedy` reads in each sequence, with the probability of all alignments of that.
+
+    Args:
+        log_probabilities: of the blank, 0, and the symbols in each frame, (time, batch, symbols), in nats.
+        lengths: valid frames of each sequence, integer (batch,).
+    """
+    found = greedy(log_probabilities, lengths)
+    if not len(log_probabilities):
+        return [Reading([], 0.0, 0.0)] * len(found)
+    sizes = torch.tensor([len(symbols) for symbols in found])
+    targets = torch.tensor([symbol for symbols in found for symbol in symbols], dtype=torch.int64)  # one after another
+    nats = F.ctc_loss(log_probabilities.cpu(), targets, lengths.cpu(), sizes, blank=BLANK, reduction="none")
+    return [Reading(symbols, -loss, -loss) for symbols, loss in zip(found, nats.tolist(), strict=True)]
 
 
 def counted_language(targets: Iterable[Sequence[int]], num_symbols: int) -> Language:

@@ -1,32 +1,33 @@
 """Speech: what is said in a recording, by a recurrent acoustic model and connectionist temporal classification."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from sklearn.neighbors import NearestNeighbors
 
 from recurra.config import Recipe, Section, TrainingOptions
 from recurra.data.alphabet import Alphabet
 from recurra.data.buckets import Buckets, Collated, by_length
-from recurra.data.sound import Utterance, read_utterances
+from recurra.data.sound import Utterance
 from recurra.data.splits import all_but_train
-from recurra.data.vocabulary import as_line
-from recurra.models.ctc import Language, Reading, counted_language, greedy, prefix_beam
+from recurra.errors import DataError
+from recurra.models.ctc import Language, Reading, counted_language, greedy, greedy_readings, prefix_beam
 from recurra.models.recogniser import Heard, Recogniser, RecogniserOptions, RecogniserShape
 from recurra.models.spectrogram import LogMel
 from recurra.models.transcript_scores import transcript_scores, worst_transcripts
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.evaluation import inference
-from recurra.tasks.examples import digest_of
 from recurra.tasks.recordings import (
+    JUDGED_AT_ONCE,
+    UNHEARD,
     Batch,
     Encoded,
     Features,
@@ -34,17 +35,18 @@ from recurra.tasks.recordings import (
     check_recordings,
     collate,
     encode,
+    find_others,
     find_recordings,
+    hear,
     long_enough,
-    strings_of,
+    side_by_side,
+    summaries,
 )
 from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
 
 ALPHABET, TRANSCRIPTS = "alphabet.json", "transcripts.json"
-JUDGED_AT_ONCE = 64  # recordings
 NUM_SAMPLES = 2
 NUM_SHOWN = 4  # recordings of each split whose probabilities are kept
-THIRDS = 3  # parts of a recording whose mean features the nearest neighbour is found by
 MOST_LEARNED = 50_000  # kinds of training transcripts that a language is counted from
 
 
@@ -66,6 +68,24 @@ class ReadingOptions(Section):
     )
     symbol_bonus: float = Field(0.0, description="nats that each symbol is worth; above 0 against a language's brevity")
 
+    @field_validator("language_weight", "symbol_bonus")
+    @classmethod
+    def of_a_search(cls, value: float, info: ValidationInfo) -> float:
+        """The likeliest alignment is what it is."""
+        if value and info.data.get("beam") == 1:
+            raise ValueError("0 beside a beam of 1, which reads the likeliest alignment")
+        return value
+
+    def given(self, num_best: int, **options: float | None) -> Self:
+        """The same with some options that are asked for, those that are None left as they are.
+
+        Raises:
+            UsageError: a value outside its range.
+        """
+        chosen = {name: value for name, value in options.items() if value is not None}
+        found = self.parse({**self.model_dump(), **chosen}, "decoding")
+        return found.model_copy(update={"beam": max(found.beam, num_best)})
+
 
 class SpeechRecipe(Recipe):
     """A recipe for a recogniser."""
@@ -80,7 +100,7 @@ class SpeechRecipe(Recipe):
 class Judged(NamedTuple):
     """What the model makes of some recordings."""
 
-    nats: float  # of all transcripts, where these are known
+    nats: float  # of all transcripts that count
     log_probabilities: list[torch.Tensor]  # of each recording, (steps, symbols)
 
 
@@ -125,9 +145,9 @@ class Speech:
             DataError: they cannot be used.
             UsageError: an initialisation that does not fit the cell, or more mels than the sample rate allows.
         """
-        splits = find_recordings(recipe.data, recipe.seed, progress)
-        alphabet = Alphabet.of((one.transcript for one in splits["train"]), recipe.data.unit)
         front = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
+        splits = usable_recordings(recipe, front, progress)
+        alphabet = Alphabet.of((one.transcript for one in splits["train"]), recipe.data.unit)
         longest = max(int(front.frames_in(torch.tensor(len(one.samples)))) for one in splits["train"])
         counts = Counter(one.transcript for one in splits["train"]).most_common(MOST_LEARNED)
         task = cls(recipe, alphabet, longest, dict(counts))
@@ -138,7 +158,9 @@ class Speech:
     @classmethod
     def check(cls, recipe: SpeechRecipe, progress: Progress) -> Json:
         """Counts, lengths, symbols and repetitions of the recordings the recipe names."""
-        return check_recordings(find_recordings(recipe.data, recipe.seed, progress), recipe.data)
+        front = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
+        splits = find_recordings(recipe.data, recipe.seed, progress)
+        return check_recordings(splits, recipe.data, front, recipe.model.time_reduction)
 
     @classmethod
     def restore(cls, run: Run) -> Self:
@@ -165,22 +187,25 @@ class Speech:
         Raises:
             DataError: they cannot be used.
         """
-        self.take(find_recordings(self.recipe.data, self.recipe.seed, progress), progress)
+        self.take(usable_recordings(self.recipe, self.front, progress), progress)
 
     def take(self, splits: dict[str, list[Utterance]], progress: Progress) -> None:
-        """Encode recordings by split."""
-        for split, utterances in splits.items():
-            self.splits[split], self.encoded[split] = self.encode(utterances, progress)
-
-    def encode(self, utterances: Sequence[Utterance], progress: Progress) -> tuple[list[Utterance], Encoded]:
-        """Recordings, and the same as the model hears them.
+        """Encode recordings by split; the samples of training are let go, for nobody listens to them again.
 
         Raises:
-            DataError: a symbol that the alphabet lacks, or a recording too short for its transcript.
+            DataError: no validation recording has a transcript that the model could say.
         """
-        encoded = encode(utterances, self.front, self.alphabet)
-        reduction, on_short = self.recipe.model.time_reduction, self.recipe.data.on_short
-        return long_enough(utterances, encoded, reduction, on_short, progress)
+        self.splits, self.encoded = splits, {}
+        for split, utterances in splits.items():
+            self.encoded[split] = self.encode(utterances, progress)
+        if not any(map(len, self.encoded["valid"].targets)):
+            raise DataError(f"{self.recipe.data.path}: no validation recording counts in the loss; give others for it")
+        nothing = np.zeros(0, np.float32)
+        splits["train"] = [one._replace(samples=nothing) for one in splits["train"]]
+
+    def encode(self, utterances: Sequence[Utterance], progress: Progress) -> Encoded:
+        """Recordings as the model hears them."""
+        return encode(utterances, self.front, self.alphabet, self.model.reduction, progress)
 
     def find_held_out(self, path: str, progress: Progress) -> dict[str, list[Utterance]]:
         """Other recordings to judge by, by split.
@@ -188,10 +213,7 @@ class Speech:
         Raises:
             DataError: they cannot be used.
         """
-        options = self.recipe.data
-        found = read_utterances(path, options.sounds, progress)
-        found = all_but_train(found) or found
-        return found if options.connected is None else strings_of(found, options, self.recipe.seed)
+        return find_others(path, self.recipe.data, self.recipe.seed, progress)
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""
@@ -199,10 +221,11 @@ class Speech:
         return {"architecture": self.architecture}, {ALPHABET: self.alphabet.dump(), TRANSCRIPTS: transcripts}
 
     def fingerprint(self) -> dict[str, str]:
-        """Digest of the encoded recordings of each split."""
-        return {
-            split: digest_of(found.features, np.concatenate(found.targets)) for split, found in self.encoded.items()
+        """Digest of the recordings of each split as they were read, and of what is said in them."""
+        rows = {
+            split: "\n".join(f"{one.digest} {one.transcript}" for one in part) for split, part in self.splits.items()
         }
+        return {split: hashlib.sha256(text.encode()).hexdigest() for split, text in rows.items()}
 
     def batches(self, epoch: int) -> Collated[Batch]:
         """Training recordings in batches of about one length, in an order of the epoch's own."""
@@ -215,11 +238,8 @@ class Speech:
         batch = batch.to(self.model.output.weight.device)
         heard = self.model(batch.features, batch.lengths)
         num_symbols = int(batch.target_lengths.sum())
-        return StepLoss(self.nats(heard, batch).sum() / num_symbols, num_symbols, None)
-
-    def nats(self, heard: Heard, batch: Batch) -> torch.Tensor:
-        """Nats of each right transcript, (batch,)."""
-        return self.model.nats(heard, batch.targets, batch.target_lengths)
+        nats = self.model.nats(heard, batch.targets, batch.target_lengths)
+        return StepLoss(nats.sum() / num_symbols, num_symbols, None)
 
     @staticmethod
     def describe_loss(loss: float) -> str:
@@ -227,35 +247,49 @@ class Speech:
         return f"loss {loss:.3f}"
 
     def judge(self, encoded: Encoded, progress: Progress, title: str) -> Judged:
-        """What the model makes of each recording."""
-        found: dict[int, torch.Tensor] = {}
-        total, groups, device = 0.0, by_length(encoded.lengths, JUDGED_AT_ONCE), self.model.output.weight.device
+        """What the model makes of each recording; of one shorter than a step, nothing."""
+        lengths, device, total = np.array(encoded.lengths, np.int64), self.model.output.weight.device, 0.0
+        found = [torch.zeros(0, len(self.alphabet))] * len(lengths)
+        audible = np.flatnonzero(lengths >= self.model.reduction)
+        groups = [audible[group] for group in by_length(lengths[audible].tolist(), JUDGED_AT_ONCE)]
         with inference(self.model), progress.stage(title, len(groups)) as advance:
             for indices in groups:
                 batch = collate(encoded, indices).to(device)
                 heard = self.model(batch.features, batch.lengths)
-                total += float(self.nats(heard, batch).sum()) if batch.targets.numel() else 0.0
+                total += self.nats_that_count(heard, batch)
                 for column, (index, steps) in enumerate(zip(indices.tolist(), heard.lengths.tolist(), strict=True)):
                     found[index] = heard.log_probabilities[:steps, column].cpu()
                 advance(1)
-        return Judged(total, [found[index] for index in range(len(found))])
+        return Judged(total, found)
 
-    def likeliest(self, heard: Sequence[torch.Tensor]) -> list[str]:
+    def nats_that_count(self, heard: Heard, batch: Batch) -> float:
+        """Nats of all transcripts that the model could say."""
+        counts = batch.target_lengths > 0
+        if not counts.any():
+            return 0.0
+        audible = Heard(heard.log_probabilities[:, counts], heard.lengths[counts])
+        return float(self.model.nats(audible, batch.targets[counts], batch.target_lengths[counts]).sum())
+
+    def likeliest(self, log_probabilities: Sequence[torch.Tensor]) -> list[str]:
         """What the likeliest alignment of each recording reads as, from log-probabilities (steps, symbols)."""
         found = []
-        for several, lengths in side_by_side(heard):
+        for several, lengths in side_by_side(log_probabilities):
             found += [self.alphabet.decode(symbols) for symbols in greedy(several, lengths)]
         return found
 
-    def searched(self, heard: Sequence[torch.Tensor], options: ReadingOptions) -> list[list[Reading]]:
-        """The best readings of each recording, from log-probabilities (steps, symbols)."""
-        language = self.language() if options.language_weight else None
+    def readings(self, log_probabilities: Sequence[torch.Tensor], options: ReadingOptions) -> list[list[Reading]]:
+        """The best readings of each recording, from log-probabilities (steps, symbols); with a beam of 1 only one."""
+        language = self.language if options.language_weight else None
         weight, bonus = options.language_weight, options.symbol_bonus
         found = []
-        for several, lengths in side_by_side(heard):
-            found += prefix_beam(several, lengths, options.beam, language, weight, bonus)
+        for several, lengths in side_by_side(log_probabilities):
+            if options.beam == 1:
+                found += [[one] for one in greedy_readings(several, lengths)]
+            else:
+                found += prefix_beam(several, lengths, options.beam, language, weight, bonus)
         return found
 
+    @cached_property
     def language(self) -> Language:
         """Symbols counted on the training transcripts."""
         targets = [
@@ -263,11 +297,10 @@ class Speech:
         ]
         return counted_language(targets, len(self.alphabet))
 
-    def texts_of(self, heard: Sequence[torch.Tensor], options: ReadingOptions) -> list[str]:
-        """The transcript of each recording."""
-        if options.beam == 1:
-            return self.likeliest(heard)
-        return [self.alphabet.decode(best[0].symbols) if best else "" for best in self.searched(heard, options)]
+    def texts_of(self, log_probabilities: Sequence[torch.Tensor]) -> list[str]:
+        """The transcript of each recording as the recipe searches for it."""
+        found = self.readings(log_probabilities, self.recipe.decoding)
+        return [self.alphabet.decode(best[0].symbols) if best else "" for best in found]
 
     def validate(self, progress: Progress) -> Metrics:
         """Loss on the validation recordings, and errors of the likeliest alignments."""
@@ -275,11 +308,7 @@ class Speech:
         judged = self.judge(encoded, progress, "validating")
         said = [one.transcript for one in self.splits["valid"]]
         loss = judged.nats / sum(map(len, encoded.targets))
-        return {"loss": loss, **self.scores(said, self.likeliest(judged.log_probabilities))}
-
-    def scores(self, said: Sequence[str], outputs: Sequence[str]) -> Metrics:
-        """How close outputs come to what was said."""
-        return transcript_scores(outputs, [as_line(text) for text in said])
+        return {"loss": loss, **transcript_scores(self.likeliest(judged.log_probabilities), said)}
 
     def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test recordings."""
@@ -293,20 +322,20 @@ class Speech:
         """Scores of the model by split, and what a page is drawn from."""
         metrics, details = {}, {}
         for split, given in splits.items():
-            is_own = given is self.splits.get(split)
-            utterances, encoded = (given, self.encoded[split]) if is_own else self.encode(given, progress)
-            judged = self.judge(encoded, progress, f"evaluating {split}")
-            heard, said = judged.log_probabilities, [one.transcript for one in utterances]
-            outputs = self.texts_of(heard, self.recipe.decoding)
-            greedy_wer = self.scores(said, self.likeliest(heard))["wer"]
-            metrics[split] = {"loss": judged.nats / sum(map(len, encoded.targets)), **self.scores(said, outputs)}
-            metrics[split] |= {"greedy_wer": greedy_wer, "recordings": len(utterances)}
-            worst = worst_transcripts(outputs, said, [one.place for one in utterances])
-            shown = zip(encoded.features[:NUM_SHOWN], heard, outputs, said, strict=False)
+            encoded = self.encoded[split] if given is self.splits.get(split) else self.encode(given, progress)
+            nats, log_probabilities = self.judge(encoded, progress, f"evaluating {split}")
+            said, outputs = [one.transcript for one in given], self.texts_of(log_probabilities)
+            num_symbols = sum(map(len, encoded.targets))
+            metrics[split] = {"loss": nats / num_symbols} if num_symbols else {}
+            metrics[split] |= transcript_scores(outputs, said)
+            metrics[split]["greedy_wer"] = transcript_scores(self.likeliest(log_probabilities), said)["wer"]
+            metrics[split]["recordings"] = len(given)
+            worst = worst_transcripts(outputs, said, [one.place for one in given])
+            shown = zip(encoded.features[:NUM_SHOWN], log_probabilities, outputs, said, strict=False)
             details[split] = {"worst": worst, "hearings": [self.hearing(*one) for one in shown]}
         return metrics, details
 
-    def hearing(self, features: Features, heard: torch.Tensor, output: str, said: str) -> Json:
+    def hearing(self, features: Features, log_probabilities: torch.Tensor, output: str, said: str) -> Json:
         """A recording and what was heard in it, as plain values.
 
         Returns:
@@ -314,7 +343,7 @@ class Speech:
         """
         return {
             "features": np.round(features, 2).tolist(),
-            "probabilities": heard.exp().numpy().round(3).tolist(),
+            "probabilities": log_probabilities.exp().numpy().round(3).tolist(),
             "symbols": ["(blank)", *self.alphabet.symbols],
             "output": output,
             "target": said,
@@ -330,41 +359,39 @@ class Speech:
         train = [one.transcript for one in self.splits["train"]]
         neighbours = NearestNeighbors(n_neighbors=1).fit(summaries(self.encoded["train"].features))
         found: dict[str, dict[str, Metrics]] = {"frequent": {}, "nearest": {}}
-        for split, utterances in splits.items():
-            said = [one.transcript for one in utterances]
-            is_own = utterances is self.splits.get(split)
-            features = (
-                self.encoded[split].features if is_own else encode(utterances, self.front, self.alphabet).features
-            )
-            found["frequent"][split] = self.scores(said, [frequent] * len(said))
+        for split, given in splits.items():
+            said = [one.transcript for one in given]
+            is_own = given is self.splits.get(split)
+            features = self.encoded[split].features if is_own else hear([one.samples for one in given], self.front)
             nearest = neighbours.kneighbors(summaries(features), return_distance=False)[:, 0]
-            found["nearest"][split] = self.scores(said, [train[at] for at in nearest])
+            found["frequent"][split] = transcript_scores([frequent] * len(said), said)
+            found["nearest"][split] = transcript_scores([train[at] for at in nearest], said)
         return found
 
     def samples(self) -> list[Json]:
-        """The first validation recordings as they are heard."""
-        shown = zip(self.encoded["valid"].features[:NUM_SAMPLES], self.splits["valid"], strict=False)
-        return [{"features": features.tolist(), "transcript": one.transcript} for features, one in shown]
+        """The first validation recordings that count, as they are heard."""
+        encoded, utterances = self.encoded["valid"], self.splits["valid"]
+        counting = [index for index, target in enumerate(encoded.targets) if len(target)]
+        return [
+            {"features": encoded.features[index].tolist(), "transcript": utterances[index].transcript}
+            for index in counting[:NUM_SAMPLES]
+        ]
 
     def outputs_of(self, sample: Json) -> list[float]:
         """Log-probability of the blank and of each symbol at each step."""
         features = np.array(sample["features"], np.float32)
-        encoded = Encoded([features], [self.alphabet.encode(sample["transcript"], "sample")])
-        found: list[float] = self.judge(encoded, Progress(), "").log_probabilities[0].flatten().tolist()
+        judged = self.judge(Encoded([features], [UNHEARD]), Progress(), "")
+        found: list[float] = judged.log_probabilities[0].flatten().tolist()
         return found
 
 
-def side_by_side(heard: Sequence[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Log-probabilities (steps, symbols) of recordings in batches (steps, batch, symbols), with their lengths."""
-    found = []
-    for first in range(0, len(heard), JUDGED_AT_ONCE):
-        several = list(heard[first : first + JUDGED_AT_ONCE])
-        lengths = torch.tensor([len(one) for one in several])
-        found.append((torch.nn.utils.rnn.pad_sequence(several), lengths))
-    return found
+def usable_recordings(recipe: SpeechRecipe, front: LogMel, progress: Progress) -> dict[str, list[Utterance]]:
+    """Recordings by split, those for training long enough.
 
-
-def summaries(features: Sequence[Features]) -> NDArray[np.float32]:
-    """Mean features of each third of a recording, (recordings, 3 * mels)."""
-    parts = [np.array_split(one, THIRDS) if len(one) >= THIRDS else [one] * THIRDS for one in features]
-    return np.stack([np.concatenate([part.mean(0) for part in each]) for each in parts])
+    Raises:
+        DataError: they cannot be used.
+        UsageError: an option that they do not heed.
+    """
+    splits = find_recordings(recipe.data, recipe.seed, progress)
+    splits["train"] = long_enough(splits["train"], recipe.data, front, recipe.model.time_reduction, progress)
+    return splits
