@@ -104,7 +104,7 @@ def test_columns_have_the_names_asked_for(folder: Path) -> None:
     path = write(folder / "t.csv", rows, ("n", "file", "caption", "said"))
     options = OPTIONS._replace(image_column="file", caption_column="said")
     assert names(read(path, options)) == {"all": [("one.png", ("right",))]}
-    with pytest.raises(DataError, match=r"t\.csv: no column 'image' for image and caption \(image_column, caption_col"):
+    with pytest.raises(DataError, match=r"t\.csv: no column 'image' for images and captions \(image_column, cap"):
         read(path)
 
 
@@ -116,9 +116,7 @@ def test_images_are_found_anywhere_below_the_folder(folder: Path) -> None:
     one, two, three = read(folder)["all"]
     assert [one.captions, two.captions, three.captions] == [("a", "c"), ("b",), ("d",)]
     np.testing.assert_array_equal([one.content, two.content, three.content], PIXELS[[0, 3, 2]])
-    message = (
-        rf"{table} line 2: no image {table.parent}/one\.png, nor any one\.png below {table.parent}; expected paths"
-    )
+    message = rf"{table} line 2: no file {table.parent}/one\.png, nor any one\.png below {table.parent}; expected paths"
     with pytest.raises(DataError, match=message):
         read(table)
 
@@ -132,7 +130,7 @@ def test_an_image_beside_its_table_comes_before_others_below(folder: Path) -> No
 def test_an_image_that_may_be_two(folder: Path) -> None:
     save(folder / "other" / "two.png", PIXELS[3])
     with pytest.raises(
-        DataError, match=r"t\.csv line 2: image two\.png may be .*/other/two\.png or .*/sub/two\.png; wr"
+        DataError, match=r"t\.csv line 2: file two\.png may be .*/other/two\.png or .*/sub/two\.png; wr"
     ):
         read(write(folder / "t.csv", [("two.png", "a")]))
 
@@ -142,8 +140,8 @@ def test_an_image_that_may_be_two(folder: Path) -> None:
     [
         (("", "x"), "no image; fill it"),
         (("one.png", "  "), "no caption; fill it"),
-        (("four.png", "x"), "no image .*four.png, nor any four.png below"),
-        (("a caption in the place of an image " * 9, "x"), "no image .*a caption in the place"),
+        (("four.png", "x"), "no file .*four.png, nor any four.png below"),
+        (("a caption in the place of an image " * 9, "x"), "no file .*a caption in the place"),
         (("sub", "x"), r"/sub: cannot be read as an image \(.*Is a directory"),
     ],
 )

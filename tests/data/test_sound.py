@@ -239,6 +239,15 @@ def test_transcripts_are_lines_of_composed_characters(lowercase: bool, expected:
     assert [one.transcript for one in found["all"]] == [expected, expected]
 
 
+def test_recordings_are_found_anywhere_below_the_folder(tmp_path: Path) -> None:
+    """As where a table lies beside the folder of its clips and says their names alone."""
+    rows = [{"audio": Path(row["audio"]).name, "transcript": row["transcript"]} for row in ROWS]
+    write_table(clips(tmp_path) / "tables/all.tsv", rows)
+    found = read_utterances(str(tmp_path), SoundOptions(RATE), SILENT)["all"]
+    for one, expected in zip(found, [noise(7, 300), noise(8, 400), noise(8, 400)], strict=True):
+        np.testing.assert_allclose(one.samples, expected, atol=2**-15)
+
+
 def test_a_folder_of_tables_by_split(tmp_path: Path) -> None:
     plain = without(ROWS, "split", "speaker")
     for name, rows in [("train.csv", plain[:2]), ("test.tsv", plain[2:]), ("others.csv", plain)]:
@@ -253,7 +262,9 @@ def test_a_folder_of_tables_by_split(tmp_path: Path) -> None:
     found = read_utterances(str(tmp_path), SoundOptions(RATE), SILENT)
     assert {split: len(part) for split, part in found.items()} == {"all": 4}
     write_table(tmp_path / "more.csv", without(ROWS, "speaker"))
-    with pytest.raises(DataError, match="some tables have a column 'split', others none; give all of them one"):
+    with pytest.raises(
+        DataError, match="its recordings are for none, test, train, valid; expected each for one, or no splits"
+    ):
         read_utterances(str(tmp_path), SoundOptions(RATE), SILENT)
 
 
@@ -262,9 +273,12 @@ def test_a_folder_of_tables_by_split(tmp_path: Path) -> None:
     [
         ({"audio": ""}, " line 3: no audio; fill it, or leave the row out"),
         ({"transcript": "  "}, " line 3: no transcript; fill it, or leave the row out"),
-        ({"split": "later"}, " line 3: expected train, valid (or val, dev) or test as split, got 'later'"),
-        ({"split": ""}, " line 3: expected train, valid (or val, dev) or test as split, got ''"),
-        ({"audio": "c.wav"}, " line 3: {folder}/c.wav: no such file"),
+        ({"split": "later"}, " line 3: split 'later'; expected one of train, valid, val, dev"),
+        ({"split": ""}, " line 3: split ''; expected one of train, valid, val, dev"),
+        (
+            {"audio": "c.wav"},
+            " line 3: no file {folder}/c.wav, nor any c.wav below {folder}; expected paths",
+        ),
         ({"audio": "t.csv"}, " line 3: {folder}/t.csv: cannot be read as sound (Format not recognised)"),
     ],
 )

@@ -1,8 +1,6 @@
 """Pictures with captions: tables that name image files, `.npz` files of features, strips of digits."""
 
-import contextlib
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,18 +12,16 @@ from recurra.data.catalogue import find, locate
 from recurra.data.digit_strips import Strip, digit_strips, small_strips
 from recurra.data.digits import holds_digits
 from recurra.data.images import ImageOptions, read_image
+from recurra.data.listings import SPLIT, Columns, list_files, refuse_partial_splits, split_files, split_said
 from recurra.data.series_arrays import DAMAGE
-from recurra.data.splits import completed, files_by_split
+from recurra.data.splits import completed
 from recurra.data.tables import KINDS as TABLES
-from recurra.data.tables import is_table, read_table
-from recurra.data.text import SPLIT_NAMES, folder_files
+from recurra.data.tables import is_table
 from recurra.errors import DataError
 from recurra.progress import Progress
 
 KINDS = (*TABLES, ".npz")
 SMALL_DIGITS = "digits"  # the name of a data set that comes with scikit-learn
-SPLIT = "split"  # the column or array that may say it
-SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 LAYOUT = {"features": ("f", (2, 3)), "captions": ("U", (1, 2)), SPLIT: ("U", (1,))}  # kinds and numbers of axes
 
 
@@ -46,7 +42,7 @@ class PictureOptions(NamedTuple):
     caption_column: str
 
 
-class Listed(NamedTuple):
+class Captioned(NamedTuple):
     """An image of a table before it is read."""
 
     split: str
@@ -83,14 +79,16 @@ def read_pictures(path: str, options: PictureOptions, progress: Progress) -> dic
     place = locate(path)
     if place.is_dir() and holds_digits(place):
         return strip_pictures(digit_strips(place), str(place))
-    files = picture_files(place)
+    files = split_files(place, KINDS)
+    if not files:
+        raise DataError(f"{place}: no captions; expected a file ending in {', '.join(KINDS)}, or the files of MNIST")
     found: dict[str, list[Picture]] = {}
     for split, file in files:
         for said, picture in () if is_table(file) else read_features(file, split):
             found.setdefault(said, []).append(picture)
     tables = [(split, file) for split, file in files if is_table(file)]
     listed = list_images(tables, place if place.is_dir() else place.parent, options)
-    refuse_partial_splits({*found, *(one.split for one in listed.values())}, place)
+    refuse_partial_splits({*found, *(one.split for one in listed.values())}, place, "pictures")
     for split, picture in read_listed(listed, options, progress):
         found.setdefault(split, []).append(picture)
     refuse_mixed_shapes([picture for pictures in found.values() for picture in pictures])
@@ -121,81 +119,27 @@ def strip_pictures(splits: dict[str, list[Strip]], place: str) -> dict[str, list
     }
 
 
-def picture_files(place: Path) -> list[tuple[str, Path]]:
-    """The tables and arrays of a place, each with the split that its name says, "all" where none says train.
-
-    Raises:
-        DataError: none there.
-    """
-    by_split = files_by_split(place) if place.is_dir() else {"all": [place]}
-    files = [(split, file) for split, found in by_split.items() for file in found if file.suffix.lower() in KINDS]
-    if not files:
-        raise DataError(f"{place}: no captions; expected a file ending in {', '.join(KINDS)}, or the files of MNIST")
-    if any(split == "train" for split, _ in files):
-        return [(split, file) for split, file in files if split != "all"]
-    return [("all", file) for _, file in files]
-
-
-class Images:
-    """Where the images that tables name are.
-
-    Args:
-        folder: what they are anywhere below, unless they are where a table says.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @cached_property
-    def by_name(self) -> dict[str, list[Path]]:
-        """All files below the folder."""
-        found: dict[str, list[Path]] = {}
-        for file in folder_files(self.folder):
-            found.setdefault(file.name, []).append(file)
-        return found
-
-    def find(self, name: Path, table: Path, place: str) -> Path:
-        """The file of an image.
-
-        Raises:
-            DataError: none, or more than one.
-        """
-        beside = table.parent / name
-        with contextlib.suppress(OSError):  # a name too long for a file is that of none
-            if beside.exists():
-                return beside.resolve()
-        ends = len(name.parts)
-        below = [file for file in self.by_name.get(name.name, []) if file.parts[-ends:] == name.parts]
-        if len(below) == 1:
-            return below[0].resolve()
-        if below:
-            raise DataError(f"{place}: image {name} may be {below[0]} or {below[1]}; write more of its path")
-        raise DataError(
-            f"{place}: no image {beside}, nor any {name} below {self.folder}; expected paths from the table"
-        )
-
-
-def list_images(tables: list[tuple[str, Path]], folder: Path, options: PictureOptions) -> dict[Path, Listed]:
+def list_images(tables: list[tuple[str, Path]], folder: Path, options: PictureOptions) -> dict[Path, Captioned]:
     """The images that tables name, each once, with its captions in the order of the rows.
 
     Args:
-        tables: each with its split, which a column of it may say better.
+        tables: each with its split.
         folder: what the images are below.
         options: names of the columns.
 
     Raises:
-        DataError: no such columns, an empty cell, no such image, or one in two splits; the message names the line.
+        DataError: as `list_files`, or an image in two splits; the message names the line.
     """
-    images, listed = Images(folder), dict[Path, Listed]()
-    for table_split, table in tables:
-        for name, caption, said, place in read_rows(table, options):
-            split = table_split if said is None else split_said(said, place)
-            image = images.find(Path(name), table, place)  # the same, however its path is written
-            first = listed.setdefault(image, Listed(split, [], place, name_in(image, folder)))
-            if first.split != split:
-                raise DataError(f"{place}: {image} is for {split} here, for {first.split} in {first.place}; choose one")
-            first.captions.append(caption)
-    return listed
+    found = dict[Path, Captioned]()
+    purpose = "images and captions (image_column, caption_column)"
+    for row in list_files(tables, folder, Columns(options.image_column, options.caption_column, purpose)):
+        first = found.setdefault(row.file, Captioned(row.split, [], row.place, name_in(row.file, folder)))
+        if first.split != row.split:
+            raise DataError(
+                f"{row.place}: {row.file} is for {row.split} here, for {first.split} in {first.place}; choose one"
+            )
+        first.captions.append(row.text)
+    return found
 
 
 def name_in(image: Path, folder: Path) -> str:
@@ -204,23 +148,8 @@ def name_in(image: Path, folder: Path) -> str:
     return image.relative_to(root).as_posix() if image.is_relative_to(root) else image.name
 
 
-def read_rows(path: Path, options: PictureOptions) -> Iterator[tuple[str, str, str | None, str]]:
-    """Image, caption, split (None where the table has no such column) and place of each row of a table."""
-    table = read_table(path)
-    image_column, caption_column = options.image_column, options.caption_column
-    table.require([image_column, caption_column], "image and caption (image_column, caption_column)")
-    splits = [cell or "" for cell in table.text(SPLIT)] if SPLIT in table.names else [None] * len(table)
-    for image, caption, split, place in zip(
-        table.text(image_column), table.text(caption_column), splits, table.places(), strict=True
-    ):
-        if image is None or caption is None:
-            missing = image_column if image is None else caption_column
-            raise DataError(f"{place}: no {missing}; fill it, or leave the row out")
-        yield image.strip(), caption.strip(), split, place
-
-
 def read_listed(
-    listed: dict[Path, Listed], options: PictureOptions, progress: Progress
+    listed: dict[Path, Captioned], options: PictureOptions, progress: Progress
 ) -> Iterator[tuple[str, Picture]]:
     """The pictures of images that tables name, each with its split.
 
@@ -235,18 +164,6 @@ def read_listed(
                 raise DataError(f"{place}: {error}") from None
             yield split, Picture(content, tuple(captions), place, name)
             advance(1)
-
-
-def split_said(text: str, place: str) -> str:
-    """The split that a cell names.
-
-    Raises:
-        DataError: none of them.
-    """
-    split = SPLIT_OF.get(text.strip().lower())
-    if split is None:
-        raise DataError(f"{place}: split {text!r}; expected one of {', '.join(SPLIT_OF)}")
-    return split
 
 
 def read_features(path: Path, split: str) -> Iterator[tuple[str, Picture]]:
@@ -332,17 +249,6 @@ def as_cells(features: NDArray[np.floating], path: Path) -> NDArray[np.float32]:
     if len(bad):
         raise DataError(f"{path} image {bad[0] + 1}: a feature is not finite ({len(bad):,} such images); leave it out")
     return found
-
-
-def refuse_partial_splits(splits: set[str], place: Path) -> None:
-    """Refuse pictures of which only some are in a split.
-
-    Raises:
-        DataError: they are so.
-    """
-    if "all" in splits and len(splits) > 1:
-        told = ", ".join(sorted("none" if split == "all" else split for split in splits))
-        raise DataError(f"{place}: its pictures are for {told}; expected each for one, or no splits")
 
 
 def refuse_mixed_shapes(pictures: list[Picture]) -> None:

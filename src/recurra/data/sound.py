@@ -5,7 +5,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.digits import WORDS
-from recurra.data.splits import SPLITS, completed, deal, files_by_split
-from recurra.data.tables import Table, is_table, read_table
-from recurra.data.text import SPLIT_NAMES, folder_files
+from recurra.data.listings import Columns, list_files, refuse_partial_splits, split_files
+from recurra.data.splits import SPLITS, completed, deal
+from recurra.data.tables import KINDS as TABLES
+from recurra.data.text import folder_files
 from recurra.data.vocabulary import as_line
 from recurra.errors import DataError, RecurraError, ShapeError, UsageError
 from recurra.progress import Progress
@@ -47,7 +48,6 @@ class SoundOptions(NamedTuple):
     audio_column: str = "audio"  # of a table: paths, from where the table lies
     transcript_column: str = "transcript"
     speaker_column: str = "speaker"  # may be absent
-    split_column: str = "split"  # may be absent
     lowercase: bool = False  # transcripts
 
 
@@ -173,10 +173,6 @@ def read_utterances(path: str, options: SoundOptions, progress: Progress) -> dic
     if options.sample_rate < 1:
         raise UsageError(f"sample_rate: expected at least 1 Hz, got {options.sample_rate}")
     found = find_entries(locate(path), options)
-    if "all" in found and len(found) > 1:
-        raise DataError(
-            f"{path}: some tables have a column {options.split_column!r}, others none; give all of them one"
-        )
     done, total = Counter[str](), sum(map(len, found.values()))
     utterances: dict[str, list[Utterance]] = {split: [] for split in (*SPLITS, "all") if split in found}
     with progress.stage("reading recordings", total) as advance:
@@ -251,54 +247,23 @@ def split_by_speaker(
 
 def find_entries(place: Path, options: SoundOptions) -> dict[str, list[Entry]]:
     """What there is to read, by split."""
-    files = {"all": [place]} if place.is_file() else files_by_split(place)
-    tables = {split: [file for file in part if is_table(file)] for split, part in files.items()}
-    if not any(tables.values()):
+    tables = split_files(place, TABLES)
+    if not tables:
         return find_digits(place)
-    if tables.get("train"):
-        tables.pop("all", None)
-    else:
-        tables = {"all": [file for part in tables.values() for file in part]}
     found: dict[str, list[Entry]] = {}
-    for split, part in tables.items():
-        for file in part:
-            for said, entry in rows_of(read_table(file), options):
-                found.setdefault(said or split, []).append(entry)
+    purpose = "recordings and transcripts (audio_column, transcript_column)"
+    columns = Columns(options.audio_column, options.transcript_column, purpose, (options.speaker_column,))
+    for row in list_files(tables, place if place.is_dir() else place.parent, columns):
+        (speaker,) = row.optional
+        entry = Entry(row.file, written(row.text, options), speaker and speaker.strip(), row.place)
+        found.setdefault(row.split, []).append(entry)
+    refuse_partial_splits(set(found), place, "recordings")
     return found
-
-
-def rows_of(table: Table, options: SoundOptions) -> Iterator[tuple[str | None, Entry]]:
-    """The split that each row of a table says, None where it has no such column, and what it names."""
-    needed = [options.audio_column, options.transcript_column]
-    table.require(needed, "recordings and transcripts (audio_column, transcript_column)")
-    optional = [options.speaker_column, options.split_column]
-    columns = [table.text(name) if name in table.names else [None] * len(table) for name in (*needed, *optional)]
-    has_splits = options.split_column in table.names
-    for audio, transcript, speaker, split, place in zip(*columns, table.places(), strict=True):
-        for cell, name in zip((audio, transcript), needed, strict=True):
-            if cell is None:
-                raise DataError(f"{place}: no {name}; fill it, or leave the row out")
-        file = table.path.parent / str(audio).strip()
-        entry = Entry(file, written(str(transcript), options), speaker and speaker.strip(), place)
-        yield split_named(split, place) if has_splits else None, entry
 
 
 def written(transcript: str, options: SoundOptions) -> str:
     """A transcript as it is learned: one line, each letter and its accents one character (Unicode's NFC)."""
     return unicodedata.normalize("NFC", as_line(transcript.lower() if options.lowercase else transcript))
-
-
-def split_named(cell: str | None, place: str) -> str:
-    """The split that a cell means.
-
-    Raises:
-        DataError: none.
-    """
-    wanted = (cell or "").strip().lower()
-    for split, names in SPLIT_NAMES.items():
-        if wanted in names:
-            return split
-    raise DataError(f"{place}: expected train, valid (or val, dev) or test as split, got {cell or ''!r}")
 
 
 def find_digits(place: Path) -> dict[str, list[Entry]]:

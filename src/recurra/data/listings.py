@@ -1,0 +1,136 @@
+"""Tables that list files, each with a text: images with captions, recordings with transcripts."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from recurra.data.splits import files_by_split
+from recurra.data.tables import read_table
+from recurra.data.text import SPLIT_NAMES, folder_files
+from recurra.errors import DataError
+
+SPLIT = "split"  # the column that may say it
+SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+
+
+class Columns(NamedTuple):
+    """What a table calls its files, and what it says of them."""
+
+    file: str
+    text: str
+    purpose: str  # of these two, for messages
+    optional: tuple[str, ...] = ()  # further ones, which may be absent
+
+
+class Listed(NamedTuple):
+    """A row of a table."""
+
+    file: Path  # that is there
+    text: str
+    optional: tuple[str | None, ...]  # cells of the optional columns
+    split: str  # "all" where nothing says it
+    place: str  # for messages
+
+
+def split_files(place: Path, kinds: Sequence[str]) -> list[tuple[str, Path]]:
+    """The files of some kinds of a place, each with the split that its name says, "all" where none says train.
+
+    Where one does, those that say no split are left out.
+
+    Args:
+        place: a file or a folder.
+        kinds: endings, in lower case.
+    """
+    by_split = files_by_split(place) if place.is_dir() else {"all": [place]}
+    files = [(split, file) for split, found in by_split.items() for file in found if file.suffix.lower() in kinds]
+    if any(split == "train" for split, _ in files):
+        return [(split, file) for split, file in files if split != "all"]
+    return [("all", file) for _, file in files]
+
+
+def list_files(tables: Iterable[tuple[str, Path]], folder: Path, columns: Columns) -> Iterator[Listed]:
+    """The rows of tables.
+
+    Args:
+        tables: each with its split, which a column `split` may say better.
+        folder: what files may be anywhere below, unless they are where a table says.
+        columns: of every table.
+
+    Raises:
+        DataError: no such columns, an empty cell, no such file, or no such split; the message names the line.
+    """
+    below = FilesBelow(folder)
+    for table_split, path in tables:
+        table = read_table(path)
+        table.require([columns.file, columns.text], columns.purpose)
+        names = [columns.file, columns.text, SPLIT, *columns.optional]
+        cells = [table.text(name) if name in table.names else [None] * len(table) for name in names]
+        for file, text, split, *optional, place in zip(*cells, table.places(), strict=True):
+            if file is None or text is None:
+                raise DataError(
+                    f"{place}: no {columns.file if file is None else columns.text}; fill it, or leave the row out"
+                )
+            said = split_said(split or "", place) if SPLIT in table.names else table_split
+            yield Listed(below.find(Path(file.strip()), path, place), text.strip(), tuple(optional), said, place)
+
+
+class FilesBelow:
+    """Where the files that tables name are.
+
+    Args:
+        folder: what they are anywhere below, unless they are where a table says.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def by_name(self) -> dict[str, list[Path]]:
+        """All files below the folder."""
+        found: dict[str, list[Path]] = {}
+        for file in folder_files(self.folder):
+            found.setdefault(file.name, []).append(file)
+        return found
+
+    def find(self, name: Path, table: Path, place: str) -> Path:
+        """A file, by the same path however a table writes it.
+
+        Raises:
+            DataError: none, or more than one.
+        """
+        beside = table.parent / name
+        with contextlib.suppress(OSError):  # a name too long for a file is that of none
+            if beside.exists():
+                return beside.resolve()
+        ends = len(name.parts)
+        below = [file for file in self.by_name.get(name.name, []) if file.parts[-ends:] == name.parts]
+        if len(below) == 1:
+            return below[0].resolve()
+        if below:
+            raise DataError(f"{place}: file {name} may be {below[0]} or {below[1]}; write more of its path")
+        raise DataError(f"{place}: no file {beside}, nor any {name} below {self.folder}; expected paths from the table")
+
+
+def split_said(text: str, place: str) -> str:
+    """The split that a cell names.
+
+    Raises:
+        DataError: none of them.
+    """
+    split = SPLIT_OF.get(text.strip().lower())
+    if split is None:
+        raise DataError(f"{place}: split {text!r}; expected one of {', '.join(SPLIT_OF)}")
+    return split
+
+
+def refuse_partial_splits(splits: set[str], place: Path, things: str) -> None:
+    """Refuse a place of whose examples only some are in a split.
+
+    Raises:
+        DataError: they are so.
+    """
+    if "all" in splits and len(splits) > 1:
+        told = ", ".join(sorted("none" if split == "all" else split for split in splits))
+        raise DataError(f"{place}: its {things} are for {told}; expected each for one, or no splits")
