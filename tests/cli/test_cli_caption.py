@@ -30,9 +30,10 @@ def test_a_captioner_from_the_command_line(folder: Path, tmp_path: Path, recurra
     assert "Furthest from the target" in (run / "evaluation.html").read_text()
     images = [folder / "3.png", folder / "4.png"]
     outcome = recurra_command("caption", run, *images, "--picture")
-    assert outcome.out == "all white\nall black\n", outcome.err
+    assert outcome.out == f"{images[0]}\tall white\n{images[1]}\tall black\n", outcome.err
     assert outcome.err.strip() == str(run / "captions.html")
     assert "image" in (run / "captions.html").read_text()
+    assert recurra_command("caption", run, images[1]).out == "all black\n"
     rows = recurra_command("caption", run, *images, "--num-best", "2", "--json").json_lines
     assert [row["texts"][0]["text"] for row in rows] == ["all white", "all black"]
     assert [len(row["texts"]) for row in rows] == [2, 2]
@@ -44,6 +45,25 @@ def test_a_captioner_from_the_command_line(folder: Path, tmp_path: Path, recurra
     outcome = recurra_command("caption", run, broken)
     assert (outcome.code, outcome.out) == (3, "")
     assert str(broken) in outcome.err
+    outcome = recurra_command("caption", run, images[1], broken, images[0])
+    assert (outcome.code, outcome.out) == (3, f"{images[1]}\tall black\n")
+    assert str(broken) in outcome.err
+
+    several = tmp_path / "several"
+    several.mkdir()
+    for name, image in (("b.PNG", images[0]), ("a.png", images[1])):
+        (several / name).write_bytes(image.read_bytes())
+    (several / "notes.txt").write_text("no image")
+    outcome = recurra_command("caption", run, several)
+    assert outcome.out == f"{several / 'a.png'}\tall black\n{several / 'b.PNG'}\tall white\n"
+    (several / "b.PNG").unlink()
+    assert recurra_command("caption", run, several).out == f"{several / 'a.png'}\tall black\n"
+    (several / "a.png").unlink()
+    outcome = recurra_command("caption", run, several)
+    assert (outcome.code, f"{several}: a folder without files ending in .png, .jpg" in outcome.err) == (3, True)
+    np.savez(tmp_path / "seen.npz", features=np.ones((2, 3, 4)))
+    outcome = recurra_command("caption", run, tmp_path / "seen.npz")
+    assert (outcome.code, f"seen.npz: {run} reads image files, not features" in outcome.err) == (2, True)
 
 
 def test_features_that_another_network_computed(tmp_path: Path, recurra_command: Any) -> None:
@@ -60,6 +80,11 @@ def test_features_that_another_network_computed(tmp_path: Path, recurra_command:
     rows = recurra_command("caption", tmp_path / "run", tmp_path / "new.npz", "--json").json_lines
     assert [row["image"] for row in rows] == [f"{tmp_path / 'new.npz'} image {number}" for number in (1, 2, 3)]
     assert [row["texts"][0]["text"] for row in rows] == ["all white", "all black", "all white"]
+    assert recurra_command("caption", tmp_path / "run", tmp_path / "new.npz").out == "all white\nall black\nall white\n"
+    np.savez(tmp_path / "other.npz", features=features[:, :, :2])
+    outcome = recurra_command("caption", tmp_path / "run", tmp_path / "new.npz", tmp_path / "other.npz")
+    assert (outcome.code, outcome.out.count("new.npz image ")) == (3, 3)
+    assert f"other.npz image 1: features (2, 2), but {tmp_path / 'run'} reads (2, 3) of each image" in outcome.err
     outcome = recurra_command("caption", tmp_path / "run", tmp_path / "new.png")
     assert outcome.code == 2
     assert "reads features that another network computed, (2, 3) of each image" in outcome.err

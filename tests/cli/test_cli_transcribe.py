@@ -15,6 +15,22 @@ RATE = 4000  # Hz
 SMALL = ["--sample-rate", RATE, "--num-mels", "12", "--unit", "word", "--hidden-size", "12", "--quiet"]
 
 
+class Interrupted(io.RawIOBase):
+    """Samples, and Ctrl-C where they end."""
+
+    def __init__(self, samples: bytes) -> None:
+        self.left = io.BytesIO(samples)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        size = self.left.readinto(buffer)
+        if not size:
+            raise KeyboardInterrupt
+        return size
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """High and low tones."""
@@ -37,10 +53,12 @@ def test_a_recogniser_from_the_command_line(
     assert recurra_command("train", "speech", folder, "--run", run, *options).code == 0
     assert "Furthest from the target" in (run / "evaluation.html").read_text()
     sounds = [folder / "3.wav", folder / "4.wav"]
-    assert recurra_command("transcribe", run, *sounds).out == "high\nlow\n"
+    assert recurra_command("transcribe", run, *sounds).out == f"{sounds[0]}\thigh\n{sounds[1]}\tlow\n"
+    assert recurra_command("transcribe", run, sounds[1]).out == "low\n"
     greedy = recurra_command("transcribe", run, *sounds, "--beam", "1").out
     assert recurra_command("transcribe", run, *sounds, "--stream").out == greedy
-    assert greedy.splitlines()[1] == "low"
+    greedy_high, greedy_low = (line.partition("\t")[2] for line in greedy.splitlines())
+    assert greedy_low == "low"
     rows = recurra_command("transcribe", run, *sounds, "--num-best", "2", "--json").json_lines
     assert [row["texts"][0]["text"] for row in rows] == ["high", "low"]
     assert "score" in recurra_command("transcribe", run, sounds[0], "--num-best", "2").out
@@ -56,7 +74,15 @@ def test_a_recogniser_from_the_command_line(
     samples, _ = soundfile.read(sounds[0], dtype="int16")
     raw = samples.astype("<i2").tobytes() + b"!"  # cut off within a sample
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
-    assert recurra_command("transcribe", run, "-", "--stream").out == greedy.splitlines(keepends=True)[0]
+    assert recurra_command("transcribe", run, "-", "--stream").out == f"{greedy_high}\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(sounds[0].read_bytes())))
+    outcome = recurra_command("transcribe", run, "-", "--stream")
+    assert (outcome.code, outcome.out) == (3, "")
+    assert "-: a sound file, where raw samples are expected; give its name instead, or " in outcome.err
+    assert f"-ar {RATE} -" in outcome.err
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Interrupted(raw))))
+    outcome = recurra_command("transcribe", run, "-", "--stream")
+    assert (outcome.code, outcome.out, outcome.err) == (130, f"{greedy_high}\n", "recurra: stopped\n")
     outcome = recurra_command("transcribe", run, "-")
     assert (outcome.code, "standard input is listened to with --stream only" in outcome.err) == (2, True)
     soundfile.write(tmp_path / "double.wav", np.repeat(samples, 2), 2 * RATE)
@@ -70,6 +96,16 @@ def test_a_recogniser_from_the_command_line(
     outcome = recurra_command("transcribe", run, cut)
     assert (outcome.code, outcome.out) == (3, "")
     assert "cut.wav: cut off after" in outcome.err
+    soundfile.write(tmp_path / "brief.wav", np.zeros(30), RATE)
+    for bad in ("cut.wav", "brief.wav"):
+        outcome = recurra_command("transcribe", run, sounds[1], tmp_path / bad, sounds[0])
+        assert (outcome.code, outcome.out) == (3, f"{sounds[1]}\tlow\n")
+        assert f"{bad}: " in outcome.err
+    named = [line.split("\t") for line in recurra_command("transcribe", run, folder).out.splitlines()]
+    assert [name for name, _ in named] == sorted(str(folder / f"{number}.wav") for number in range(60))
+    assert dict(named)[str(sounds[0])] == "high"
+    outcome = recurra_command("transcribe", run, run)
+    assert (outcome.code, f"{run}: a folder without files ending in .wav, .flac" in outcome.err) == (3, True)
 
 
 def test_a_table_that_names_what_is_no_sound(tmp_path: Path, recurra_command: Any) -> None:

@@ -98,9 +98,13 @@ def test_files_like_those_trained_on_are_read_alike(run: Path, tmp_path: Path, r
     assert recurra_command("translate", run, "--file", tmp_path / "both.txt").out == "ABC\nFED\n"
     (tmp_path / "one.csv").write_text("text\nabc\nfed\n")
     assert recurra_command("translate", run, "--file", tmp_path / "one.csv").out == "ABC\nFED\n"
-    (tmp_path / "two.csv").write_text("from,to\nabc,x\nfed,y\n")
+    (tmp_path / "two.csv").write_text("from,to\nabc,cab\nfed,def\n")
     found = recurra_command("translate", run, "--file", tmp_path / "two.csv")
     assert found.out == "ABC\nFED\n", found.err
+    assert "sources are column 'from'" in found.err
+    assert recurra_command("translate", run, "--file", tmp_path / "two.csv", "--source", "to").out == "CAB\nDEF\n"
+    (tmp_path / "gaps.txt").write_text("abc\n\nfed\n")
+    assert recurra_command("translate", run, "--file", tmp_path / "gaps.txt").out == "ABC\n\nFED\n"
 
 
 def test_without_attention_there_is_no_picture_and_none_is_a_choice(
@@ -138,7 +142,8 @@ def test_what_cannot_be_translated(
 
 def test_commands_of_other_tasks_say_which_is_meant(run: Path, tiny_run: Path, recurra_command: Any) -> None:
     assert f"see recurra translate {run}" in recurra_command("predict", run, "abc").err
-    assert "translates nothing, its task is language-modelling" in recurra_command("translate", tiny_run, "abc").err
+    said = recurra_command("translate", tiny_run, "abc").err
+    assert "translates nothing, its task is language-modelling; see recurra generate" in " ".join(said.split())
 
 
 def test_evaluate_and_info(run: Path, pairs: Path, recurra_command: Any) -> None:
@@ -171,3 +176,15 @@ def test_pairs_that_cannot_be_learned(
     assert outcome.code == 3
     assert message in outcome.err
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_text_is_refused(run: Path, recurra_command: Any) -> None:
+    outcome = recurra_command("translate", run, "abc", "caf\udce9")
+    assert outcome.code == 3
+    assert "text 2 of 2: not UTF-8 at character 4; convert it first" in outcome.err
+
+
+def test_check_takes_one_data_as_train_does(pairs: Path, recurra_command: Any) -> None:
+    outcome = recurra_command("check", "translation", pairs, "more.csv")
+    assert outcome.code == 2
+    assert "expected one DATA" in outcome.err

@@ -22,6 +22,7 @@ from recurra.data.tagged import read_tagged
 from recurra.data.timeline import TimelineOptions, read_timelines
 from recurra.errors import DataError
 from recurra.models.plain import baselines, probabilities_of, text_features
+from recurra.progress import Progress
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -197,7 +198,7 @@ def test_a_catalogue_with_nothing_to_make_it_of(tmp_path: Path, monkeypatch: pyt
 
 
 def test_dates_are_days_in_every_form_and_none_is_in_two_splits() -> None:
-    splits = read_pairs("dates", Sides())
+    splits = read_pairs("dates", Sides(), Progress())
     days = {split: {pair.target for pair in pairs} for split, pairs in splits.items()}
     assert {split: len(pairs) for split, pairs in splits.items()} == {"train": 8000, "valid": 1000, "test": 2000}
     assert len(days["train"] | days["valid"] | days["test"]) == 11_000

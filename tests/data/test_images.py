@@ -1,5 +1,6 @@
 """Image files: of every kind the pixels that people see, in the size asked for, or an error that names the file."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,17 @@ def test_a_file_cut_anywhere_is_whole_or_refused(pil: Any, tmp_path: Path, kind:
         else:
             np.testing.assert_array_equal(found, expected)
     assert refused > len(whole) / 5 - 5  # what a file ends with need not be an image's
+
+
+def test_an_image_that_is_opened_already_stays_open(pil: Any, tmp_path: Path) -> None:
+    path = save(tmp_path / "one.png", PIXELS[1])
+    with pil.open(path) as image:
+        for options in (OPTIONS, GREY):
+            np.testing.assert_array_equal(read_image(image, options), read_image(path, options))
+    path.write_bytes(path.read_bytes()[:60])
+    for given, name in ((pil.open(path), path), (pil.open(io.BytesIO(path.read_bytes())), "an opened image")):
+        with given, pytest.raises(DataError, match=f"^{name}: cannot be read as an image"):
+            read_image(given, OPTIONS)
 
 
 def test_an_image_alone(pil: Any, tmp_path: Path) -> None:  # noqa: ARG001

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from recurra.data.catalogue import find
 from recurra.data.pairs import Pair, Sides, kept, read_pairs, read_sources, split_pairs
 from recurra.errors import DataError, UsageError
+from recurra.progress import Progress
 
 PAIRS = [("ein Hund", "a dog"), ("Öl, viel", "oil\u2028\x0b\x85much"), ("ein Hund", "one dog"), ("ja_wohl", "yes 🙂")]
 LANGUAGES = Sides("de", "en")
@@ -38,7 +39,7 @@ def places(pairs: list[Pair], root: Path) -> list[str]:
 
 
 def only(path: Path, sides: Sides) -> list[Pair]:
-    found = read_pairs(str(path), sides)
+    found = read_pairs(str(path), sides, Progress())
     assert found.keys() == {"all"}
     return found["all"]
 
@@ -70,7 +71,7 @@ def test_either_of_two_files_gives_both(given_file: str, tmp_path: Path) -> None
 def test_a_folder_of_splits_in_several_languages(tmp_path: Path) -> None:
     three_languages(tmp_path, "train", "val", "test_2016_flickr", "test-2017", "notes")
     write(tmp_path, {"README.md": "about it", "LICENSE.md": "free", "train.csv": "word,count\nja,1\n"})
-    found = read_pairs(str(tmp_path), Sides("fr", "de"))
+    found = read_pairs(str(tmp_path), Sides("fr", "de"), Progress())
     assert {split: texts(pairs) for split, pairs in found.items()} == {
         "train": [(f"train fr {n}", f"train de {n}") for n in range(2)],
         "valid": [(f"val fr {n}", f"val de {n}") for n in range(3)],
@@ -84,13 +85,13 @@ def test_a_folder_of_splits_in_several_languages(tmp_path: Path) -> None:
 
 def test_one_of_several_tests(tmp_path: Path) -> None:
     three_languages(tmp_path, "train", "test_2016", "test_2017")
-    found = read_pairs(str(tmp_path), LANGUAGES, test="test_2017")
+    found = read_pairs(str(tmp_path), LANGUAGES, Progress(), test="test_2017")
     assert texts(found["test"]) == [(f"test_2017 de {n}", f"test_2017 en {n}") for n in range(4)]
     assert len(found["train"]) == 2
     with pytest.raises(DataError, match=f"{tmp_path}: no test files called 'train'; it has test_2016, test_2017$"):
-        read_pairs(str(tmp_path), LANGUAGES, test="train")
+        read_pairs(str(tmp_path), LANGUAGES, Progress(), test="train")
     with pytest.raises(DataError, match="no test files called 'test_2016'; it has none beside files called train"):
-        read_pairs(str(tmp_path / "test_2016.de"), LANGUAGES, test="test_2016")
+        read_pairs(str(tmp_path / "test_2016.de"), LANGUAGES, Progress(), test="test_2016")
 
 
 def test_a_folder_without_training_files_is_not_split(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_the_direction_is_not_guessed(sides: Sides, tmp_path: Path) -> None:
     write(tmp_path, {"train.de": "ja\n", "train.en": "yes\n", "README": "x"})
     message = rf"{tmp_path}: files side by side, ending in \.de, \.en; name the endings of source and target"
     with pytest.raises(DataError, match=message):
-        read_pairs(str(tmp_path), sides)
+        read_pairs(str(tmp_path), sides, Progress())
 
 
 @pytest.mark.parametrize(
@@ -122,13 +123,13 @@ def test_the_direction_is_not_guessed(sides: Sides, tmp_path: Path) -> None:
 )
 def test_endings_that_are_not_there(sides: Sides, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"^{tmp_path}{message}"):
-        read_pairs(str(three_languages(tmp_path, "train")), sides)
+        read_pairs(str(three_languages(tmp_path, "train")), sides, Progress())
 
 
 def test_a_test_without_its_sources_is_not_left_out(tmp_path: Path) -> None:
     write(three_languages(tmp_path, "train"), {"test.en": "alone\n"})
     with pytest.raises(DataError, match=r"test\.de: no such file"):
-        read_pairs(str(tmp_path), LANGUAGES)
+        read_pairs(str(tmp_path), LANGUAGES, Progress())
 
 
 def test_lines_without_their_other(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ def test_tables_of_more_columns(kind: str, sides: Sides, tmp_path: Path) -> None
 def test_a_folder_of_tables(tmp_path: Path) -> None:
     for number, name in enumerate(("train", "dev", "test_a", "test_b")):
         write(tmp_path, {f"{name}.csv": f"id,from,to\n{number},{name} x,{name} y\n"})
-    found = read_pairs(str(write(tmp_path, {"notes.txt": "no pairs"})), Sides("from", "to"), test="test_b")
+    found = read_pairs(str(write(tmp_path, {"notes.txt": "no pairs"})), Sides("from", "to"), Progress(), test="test_b")
     assert {split: texts(pairs) for split, pairs in found.items()} == {
         "train": [("train x", "train y")],
         "valid": [("dev x", "dev y")],
@@ -188,8 +189,8 @@ def test_a_folder_of_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sides", "message"),
     [
-        ("a,b,c\n1,2,3\n", Sides(), ": which column is the source? It has a, b, c; name one as source"),
-        ("a,b,c\n1,2,3\n", Sides("b"), ": which column is the target? It has a, b, c; name one as target"),
+        ("a,b,c\n1,2,3\n", Sides(), ": which column is the source? It has a, b, c; name one with --source"),
+        ("a,b,c\n1,2,3\n", Sides("b"), ": which column is the target? It has a, b, c; name one with --target"),
         ("a,b\n1,2\n", Sides("a", "d"), ": no column 'd' for the target; it has a, b"),
         ("a,b\n1,2\n", Sides(2, 1), ": no column 2 for the source; it has a, b, counted from 0"),
         ("a,b\n1,2\n", Sides(0, -1), ": no column -1 for the target; it has a, b, counted from 0"),
@@ -229,7 +230,7 @@ def test_other_separators_and_columns(tmp_path: Path) -> None:
 def test_a_separator_makes_lines_of_a_table_without_a_header(tmp_path: Path) -> None:
     write(tmp_path, {"toy/train.tsv": 'ja\tyes\n"nein\tno\n', "toy/test.tsv": "gut\tgood\n"})
     assert texts(only(tmp_path / "toy" / "train.tsv", Sides(separator="\t"))) == [("ja", "yes"), ('"nein', "no")]
-    found = read_pairs(str(tmp_path / "toy"), Sides(separator="\t"))
+    found = read_pairs(str(tmp_path / "toy"), Sides(separator="\t"), Progress())
     assert {split: texts(pairs)[0] for split, pairs in found.items()} == {
         "train": ("ja", "yes"),
         "test": ("gut", "good"),
@@ -288,28 +289,49 @@ def test_layouts_agree(tmp_path_factory: pytest.TempPathFactory, pairs: list[tup
 def test_sources_alone(tmp_path: Path) -> None:
     write(tmp_path, {"a.de": "\ufeff eins \r\nzw\u2028ei\tx\r\n", "t.csv": "n,said\n1, one \n3,two\n", "f/a": "x"})
     write(tmp_path, {"one.csv": "said\nalone\n", "wide.csv": "a,b,c\n1,2,3\n"})
-    assert read_sources(str(tmp_path / "a.de"), Sides("de", "en")) == ["eins", "zw\u2028ei\tx"]
-    assert read_sources(str(tmp_path / "a.de"), Sides()) == ["eins", "zw\u2028ei"]
-    assert read_sources(str(tmp_path / "a.de"), Sides(1, 0)) == ["eins", "x"]
-    assert read_sources(str(tmp_path / "a.de"), Sides(separator="w")) == ["eins", "z"]
+    assert read_sources(str(tmp_path / "a.de"), Sides("de", "en"), Progress()) == ["eins", "zw\u2028ei\tx"]
+    assert read_sources(str(tmp_path / "a.de"), Sides(), Progress()) == ["eins", "zw\u2028ei"]
+    assert read_sources(str(tmp_path / "a.de"), Sides(1, 0), Progress()) == ["eins", "x"]
+    assert read_sources(str(tmp_path / "a.de"), Sides(separator="w"), Progress()) == ["eins", "z"]
     assert (
-        read_sources(str(tmp_path / "t.csv"), Sides("said"))
-        == read_sources(str(tmp_path / "t.csv"), Sides(1))
+        read_sources(str(tmp_path / "t.csv"), Sides("said"), Progress())
+        == read_sources(str(tmp_path / "t.csv"), Sides(1), Progress())
         == ["one", "two"]
     )
-    assert read_sources(str(tmp_path / "t.csv"), Sides()) == ["1", "3"]
-    assert read_sources(str(tmp_path / "one.csv"), Sides()) == ["alone"]
+    assert read_sources(str(tmp_path / "t.csv"), Sides(), Progress()) == ["1", "3"]
+    assert read_sources(str(tmp_path / "one.csv"), Sides(), Progress()) == ["alone"]
     with pytest.raises(DataError, match=r"wide\.csv: which column is the source\? It has a, b, c"):
-        read_sources(str(tmp_path / "wide.csv"), Sides())
+        read_sources(str(tmp_path / "wide.csv"), Sides(), Progress())
     with pytest.raises(DataError, match="a folder; expected a table or a file of lines"):
-        read_sources(str(tmp_path / "f"), Sides())
+        read_sources(str(tmp_path / "f"), Sides(), Progress())
 
 
-@pytest.mark.parametrize(("name", "text"), [("a.txt", "eins\n \nzwei\n"), ("a.csv", "said,n\n,1\nzwei,2\n")])
-def test_empty_sources_would_shift_the_answers(name: str, text: str, tmp_path: Path) -> None:
-    write(tmp_path, {name: text})
-    with pytest.raises(DataError, match=rf"^{tmp_path}/{re.escape(name)} line 2: no source; fill it, or leave it out"):
-        read_sources(str(tmp_path / name), Sides())
+def test_an_empty_cell_is_named_and_an_empty_line_an_empty_text(tmp_path: Path) -> None:
+    """Answers stay beside the lines they belong to."""
+    write(tmp_path, {"a.txt": "eins\n \nzwei\n", "a.csv": "said,n\n,1\nzwei,2\n"})
+    assert read_sources(str(tmp_path / "a.txt"), Sides(), Progress()) == ["eins", "", "zwei"]
+    with pytest.raises(DataError, match=rf"^{tmp_path}/a\.csv line 2: no source; fill it, or leave it out"):
+        read_sources(str(tmp_path / "a.csv"), Sides(), Progress())
+
+
+def test_columns_that_nobody_named_are_told(tmp_path: Path) -> None:
+    """A first pair that was taken for a header shows so."""
+    told: list[str] = []
+
+    class Noting(Progress):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    write(tmp_path, {"two.csv": "Va !,Go.\nun,one\n", "one.csv": "Va !\nun\n"})
+    assert len(read_pairs(str(tmp_path / "two.csv"), Sides(), Noting())["all"]) == 1
+    assert read_sources(str(tmp_path / "one.csv"), Sides(), Noting()) == ["un"]
+    assert told == [
+        f"{tmp_path}/two.csv: from column 'Va !' to 'Go.', the names in its header",
+        f"{tmp_path}/one.csv: sources are column 'Va !', a name in its header",
+    ]
+    read_pairs(str(tmp_path / "two.csv"), Sides("Va !", "Go."), Noting())
+    read_sources(str(tmp_path / "two.csv"), Sides("Go."), Noting())
+    assert len(told) == 2
 
 
 # --- what is left out --------------------------------------------------------------------------------------------
@@ -401,6 +423,6 @@ def test_splits_that_files_say_stay() -> None:
 def test_public_data(name: str, sides: Sides, test: str | None, counts: dict[str, int], last: str | None) -> None:
     if find(name) is None:
         pytest.skip(f"no {name} under RECURRA_DATA")
-    found = read_pairs(name, sides, test)
+    found = read_pairs(name, sides, Progress(), test)
     assert {split: len(pairs) for split, pairs in found.items()} == counts
     assert last is None or found["all"][-1].target == last

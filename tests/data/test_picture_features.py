@@ -1,5 +1,6 @@
 """Pictures as features that another network computed: read with their captions, or refused with what is wrong."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ def test_features_that_are_not_finite(tmp_path: Path, value: float) -> None:
         ({"features": FEATURES[..., :0]}, r"features \(4, 3, 0\) float64"),
         ({"features": FEATURES > 0}, r"features \(4, 3, 2\) bool"),
         ({"features": FEATURES[:0], "captions": TEXTS[:0]}, r"features \(0, 3, 2\) float64"),
-        ({"captions": TEXTS.astype(object)}, "cannot be read as .npz of plain numbers and text"),
+        ({"features": (FEATURES * 9).astype(np.uint8)}, r"features \(4, 3, 2\) uint8"),
+        ({"captions": TEXTS.astype(object)}, r"holds arrays of Python objects; write .* and captions\.astype\(str\)$"),
     ],
 )
 def test_other_layouts(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
@@ -108,9 +110,26 @@ def test_files_without_features(tmp_path: Path) -> None:
     np.savez(tmp_path / "toy.npz", features=FEATURES)
     with pytest.raises(DataError, match=r"it has features \(4, 3, 2\) float64"):
         read(tmp_path / "toy.npz")
-    (tmp_path / "toy.npz").write_bytes((tmp_path / "toy.npz").read_bytes()[:100])
-    with pytest.raises(DataError, match=r"toy\.npz: cannot be read as \.npz"):
-        read(tmp_path / "toy.npz")
+
+
+def test_what_is_no_archive_of_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "toy.npz"
+    with pytest.raises(DataError, match=r"toy\.npz: no such file$"):
+        load_cells(path)
+    np.savez(path, features=FEATURES, captions=TEXTS)
+    whole = path.read_bytes()
+    for content in (whole[:100], b"no archive"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"toy\.npz: no \.npz file, or cut off; write it with numpy\.savez$"):
+            read(path)
+    at = whole.index(FEATURES.tobytes())
+    path.write_bytes(whole[:at] + b"?" + whole[at + 1 :])
+    with pytest.raises(DataError, match=r"toy\.npz: cannot be read, it is damaged; write it anew"):
+        read(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("features.npy", "no array")
+    with pytest.raises(DataError, match=r"toy\.npz: features is no array; write the file anew"):
+        read(path)
 
 
 def test_features_without_captions_can_be_written_about(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_columns_have_the_names_asked_for(folder: Path) -> None:
     path = write(folder / "t.csv", rows, ("n", "file", "caption", "said"))
     options = OPTIONS._replace(image_column="file", caption_column="said")
     assert names(read(path, options)) == {"all": [("one.png", ("right",))]}
-    with pytest.raises(DataError, match=r"t\.csv: no column 'image' for images and captions \(image_column, cap"):
+    with pytest.raises(DataError, match=r"t\.csv: no column 'image' for images and captions \(--image-column, --c"):
         read(path)
 
 

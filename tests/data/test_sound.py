@@ -290,7 +290,7 @@ def test_rows_that_cannot_be_read(change: dict[str, str], message: str, tmp_path
 
 def test_a_table_of_something_else(tmp_path: Path) -> None:
     path = write_table(tmp_path / "t.csv", without(ROWS, "audio"))
-    with pytest.raises(DataError, match=r"no column 'audio' for recordings and transcripts \(audio_column, "):
+    with pytest.raises(DataError, match=r"no column 'audio' for recordings and transcripts \(--audio-column, --tran"):
         read_utterances(str(path), SoundOptions(RATE), SILENT)
 
 

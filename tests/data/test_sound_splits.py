@@ -60,6 +60,19 @@ def test_recordings_are_split_one_by_one_and_equal_ones_stay_together(speakers: 
     np.testing.assert_allclose([len(side) / 400 for side in sides], SHARES, atol=0.08)
 
 
+def test_some_recordings_without_a_speaker_are_no_speaker_of_their_own() -> None:
+    given = utterances(40, "abcdefgh")
+    given[3], given[7] = given[3]._replace(speaker=None), given[7]._replace(speaker=None)
+    with pytest.raises(
+        DataError, match=r"^place 3: no speaker \(2 such .*fill it, leave the row out, .*--no-by-speaker"
+    ):
+        split_utterances({"all": given}, "there", SHARES, SILENT)
+    parts = split_utterances({"all": given}, "there", SHARES, SILENT, by_speaker=False)
+    assert sum(map(len, parts.values())) == 40
+    said = {"train": given, "valid": utterances(2, "a")}
+    assert split_utterances(said, "there", SHARES, SILENT) == said
+
+
 def test_what_files_say_is_kept_and_validation_comes_from_training() -> None:
     given = {"train": utterances(90, None), "test": utterances(7, None, "t")}
     parts = split_utterances(given, "there", SHARES, SILENT)

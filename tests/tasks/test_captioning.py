@@ -132,15 +132,18 @@ def test_a_file_is_read_as_in_training_and_looked_at_by_cells(run: Path) -> None
     model.task.load_data(Progress())
     file = run.parent / "flags" / "test4.png"
     (found,) = model.caption([file], num_best=3)
-    (again,) = model.caption([model.task.splits["test"][4].content])
-    assert found.text == again.text
+    content = model.task.splits["test"][4].content
+    with Image.open(file) as opened:
+        again, a_third = model.caption([content, opened])
+    assert found.text == again.text == a_third.text
+    assert set(found.view) == {"tokens", "grid", "weights"}
     assert len(found.renderings) == 3
     assert found.view["grid"] == [2, 6]
     weights = np.array(found.view["weights"])
     assert weights.shape == (len(found.view["tokens"]), 12)
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
     for one in found.renderings:
-        outputs = model.task.outputs_of({"image": again.view["image"], "caption": one.text})
+        outputs = model.task.outputs_of({"image": content.tolist(), "caption": one.text})
         assert sum(outputs) == pytest.approx(one.log_probability, abs=1e-4)
 
 
@@ -148,8 +151,14 @@ def test_an_array_of_another_shape_and_the_size_of_files(run: Path, tmp_path: Pa
     model = TrainedCaptioner(Run(run))
     with pytest.raises(UsageError, match=r"caption: expected bytes \(8, 24, 3\), got uint8 \(8, 24, 1\)"):
         model.caption([np.zeros((8, 24, 1), np.uint8)])
-    with pytest.raises(UsageError, match=r"expected bytes \(8, 24, 3\), got float32 \(8, 24, 3\)"):
+    with pytest.raises(UsageError, match=r"expected bytes \(8, 24, 3\), got float32 \(8, 24, 3\)$"):
         model.caption([np.zeros((8, 24, 3), np.float32)])
+    with pytest.raises(UsageError, match=r"got uint8 \(9, 24, 3\); give its file, or resize it to \(8, 24\)$"):
+        model.caption([np.zeros((9, 24, 3), np.uint8)])
+    with pytest.raises(UsageError, match="expected image files, images that Pillow has opened, or arrays, got Tensor"):
+        model.caption([torch.zeros(8, 24, 3)])  # type: ignore[list-item]
+    with pytest.raises(UsageError, match=r"expected a list, got one image; write caption\(\[image\]\)"):
+        model.caption(Image.new("L", (24, 8)))
     with pytest.raises(UsageError, match=r"expected a list, got one path; write caption\(\['new\.png'\]\)"):
         model.caption(Path("new.png"))  # type: ignore[arg-type]
     assert model.caption([]) == []
@@ -231,6 +240,12 @@ def test_other_pictures_than_the_model_reads(folder: Path) -> None:
         task.encode([Picture(np.zeros((3, 4, 1), np.uint8), ("a",), "here", "a")])
     with pytest.raises(UsageError, match="leave nothing of 8 x 24 pixels"):
         Captioner(CaptionerShape((8, 24, 3), 9, 5), CaptionerOptions(channels=[4, 4, 4, 4]))
+
+
+@pytest.mark.parametrize("size", [32, [32], [32, 32, 3], "32x32"])
+def test_a_size_of_one_number_or_three(size: object) -> None:
+    with pytest.raises(UsageError, match=r"data\.image_size: expected height,width such as 32,32, got "):
+        recipe_of(Path("here"), data={"image_size": size})
 
 
 def test_check_tells_counts_and_leaks(folder: Path) -> None:

@@ -209,7 +209,9 @@ def test_recordings_of_which_none_counts(folder: Path, tmp_path: Path) -> None:
     table = tmp_path / "others.csv"
     table.write_text("audio,transcript\ntunes/test0.wav,shrill\ntunes/test1.wav,hoarse\n")
     found = task.find_held_out(str(table), Progress())
-    metrics = task.evaluate(found, Progress())[0]["all"]
+    notes = Notes()
+    metrics = task.evaluate(found, notes)[0]["all"]
+    assert notes.lines[0].endswith("others.csv line 2: training transcripts have no 'shrill'")
     assert "loss" not in metrics
     assert metrics["wer"] >= 1
     rows = [row for row in (folder / "tunes.csv").read_text().splitlines() if not row.endswith(",valid")]
@@ -282,7 +284,8 @@ def test_recordings_of_one_frame_or_none_have_a_summary() -> None:
 
 def test_a_check_counts_what_makes_a_test_easy_or_impossible(folder: Path) -> None:
     table = folder / "tunes.csv"
-    table.write_text(table.read_text().replace("test3.wav,", "test3.wav,shrill "))
+    text = table.read_text().replace("test3.wav,", "test3.wav,shrill ")
+    table.write_text(text.replace("test5.wav,", "test5.wav,shrill hoarse "))
     add_rows(folder, f"test0.wav,{'low ' * 90}low,s3,test", "train7.wav,mid,s4,test")
     found = Speech.check(recipe_of(folder), Progress())
     trained = {row.split(",")[1] for row in table.read_text().splitlines() if row.endswith(",train")}
@@ -291,7 +294,8 @@ def test_a_check_counts_what_makes_a_test_easy_or_impossible(folder: Path) -> No
     assert [found["splits"][split]["speakers"] for split in ("train", "valid", "test")] == [3, 3, 5]
     problems = found["problems"]
     for text in (
-        "training transcripts have no 'shrill'",
+        "2 recordings of test are scored but count in no loss, such as ",
+        "tunes.csv line 45: training transcripts have no 'hoarse', 'shrill'",
         "1 recordings of test are too short for their transcripts: ",
         "1 recordings of test stand in train too, such as ",
         "12 of 14 recordings of test are of speakers that train has, such as s0: ",
@@ -302,6 +306,23 @@ def test_a_check_counts_what_makes_a_test_easy_or_impossible(folder: Path) -> No
     rows = table.read_text().replace(",speaker,", ",nobody,")
     table.write_text(rows)
     assert "speakers" not in Speech.check(recipe_of(folder), Progress())["splits"]["train"]
+
+
+def test_a_check_leaves_out_what_training_leaves_out(folder: Path) -> None:
+    add_rows(folder, f"test1.wav,{'shrill ' * 900},s9,train")
+    found = Speech.check(recipe_of(folder), Progress())
+    assert (found["splits"]["train"]["recordings"], found["alphabet"]["symbols"]["kept"]) == (31, 4)
+    assert "1 recordings of train are too short for their transcripts" in found["problems"][0]
+    notes = Notes()
+    found = Speech.check(recipe_of(folder, data={"on_short": "drop"}), notes)
+    assert (found["splits"]["train"]["recordings"], found["alphabet"]["symbols"]["kept"]) == (30, 3)
+    assert not [problem for problem in found["problems"] if "too short" in problem or "in train too" in problem]
+    assert "1 training recordings are left out: " in notes.lines[-1]
+
+
+def test_a_message_names_a_bounded_number_of_symbols() -> None:
+    assert recordings.shown({"b", "a"}) == "'a', 'b'"
+    assert recordings.shown(f"{number:04}" for number in range(1043)).endswith("'0038', '0039' and 1,003 more")
 
 
 def test_more_mels_than_the_rate_allows_are_refused_before_anything_is_read() -> None:

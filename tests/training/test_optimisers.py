@@ -36,6 +36,15 @@ def test_decay_on_plateau() -> None:
     assert rates(schedule, [True, False, True, False]) == [8.0, 8.0, 2.0, 2.0, 0.5]
 
 
+def test_a_plateau_does_not_bring_the_learning_rate_to_nothing() -> None:
+    schedule, rate = options(schedule="plateau", learning_rate=8.0, decay=0.25), 8.0
+    for epoch in range(1, 40):
+        rate = next_learning_rate(schedule, rate, epoch, improved=False)
+    assert rate == 8e-3
+    carried_on = next_learning_rate(schedule, 1e-4, 41, improved=False)  # of a run from before there was an end to it
+    assert carried_on == 1e-4
+
+
 def parameters_with_gradients() -> list[nn.Parameter]:
     generator = torch.Generator().manual_seed(2)
     parameters = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in ((3, 4), (5,))]

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.cli.output import Device, RunFolder, groups, open_model, print_line
+from recurra.cli.files import files_of, groups_until_failure
+from recurra.cli.output import Device, RunFolder, not_for, open_model, print_line
 from recurra.cli.renderings import Beam, CoveragePenalty, LengthPenalty, NumBest, print_renderings, told_of
-from recurra.errors import UsageError
+from recurra.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from recurra.inference import TrainedCaptioner
 
 AT_ONCE = 64  # pictures
 
@@ -21,7 +24,9 @@ def caption(
     run: RunFolder,
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGE...", help="Image files, or .npz files of features.", show_default=False),
+        typer.Argument(
+            metavar="IMAGE...", help="Image files, or .npz files of features; or folders of them.", show_default=False
+        ),
     ],
     beam: Beam = None,
     num_best: NumBest = 1,
@@ -33,9 +38,10 @@ def caption(
     device: Device = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output, a line each.")] = False,
 ) -> None:
-    """Write about images.
+    """Write about images: a line each, behind its name and a tab where there is more than one file, or a folder.
 
-    Examples: recurra caption runs/birds new.jpg other.png; recurra caption runs/birds new.jpg --num-best 3 --picture
+    Examples: recurra caption runs/birds new.jpg other.png; recurra caption runs/birds pictures/ > captions.tsv;
+    recurra caption runs/birds new.jpg --num-best 3 --picture
     """
     model = open_model(run, device)
     from recurra.inference import TrainedCaptioner
@@ -43,31 +49,48 @@ def caption(
     from recurra.inspection.pages import write_charts
 
     if not isinstance(model, TrainedCaptioner):
-        raise UsageError(f"{run}: writes about no images, its task is {model.task.name}; see recurra predict")
+        raise not_for(run, "writes about no images", model.task)
     if picture and model.task.recipe.model.attention == "none":
         raise UsageError(f"--picture: {run} has no attention, so it looks at an image as a whole")
+    files = files_of(images, endings_for(model))
+    has_names = len(images) > 1 or files != images
     views = []
     options: dict[str, Any] = {"beam": beam, "length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
-    for several in groups(given(images), AT_ONCE):
+    for several in groups_until_failure(given(files, model), AT_ONCE):
         names, pictures = zip(*several, strict=True)
-        for image, one in zip(names, model.caption(pictures, num_best=num_best, **options), strict=True):
-            views += [one.view] if picture else []
+        found = model.caption(pictures, num_best=num_best, **options)
+        for image, content, one in zip(names, pictures, found, strict=True):
+            views += [{**one.view, "image": content.tolist() if content.ndim == 3 else None}] if picture else []
             if as_json:
-                weights = {key: one.view[key] for key in ("tokens", "grid", "weights")}
-                print_line({"image": image, **told_of(one.renderings), "view": weights})
-            else:
-                print_renderings(image, one.renderings, num_best)
+                print_line({"image": image, **told_of(one.renderings), "view": one.view})
+                continue
+            print(f"{image}\t" if has_names and num_best == 1 else "", end="")
+            print_renderings(image, one.renderings, num_best)
     if picture:
         title = f"{model.run.folder.name}: where it looked"
         print(write_charts(model.run.path(FILE), title, views, view_figure), file=sys.stderr)
 
 
-def given(images: list[str]) -> "Iterator[tuple[str, str | NDArray[Any]]]":
-    """What arguments stand for, each with its name: a file is one image, or the features of many."""
+def endings_for(model: "TrainedCaptioner") -> tuple[str, ...]:
+    """Of the files of a folder that a model can write about."""
+    from recurra.data.images import IMAGES
+
+    return IMAGES if len(model.task.shape.image) == 3 else (".npz",)
+
+
+def given(files: list[str], model: "TrainedCaptioner") -> "Iterator[tuple[str, NDArray[Any]]]":
+    """What files hold as the model reads it, each with its name: a file is one image, or the features of many."""
     from recurra.data.pictures import load_cells
 
-    for image in images:
-        if image.endswith(".npz"):
-            yield from ((f"{image} image {number}", cells) for number, cells in enumerate(load_cells(Path(image)), 1))
-        else:
-            yield image, image
+    shape = model.task.shape.image
+    for file in files:
+        if not file.endswith(".npz"):
+            yield file, model.content_of(file)
+            continue
+        if len(shape) == 3:
+            raise UsageError(f"{file}: {model.run} reads image files, not features; give these")
+        for number, cells in enumerate(load_cells(Path(file)), 1):
+            name = f"{file} image {number}"
+            if cells.shape != shape:
+                raise DataError(f"{name}: features {cells.shape}, but {model.run} reads {shape} of each image")
+            yield name, cells

@@ -6,7 +6,7 @@ import typer
 
 from recurra.cli.interrupts import dying_at_once
 from recurra.cli.output import Json, print_json, print_table, print_text, progress
-from recurra.cli.recipe_options import read_words
+from recurra.cli.recipe_options import one_of, read_words
 
 
 def check(
@@ -26,7 +26,7 @@ def check(
 
     schema = training.schema_of(words[0])
     plain, options = read_words(schema, words[1:])
-    recipe = training.resolve_recipe(words[0], plain[0] if plain else None, options)
+    recipe = training.resolve_recipe(words[0], one_of(plain), options)
     found = task_type(recipe.task).check(recipe, progress(quiet=False))
     if as_json:
         print_json(found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.cli.output import Device, Json, RunFolder, open_model, print_json, progress
+from recurra.cli.output import Device, Json, RunFolder, not_for, open_model, print_json, progress
 from recurra.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def forecast(
     from recurra.runs import write_atomically
 
     if not isinstance(model, TrainedForecaster):
-        raise UsageError(f"{run}: forecasts nothing, its task is {model.task.name}; see recurra predict")
+        raise not_for(run, "forecasts nothing", model.task)
     found = (model.backtest if backtest else model.forecast)(data, horizon, levels, progress=progress(quiet=False))
     rows = [row for one in found for row in rows_of(one, backtest)]
     fans = [one.fan(target) for one in found for target in range(one.values.shape[1])]

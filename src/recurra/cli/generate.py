@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from recurra.cli.output import Device, Json, RunFolder, open_model, print_json, warn_of_unknown
+from recurra.cli.output import Device, Json, RunFolder, not_for, open_model, print_json, warn_of_unknown
 from recurra.errors import UsageError
 
 
@@ -33,7 +33,7 @@ def generate(
     from recurra.inference import TrainedLanguageModel
 
     if not isinstance(model, TrainedLanguageModel):
-        raise UsageError(f"{run}: writes no text, its task is {model.task.name}; see recurra predict")
+        raise not_for(run, "writes no text", model.task)
 
     def write(prompt: str) -> None:
         warn_of_unknown(model, prompt)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from recurra.cli.interrupts import dying_at_once
+from recurra.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from recurra.inference import Trained, TrainedLanguageModel
@@ -41,11 +42,37 @@ def open_model(run: str, device: str = "cpu") -> "Trained":
     return model
 
 
+def not_for(run: str, what: str, task: "Task") -> UsageError:
+    """What to raise for a run whose task is another; `what` says what it does not do."""
+    from recurra.training.card import USED_BY
+
+    command = USED_BY[task.name].format(run=run)
+    return UsageError(f"{run}: {what}, its task is {task.name}; see recurra {command}")
+
+
 def read_lines() -> Iterator[str]:
-    """Lines of standard input."""
+    """Lines of standard input.
+
+    Raises:
+        DataError: one is no UTF-8.
+    """
     if sys.stdin.isatty():
         print("one input a line, Ctrl-D ends", file=sys.stderr, flush=True)
-    return (line.rstrip("\r\n") for line in sys.stdin)
+    for number, line in enumerate(sys.stdin, 1):
+        yield readable(line.rstrip("\r\n"), f"standard input line {number}")
+
+
+def readable(text: str, name: str) -> str:
+    """A text of the command line or standard input, if it is text.
+
+    Raises:
+        DataError: it is no UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{name}: not UTF-8 at character {error.start + 1}; convert it first") from None
+    return text
 
 
 def groups(items: Iterable[Item], at_once: int) -> Iterator[list[Item]]:

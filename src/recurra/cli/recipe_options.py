@@ -53,3 +53,17 @@ def option_rows(schema: "type[Recipe]") -> list[tuple[str, str, str]]:
         for option in leaf_options(schema)
         if option.key != "task"
     ]
+
+
+def one_of(plain: list[str]) -> str | None:
+    """The data among the words of a command line, if it is named there.
+
+    Raises:
+        UsageError: more than one.
+    """
+    if len(plain) > 1:
+        raise UsageError(
+            f"expected one DATA, got {' '.join(plain)}; put more files into a folder (files side by side, such as "
+            "train.de and train.en, with --source de --target en)"
+        )
+    return plain[0] if plain else None

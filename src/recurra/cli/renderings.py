@@ -14,7 +14,7 @@ Beam = Annotated[
     int | None,
     typer.Option(help="Hypotheses under way; 1 takes the likeliest token each time. By default that of the recipe."),
 ]
-NumBest = Annotated[int, typer.Option("--num-best", "-n", help="Texts of each, from a beam at least as wide.")]
+NumBest = Annotated[int, typer.Option("--num-best", "-n", min=1, help="Texts of each, from a beam at least as wide.")]
 LengthPenalty = Annotated[float | None, typer.Option(help="0 prefers short texts, 1 is nearly the mean.")]
 CoveragePenalty = Annotated[
     float | None, typer.Option(help="Above 0 punishes parts of the source that nothing was read of.")

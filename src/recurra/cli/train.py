@@ -6,7 +6,7 @@ import typer
 
 from recurra.cli.interrupts import dying_at_once
 from recurra.cli.output import Json, print_json, print_metrics, print_table, progress
-from recurra.cli.recipe_options import option_rows, read_words
+from recurra.cli.recipe_options import one_of, option_rows, read_words
 from recurra.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,9 +78,8 @@ def read_choices(words: list[str], assignments: list[str], resume: str | None) -
     else:
         schema = schema_of(words[0])
         plain, options = read_words(schema, words[1:])
-        if len(plain) > 1:
-            raise UsageError(f"expected one DATA, got {' '.join(plain)}; put more files into a folder")
-        plain = [words[0], *plain]
+        data = one_of(plain)
+        plain = [words[0], *([] if data is None else [data])]
     return plain, options | dict(parse_assignment(schema, text) for text in assignments)
 
 
@@ -99,7 +98,7 @@ def show_run(folder: "Path", quiet: bool, as_json: bool) -> None:
         print(folder)
     else:
         print_metrics(metrics, task_of(run).restore(run))
-        print(f"\nrun {folder}; learning curve {picture}{f'; what it makes of the test data {page}' if page else ''}")
+        print(f"\nrun {folder}; learning curve {picture}{f'; what it makes of held-out data {page}' if page else ''}")
 
 
 def show_seeds(folder: "Path", quiet: bool, as_json: bool) -> None:

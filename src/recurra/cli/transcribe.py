@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.cli.output import Device, RunFolder, groups, open_model, print_line, print_table, progress
-from recurra.errors import UsageError
+from recurra.cli.files import files_of, groups_until_failure
+from recurra.cli.output import Device, RunFolder, not_for, open_model, print_line, print_table, progress
+from recurra.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 AT_ONCE = 64  # recordings
 PIECES = 10  # a second, of a recording that is listened to
 STANDARD_INPUT = "-"
+HEADERS = (b"RIFF", b"fLaC", b"OggS")  # with which sound files begin, and raw samples hardly ever
 
 
 def transcribe(
@@ -26,8 +28,8 @@ def transcribe(
         list[str],
         typer.Argument(
             metavar="SOUND...",
-            help="Sound files; with --stream also - for standard input: raw mono samples, 16-bit little-endian, at the "
-            "sample rate of the model.",
+            help="Sound files, or folders of them; with --stream also - for standard input: raw mono samples, 16-bit "
+            "little-endian, at the sample rate of the model.",
             show_default=False,
         ),
     ],
@@ -51,9 +53,10 @@ def transcribe(
     device: Device = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output, a line each.")] = False,
 ) -> None:
-    """What is said in recordings.
+    """What is said in recordings: a line each, behind its name and a tab where there is more than one, or a folder.
 
-    Examples: recurra transcribe runs/digits new.wav other.flac; recurra transcribe runs/digits new.wav --num-best 3;
+    Examples: recurra transcribe runs/digits new.wav other.flac; recurra transcribe runs/digits calls/ > calls.tsv;
+    recurra transcribe runs/digits new.wav --num-best 3;
     arecord -f S16_LE -r 16000 -t raw | recurra transcribe runs/digits - --stream
     """
     is_searching = num_best > 1 or any(value is not None for value in (beam, language_weight, symbol_bonus))
@@ -65,49 +68,65 @@ def transcribe(
     if STANDARD_INPUT in sounds and not stream:
         raise UsageError(f"{STANDARD_INPUT}: standard input is listened to with --stream only")
     model = open_model(run, device)
+    from recurra.data.sound import SOUNDS
     from recurra.inference import TrainedRecogniser
 
     if not isinstance(model, TrainedRecogniser):
-        raise UsageError(f"{run}: hears nothing, its task is {model.task.name}; see recurra predict")
+        raise not_for(run, "hears nothing", model.task)
+    files = files_of(sounds, SOUNDS)
+    has_names = len(sounds) > 1 or files != sounds
     if stream:
-        listen(model, sounds)
+        listen(model, files, has_names)
         return
-    for several in groups(sounds, AT_ONCE):
+    told = progress(quiet=False)
+    for several in groups_until_failure(((file, model.samples_of(file, told)) for file in files), AT_ONCE):
+        names, samples = zip(*several, strict=True)
         found = model.transcribe(
-            several,
+            samples,
             beam=beam,
             num_best=num_best,
             language_weight=language_weight,
             symbol_bonus=symbol_bonus,
-            progress=progress(quiet=False),
+            progress=told,
         )
-        for sound, transcripts in zip(several, found, strict=True):
-            show(sound, transcripts, num_best, as_json)
+        for sound, transcripts in zip(names, found, strict=True):
+            if as_json:
+                print_line({"sound": sound, "texts": [one._asdict() for one in transcripts]})
+            else:
+                show(sound, transcripts, num_best, has_names)
 
 
-def show(sound: str, transcripts: "list[Transcript]", num_best: int, as_json: bool) -> None:
-    """Readings of a recording: the best as it is, or a table of several."""
-    if as_json:
-        print_line({"sound": sound, "texts": [one._asdict() for one in transcripts]})
-    elif num_best == 1:
-        print(transcripts[0].text if transcripts else "", flush=True)
+def show(sound: str, transcripts: "list[Transcript]", num_best: int, has_names: bool) -> None:
+    """Readings of a recording: the best as it is, maybe behind its name, or a table of several."""
+    if num_best == 1:
+        print(f"{sound}\t" if has_names else "", transcripts[0].text if transcripts else "", sep="", flush=True)
     else:
         rows = [(one.text, f"{one.score:.3f}", f"{one.log_probability:.2f}") for one in transcripts]
         print_table((sound, "score", "log-probability"), rows)
 
 
-def listen(model: "TrainedRecogniser", sounds: list[str]) -> None:
-    """Write what is said while each recording is played to the model."""
+def listen(model: "TrainedRecogniser", sounds: list[str], has_names: bool) -> None:
+    """Write what is said while each recording is played to the model, each maybe behind its name."""
     heard = model.stream()
     for sound in sounds:
-        for piece in pieces(sound, model.task.recipe.data.sample_rate):
-            print(heard.feed(piece), end="", flush=True)
-        print(flush=True)
+        start = f"{sound}\t" if has_names else ""
+        try:
+            for piece in pieces(sound, model.task.recipe.data.sample_rate):
+                print(start, heard.feed(piece), sep="", end="", flush=True)
+                start = ""
+        except KeyboardInterrupt:
+            print(flush=True)  # what is said of it stands on a line of its own
+            raise
+        print(start, flush=True)
         heard.reset()
 
 
 def pieces(sound: str, sample_rate: int) -> "Iterator[NDArray[Any]]":
-    """A recording a tenth of a second at a time, (samples,): a file, or standard input as it comes."""
+    """A recording a tenth of a second at a time, (samples,): a file, or standard input as it comes.
+
+    Raises:
+        DataError: a file that cannot be read, or a sound file on standard input.
+    """
     from pathlib import Path
 
     import numpy as np
@@ -116,7 +135,14 @@ def pieces(sound: str, sample_rate: int) -> "Iterator[NDArray[Any]]":
 
     size = max(sample_rate // PIECES, 1)
     if sound == STANDARD_INPUT:
+        is_first = True
         while block := sys.stdin.buffer.read(2 * size):
+            if is_first and block.startswith(HEADERS):
+                raise DataError(
+                    f"{STANDARD_INPUT}: a sound file, where raw samples are expected; give its name instead, or take "
+                    f"its header away, as with: ffmpeg -i FILE -f s16le -ac 1 -ar {sample_rate} -"
+                )
+            is_first = False
             yield np.frombuffer(block, "<i2", len(block) // 2)
         return
     samples, change = read_sound(Path(sound), sample_rate)

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recurra.cli.output import Device, RunFolder, groups, open_model, print_line, read_lines
+from recurra.cli.output import (
+    Device,
+    RunFolder,
+    groups,
+    not_for,
+    open_model,
+    print_line,
+    progress,
+    read_lines,
+    readable,
+)
 from recurra.cli.renderings import Beam, CoveragePenalty, LengthPenalty, NumBest, print_renderings, told_of
 from recurra.errors import DataError, UsageError
 
@@ -15,14 +25,20 @@ if TYPE_CHECKING:
     from recurra.inference.translation import TranslatedText
 
 AT_ONCE = 64  # texts
+STANDARD_INPUT = "-"
 
 
 def translate(
     run: RunFolder,
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]...", help="None: standard input, a line a text.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT]...",
+            help=f"None or -: standard input, a line a text; piped into, {AT_ONCE} are answered at a time.",
+        ),
     ] = None,
     file: Annotated[str | None, typer.Option("--file", "-f", help="Read texts from a table, or lines.")] = None,
+    source: Annotated[str | None, typer.Option(help="Column of the table with the texts, as --file.")] = None,
     beam: Beam = None,
     num_best: NumBest = 1,
     length_penalty: LengthPenalty = None,
@@ -54,11 +70,11 @@ def translate(
     from recurra.inspection.translations import FILE, alignment_figure
 
     if not isinstance(model, TrainedTranslator):
-        raise UsageError(f"{run}: translates nothing, its task is {model.task.name}; see recurra predict")
+        raise not_for(run, "translates nothing", model.task)
     if picture and model.task.recipe.model.attention == "none":
         raise UsageError(f"--picture: {run} has no attention, so nothing of a source is read again")
     heat, random, alignments = 1.0 if temperature is None else temperature, generator_of(seed), []
-    for several in groups(given(model, texts or [], file), at_once=1 if is_typed(texts, file) else AT_ONCE):
+    for several in groups(given(model, texts or [], file, source), at_once=1 if is_typed(texts, file) else AT_ONCE):
         full = [text for text in several if text]  # an empty line of standard input has an empty answer
         if draw:
             found = model.sample(full, temperature=heat, top_k=top_k, seed=random)
@@ -86,16 +102,27 @@ def is_typed(texts: list[str] | None, file: str | None) -> bool:
     return not texts and not file and sys.stdin.isatty()
 
 
-def given(model: "TrainedTranslator", texts: list[str], file: str | None) -> Iterator[str]:
-    """What is to be translated: arguments and a file, else standard input as it comes."""
+def given(model: "TrainedTranslator", texts: list[str], file: str | None, column: str | None) -> Iterator[str]:
+    """What is to be translated: arguments and a file, else standard input as it comes.
+
+    Args:
+        model: knows where sources stand in pairs.
+        texts: arguments.
+        file: a table or lines.
+        column: of the table, where that is another than in training.
+    """
     from recurra.data.pairs import read_sources
 
+    texts = [] if texts == [STANDARD_INPUT] else texts
     for number, text in enumerate(texts, 1):
+        name = f"text {number} of {len(texts)}"
         if not text.strip():
-            raise DataError(f"text {number} of {len(texts)}: empty, so nothing to translate; leave it out")
-        yield text
+            raise DataError(f"{name}: empty, so nothing to translate; leave it out")
+        yield readable(text, name)
     if file:
-        yield from read_sources(file, model.task.recipe.data.sides)
+        sides = model.task.recipe.data.sides
+        sides = sides if column is None else sides._replace(source=column)
+        yield from read_sources(file, sides, progress(quiet=False))
     if not (texts or file):
         yield from (line.strip() for line in read_lines())
 

@@ -1,7 +1,9 @@
 """Image files of any kind as arrays of one size."""
 
+import contextlib
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from recurra.errors import DataError, RecurraError, UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")  # endings by which a folder is searched
 
 
 class ImageOptions(NamedTuple):
@@ -23,13 +27,19 @@ class ImageOptions(NamedTuple):
     colour: bool  # red, green, blue; else grey
 
 
-def read_image(path: Path, options: ImageOptions) -> NDArray[np.uint8]:
+def is_opened(given: object) -> "TypeGuard[Image]":
+    """Whether this is an image that Pillow has opened."""
+    pillow = sys.modules.get("PIL.Image")  # who gives one has imported it
+    return pillow is not None and isinstance(given, pillow.Image)
+
+
+def read_image(given: "Path | Image", options: ImageOptions) -> NDArray[np.uint8]:
     """An image in the size and the colours asked for; of an animated one the first frame.
 
     It is turned upright as its camera says, and white where it is transparent.
 
     Args:
-        path: a file of any format that Pillow reads.
+        given: a file of any format that Pillow reads, or an image that it has opened.
         options: its size and colours.
 
     Returns:
@@ -46,17 +56,18 @@ def read_image(path: Path, options: ImageOptions) -> NDArray[np.uint8]:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise RecurraError(
-            f"{path}: reading images takes Pillow; install it with: pip install 'recurra[images]'"
+            f"{given}: reading images takes Pillow; install it with: pip install 'recurra[images]'"
         ) from None
+    name = given if isinstance(given, Path) else getattr(given, "filename", "") or "an opened image"
     try:
-        with Image.open(path) as image:
+        with Image.open(given) if isinstance(given, Path) else contextlib.nullcontext(given) as image:
             return pixels_of(image, options)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{name}: no such file") from None
     except UnidentifiedImageError:
-        raise DataError(f"{path}: not an image of a format that is known; expected such as PNG or JPEG") from None
+        raise DataError(f"{name}: not an image of a format that is known; expected such as PNG or JPEG") from None
     except Exception as error:  # what decoders say to damaged files is of any kind
-        raise DataError(f"{path}: cannot be read as an image ({error}); mend it, or leave it out") from None
+        raise DataError(f"{name}: cannot be read as an image ({error}); mend it, or leave it out") from None
 
 
 def pixels_of(image: "Image", options: ImageOptions) -> NDArray[np.uint8]:

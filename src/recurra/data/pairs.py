@@ -12,6 +12,7 @@ from recurra.data.splits import completed, files_by_split
 from recurra.data.tables import Table, is_table, read_table
 from recurra.data.text import lines_of, split_of
 from recurra.errors import DataError, UsageError
+from recurra.progress import Progress
 
 Column = str | int  # its name or the ending of its file, or its number: 0 is the first
 Side = Literal["source", "target"]
@@ -42,7 +43,7 @@ class Sides(NamedTuple):
         return isinstance(self.source, str) or isinstance(self.target, str)
 
 
-def read_pairs(path: str, sides: Sides, test: str | None = None) -> dict[str, list[Pair]]:
+def read_pairs(path: str, sides: Sides, progress: Progress, test: str | None = None) -> dict[str, list[Pair]]:
     """Sentence pairs under the split that the names of their files say, "all" where they say none.
 
     Args:
@@ -50,6 +51,7 @@ def read_pairs(path: str, sides: Sides, test: str | None = None) -> dict[str, li
             `train.en`, of which either may be given; a table (CSV, TSV, JSONL, Parquet) with named columns; lines of
             columns; or a folder of such files called train, valid and test.
         sides: where source and target stand.
+        progress: told which columns of a table were taken, where nobody named them.
         test: the test files of a folder to use, without their ending, such as `test_2016`; None for all of them.
 
     Raises:
@@ -59,31 +61,31 @@ def read_pairs(path: str, sides: Sides, test: str | None = None) -> dict[str, li
     files = {"all": [place]} if place.is_file() else pair_files(place)
     if test is not None:
         files["test"] = chosen(files.get("test", []), test, place)
-    return {split: list(read_files(found, sides, place)) for split, found in files.items()}
+    return {split: list(read_files(found, sides, place, progress)) for split, found in files.items()}
 
 
-def read_sources(path: str, sides: Sides) -> list[str]:
-    """Sources, whether their targets stand beside them or not.
+def read_sources(path: str, sides: Sides, progress: Progress) -> list[str]:
+    """Sources, whether their targets stand beside them or not; an empty line of a file of lines is an empty text.
 
     Args:
         path: a table, of whose columns the only one or that of the source counts; or lines, which are sources or, where
             they have columns, hold them there.
         sides: where source and target stand in pairs.
+        progress: told which column of a table was taken, where nobody named it.
 
     Raises:
-        DataError: nothing there, nothing that can be read so, or an empty line; the message names it.
+        DataError: nothing there, nothing that can be read so, or an empty cell; the message names it.
     """
     place = locate(path)
     if place.is_dir():
         raise DataError(f"{place}: a folder; expected a table or a file of lines")
-    if sides.separator is None and is_table(place):
-        table = read_table(place)
-        column = table.names[0] if len(table.names) == 1 else column_of(table, sides.source, "source")
-        texts, places = table.text(column), table.places()
-    else:
-        texts = [source_of(line, sides) for line in lines_of(place)]
-        places = [f"{place} line {number}" for number in range(1, len(texts) + 1)]
-    return [filled(text, "source", where) for text, where in zip(texts, places, strict=True)]
+    if sides.separator is not None or not is_table(place):
+        return [source_of(line, sides).strip() for line in lines_of(place)]
+    table = read_table(place)
+    column = table.names[0] if len(table.names) == 1 else column_of(table, sides.source, "source")
+    if column != sides.source:
+        progress.note(f"{place}: sources are column {column!r}, a name in its header")
+    return [filled(text, "source", where) for text, where in zip(table.text(column), table.places(), strict=True)]
 
 
 def source_of(line: str, sides: Sides) -> str:
@@ -154,7 +156,7 @@ def chosen(files: Sequence[Path], test: str, root: Path) -> list[Path]:
     return found
 
 
-def read_files(files: Sequence[Path], sides: Sides, root: Path) -> Iterator[Pair]:
+def read_files(files: Sequence[Path], sides: Sides, root: Path, progress: Progress) -> Iterator[Pair]:
     """Pairs of the files of one split."""
     if sides.separator is None and not all(is_table(file) for file in files):
         if sides.are_named:
@@ -168,7 +170,7 @@ def read_files(files: Sequence[Path], sides: Sides, root: Path) -> Iterator[Pair
             )
     for file in files:
         if sides.separator is None and is_table(file):
-            yield from read_rows(file, sides)
+            yield from read_rows(file, sides, progress)
         else:
             yield from read_lines(file, sides)
 
@@ -217,11 +219,13 @@ def side_by_side(source: Path, target: Path) -> Iterator[Pair]:
             )
 
 
-def read_rows(path: Path, sides: Sides) -> Iterator[Pair]:
+def read_rows(path: Path, sides: Sides, progress: Progress) -> Iterator[Pair]:
     """Pairs of a table."""
     table = read_table(path)
     source, target = column_of(table, sides.source, "source"), column_of(table, sides.target, "target")
     refuse_same(source, target, path)
+    if not sides.are_named:
+        progress.note(f"{path}: from column {source!r} to {target!r}, the names in its header")
     for asked, answered, place in zip(table.text(source), table.text(target), table.places(), strict=True):
         yield Pair(filled(asked, "source", place), filled(answered, "target", place), place)
 
@@ -230,7 +234,7 @@ def column_of(table: Table, column: Column | None, side: Side) -> str:
     """Name of the column of a table that holds a side."""
     names = table.names
     if column is None and len(names) > 2:
-        raise DataError(f"{table.path}: which column is the {side}? It has {', '.join(names)}; name one as {side}")
+        raise DataError(f"{table.path}: which column is the {side}? It has {', '.join(names)}; name one with --{side}")
     if column is None:
         column = int(side == "target")
     if isinstance(column, str):

@@ -1,5 +1,6 @@
 """Pictures with captions: tables that name image files, `.npz` files of features, strips of digits."""
 
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -131,7 +132,7 @@ def list_images(tables: list[tuple[str, Path]], folder: Path, options: PictureOp
         DataError: as `list_files`, or an image in two splits; the message names the line.
     """
     found = dict[Path, Captioned]()
-    purpose = "images and captions (image_column, caption_column)"
+    purpose = "images and captions (--image-column, --caption-column)"
     for row in list_files(tables, folder, Columns(options.image_column, options.caption_column, purpose)):
         first = found.setdefault(row.file, Captioned(row.split, [], row.place, name_in(row.file, folder)))
         if first.split != row.split:
@@ -225,11 +226,23 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         DataError: it cannot be read.
     """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: no .npz file, or cut off; write it with numpy.savez")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in LAYOUT if name in archive.files}
+        with np.load(path, allow_pickle=False) as archive:
+            found = {name: archive[name] for name in LAYOUT if name in archive.files}
     except DAMAGE as error:
-        raise DataError(f"{path}: cannot be read as .npz of plain numbers and text: {str(error)[:300]}") from None
+        if "allow_pickle" in str(error):
+            remedy = "holds arrays of Python objects; write features.astype(np.float32) and captions.astype(str)"
+        else:
+            remedy = "cannot be read, it is damaged; write it anew with numpy.savez"
+        raise DataError(f"{path}: {remedy}") from None
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray):  # what has not even the header of an array comes as bytes
+            raise DataError(f"{path}: {name} is no array; write the file anew with numpy.savez")
+    return found
 
 
 def shapes_of(arrays: Mapping[str, NDArray[Any]]) -> str:

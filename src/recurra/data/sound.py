@@ -211,7 +211,7 @@ def split_utterances(
         by_speaker: whether those of one speaker stay on one side; else, and where they have none, each goes by itself.
 
     Raises:
-        DataError: a split without recordings, or fewer speakers than splits.
+        DataError: a split without recordings, some recordings without a speaker, or fewer speakers than splits.
     """
     given = "train" if "train" in found else "all"
     if given not in found:
@@ -228,7 +228,13 @@ def split_by_speaker(
     utterances: Sequence[Utterance], path: str, shares: dict[str, float], progress: Progress
 ) -> dict[str, list[Utterance]]:
     """Recordings by split, those of one speaker on one side; arguments and errors as of `split_utterances`."""
-    keys = [f"speaker {one.speaker}" if one.speaker else one.digest for one in utterances]
+    unnamed = [one.place for one in utterances if not one.speaker]
+    if unnamed:
+        raise DataError(
+            f"{unnamed[0]}: no speaker ({len(unnamed):,} such recordings), but others have one; fill it, leave the row "
+            "out, or split recordings one by one with --no-by-speaker"
+        )
+    keys = [f"speaker {one.speaker}" for one in utterances]
     if len(set(keys)) < len(shares):
         raise DataError(
             f"{path}: fewer speakers ({len(set(keys))}) than splits ({', '.join(shares)}); give more, name the split "
@@ -251,7 +257,7 @@ def find_entries(place: Path, options: SoundOptions) -> dict[str, list[Entry]]:
     if not tables:
         return find_digits(place)
     found: dict[str, list[Entry]] = {}
-    purpose = "recordings and transcripts (audio_column, transcript_column)"
+    purpose = "recordings and transcripts (--audio-column, --transcript-column)"
     columns = Columns(options.audio_column, options.transcript_column, purpose, (options.speaker_column,))
     for row in list_files(tables, place if place.is_dir() else place.parent, columns):
         (speaker,) = row.optional

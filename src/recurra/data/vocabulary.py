@@ -122,7 +122,7 @@ class Vocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text."""
-        lines = text.encode("utf-8", "replace").decode().splitlines(keepends=True)  # half a surrogate pair is no text
+        lines = without_halves(text).splitlines(keepends=True)
         return [id for line in self.tokenizer.encode_batch_fast(lines, add_special_tokens=False) for id in line.ids]
 
     def encode_line(self, text: str) -> NDArray[np.int64]:
@@ -131,6 +131,7 @@ class Vocabulary:
 
     def pieces(self, text: str) -> list[str]:
         """The tokens of a text as it has them, the unknown ones too."""
+        text = without_halves(text)
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
         return [text[first:last] for first, last in encoding.offsets]
 
@@ -138,7 +139,7 @@ class Vocabulary:
         """What of a text the vocabulary lacks, as the text has it, in order."""
         if self.unknown_id is None:
             return []
-        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        ids = self.tokenizer.encode(without_halves(text), add_special_tokens=False).ids
         return [piece for id, piece in zip(ids, self.pieces(text), strict=True) if id == self.unknown_id]
 
     def token(self, id: int) -> str:
@@ -211,6 +212,11 @@ def byte_pairs(lines: Iterable[list[str]], options: TokenOptions) -> Tokenizer:
         lines, BpeTrainer(vocab_size=options.size, initial_alphabet=alphabet, show_progress=False)
     )
     return tokenizer
+
+
+def without_halves(text: str) -> str:
+    """A text whose halves of surrogate pairs, which are no text, are question marks."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def as_line(text: str) -> str:

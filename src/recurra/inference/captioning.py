@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.images import ImageOptions, read_image
+from recurra.data.images import ImageOptions, is_opened, read_image
 from recurra.data.pictures import Picture
 from recurra.errors import UsageError
 from recurra.inference.opening import TrainedOnExamples, refuse_one
@@ -17,12 +17,17 @@ from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks import Captioning
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Given: TypeAlias = "str | Path | NDArray[Any] | Image"
+
 
 class Captions(NamedTuple):
     """What a captioner writes about a picture."""
 
     renderings: list[Rendering]  # the best first
-    view: Json  # of the best: its tokens, and with which weights the cells of the picture were read for each
+    view: Json  # of the best: tokens, grid (rows and columns of cells) and weights (tokens, cells) of reading them
 
     @property
     def text(self) -> str:
@@ -37,7 +42,7 @@ class TrainedCaptioner(TrainedOnExamples[Captioning]):
 
     def caption(
         self,
-        pictures: Sequence[str | Path | NDArray[Any]],
+        pictures: Sequence[Given],
         *,
         beam: int | None = None,
         num_best: int = 1,
@@ -48,8 +53,8 @@ class TrainedCaptioner(TrainedOnExamples[Captioning]):
         """The best captions of each picture.
 
         Args:
-            pictures: files of images; or arrays as the model reads them: bytes (height, width, channels), or features
-                (cells, features), any floats.
+            pictures: files of images, or images that Pillow has opened; or arrays as the model reads them: bytes
+                (height, width, channels), or features (cells, features), any floats.
             beam: hypotheses under way; 1 goes on with the likeliest token alone. By default, as what follows, that of
                 the recipe.
             num_best: captions of each.
@@ -59,9 +64,12 @@ class TrainedCaptioner(TrainedOnExamples[Captioning]):
 
         Raises:
             DataError: a file that is no image.
-            UsageError: a value outside its range, an array of another shape or kind, or one file instead of a list.
+            UsageError: a value outside its range, an array of another shape or kind, anything else, or one picture
+                instead of a list.
         """
         refuse_one(pictures, "caption")
+        if is_opened(pictures):
+            raise UsageError("caption: expected a list, got one image; write caption([image])")
         penalties = {"length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
         rules = self.task.recipe.decoding.given(num_best, beam=beam, **penalties)
         if not len(pictures):
@@ -74,19 +82,26 @@ class TrainedCaptioner(TrainedOnExamples[Captioning]):
     def told(self, picture: Picture, found: Sequence[Hypothesis]) -> Captions:
         """A picture with what was found for it."""
         renderings = [Rendering.of(self.task.text_of(picture, one), one) for one in found]
-        return Captions(renderings, self.task.reading(picture, found[0]))
+        view = self.task.reading(picture, found[0])
+        return Captions(renderings, {key: view[key] for key in ("tokens", "grid", "weights")})
 
-    def content_of(self, picture: str | Path | NDArray[Any]) -> NDArray[Any]:
-        """A picture as the model reads it."""
+    def content_of(self, picture: Given) -> NDArray[Any]:
+        """A picture as the model reads it; errors as of `caption`."""
         shape = self.task.shape.image
         if isinstance(picture, np.ndarray):
             return read_array(picture, shape)
-        if len(shape) == 2:
+        if not (isinstance(picture, str | Path) or is_opened(picture)):
             raise UsageError(
-                f"{picture}: {self.run} reads features that another network computed, {shape} of each image; give these"
+                f"caption: expected image files, images that Pillow has opened, or arrays, got {type(picture).__name__}"
+            )
+        if len(shape) == 2:
+            name = picture if isinstance(picture, str | Path) else "caption"
+            raise UsageError(
+                f"{name}: {self.run} reads features that another network computed, {shape} of each image; give these"
             )
         height, width, channels = shape
-        return read_image(Path(picture), ImageOptions((height, width), channels == 3))
+        given = Path(picture) if isinstance(picture, str) else picture
+        return read_image(given, ImageOptions((height, width), channels == 3))
 
 
 def read_array(picture: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -101,7 +116,9 @@ def read_array(picture: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """
     kind = "bytes" if len(shape) == 3 else "floats"
     if picture.shape != shape or not (picture.dtype == np.uint8 if len(shape) == 3 else picture.dtype.kind == "f"):
-        raise UsageError(f"caption: expected {kind} {shape}, got {picture.dtype} {picture.shape}")
+        is_resizable = len(shape) == 3 and picture.shape[:2] != shape[:2]
+        remedy = f"; give its file, or resize it to {shape[:2]}" if is_resizable else ""
+        raise UsageError(f"caption: expected {kind} {shape}, got {picture.dtype} {picture.shape}{remedy}")
     found = picture if len(shape) == 3 else picture.astype(np.float32)
     if not np.isfinite(found).all():
         raise UsageError("caption: a feature is not finite; leave such a picture out")

@@ -84,6 +84,8 @@ class TrainedOnExamples(TrainedModel[AnyAnswering]):
         if is_own(data, self.task):
             return self.evaluate_held_out(progress)
         splits = self.task.find_held_out(str(data), progress)
+        if list(splits) == ["all"]:
+            progress.note(f"{data}: says no split, so all of it judges the model; training should have had none of it")
         metrics, _ = self.task.evaluate(splits, progress)
         return self.beside_baselines(metrics, lambda: self.task.baselines(splits, progress), "training data", progress)
 

@@ -122,10 +122,6 @@ class TrainedRecogniser(TrainedOnExamples[Speech]):
         options, progress = self.task.recipe.decoding.given(num_best, **chosen), progress or Progress()
         samples = [self.samples_of(one, progress) for one in recordings]
         features = hear(samples, self.task.front)
-        for one, frames in zip(recordings, features, strict=True):
-            if len(frames) < self.task.model.reduction:
-                name = "recording" if isinstance(one, np.ndarray) else one
-                raise DataError(f"{name}: shorter than one step of the model, so nothing is to be heard")
         encoded = Encoded(features, [UNHEARD] * len(features))
         log_probabilities = self.task.judge(encoded, progress, "hearing").log_probabilities
         found = self.task.readings(log_probabilities, options)
@@ -136,14 +132,17 @@ class TrainedRecogniser(TrainedOnExamples[Speech]):
         return Transcript(self.task.alphabet.decode(reading.symbols), reading.log_probability, reading.score)
 
     def samples_of(self, recording: str | Path | NDArray[Any], progress: Progress) -> Samples:
-        """A recording as those that were trained on."""
+        """A recording as those that were trained on, at least one step long; errors as of `transcribe`."""
         if isinstance(recording, np.ndarray):
-            return as_samples(recording, "transcribe")
-        if not isinstance(recording, str | Path):
+            name, samples, change = "recording", as_samples(recording, "transcribe"), None
+        elif isinstance(recording, str | Path):
+            name, (samples, change) = str(recording), read_sound(Path(recording), self.task.recipe.data.sample_rate)
+        else:
             raise UsageError(f"transcribe: expected sound files or arrays of samples, got {type(recording).__name__}")
-        samples, change = read_sound(Path(recording), self.task.recipe.data.sample_rate)
+        if int(self.task.front.frames_in(torch.tensor(len(samples)))) < self.task.model.reduction:
+            raise DataError(f"{name}: shorter than one step of the model, so nothing is to be heard")
         if change:
-            progress.note(f"{recording}: {change}")
+            progress.note(f"{name}: {change}")
         return samples
 
     def stream(self) -> SpeechStream:

@@ -110,8 +110,11 @@ def same_data(contenders: Sequence[Contender]) -> bool:
 
 def reached(contenders: Sequence[Contender]) -> dict[str, Mapping[str, float]]:
     """What each run reaches on the test data, and the baselines that all have in common."""
-    found = {one.name: one.metrics["model"][one.split] for one in contenders}
     split = contenders[0].split
+    found = {
+        one.name if one.split == split else f"{one.name} (on {one.split})": one.metrics["model"][one.split]
+        for one in contenders
+    }
     return found | {baseline_name(who): splits[split] for who, splits in baselines_in_common(contenders).items()}
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 from sklearn.neighbors import NearestNeighbors
 
 from recurra.config import Recipe, Shares
@@ -56,6 +56,14 @@ class CaptionOptions(TokenOptions):
     shares: Shares = Field(
         (0.8, 0.1, 0.1), description="training, validation and test share where the files do not say; by a hash"
     )
+
+    @field_validator("image_size", mode="before")
+    @classmethod
+    def of_two(cls, size: object) -> object:
+        """One number alone is neither height nor width."""
+        if not (isinstance(size, list | tuple) and len(size) == 2):
+            raise ValueError("height,width such as 32,32")
+        return size
 
     @property
     def pictures(self) -> PictureOptions:

@@ -98,7 +98,9 @@ def find_pairs(options: PairOptions, progress: Progress) -> dict[str, list[Pair]
     Raises:
         DataError: they cannot be used, or none is left; the message names the place.
     """
-    found = split_pairs(read_pairs(options.path, options.sides, options.test_files), options.path, options.shares)
+    found = split_pairs(
+        read_pairs(options.path, options.sides, progress, options.test_files), options.path, options.shares
+    )
     train, left_out = kept(found["train"], options.count, options.longest, options.ratio)
     for reason, number in left_out.items():
         progress.note(f"{number:,} of {len(found['train']):,} training pairs are left out: {reason}")
@@ -107,13 +109,13 @@ def find_pairs(options: PairOptions, progress: Progress) -> dict[str, list[Pair]
     return {**found, "train": train}
 
 
-def find_held_out(options: PairOptions) -> dict[str, list[Pair]]:
+def find_held_out(options: PairOptions, progress: Progress) -> dict[str, list[Pair]]:
     """Pairs to judge by: those of every split but the training one, or all where there are no splits.
 
     Raises:
         DataError: they cannot be used; the message names the place.
     """
-    found = read_pairs(options.path, options.sides, options.test_files)
+    found = read_pairs(options.path, options.sides, progress, options.test_files)
     found = all_but_train(found) or found
     if not all(found.values()):
         raise DataError(f"{options.path}: holds no pairs")

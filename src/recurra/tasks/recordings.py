@@ -1,6 +1,6 @@
 """Recordings with transcripts, and how they become what a recogniser reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -30,7 +30,7 @@ MADE_AS_IT_IS = ("connected", "words", "shares", "by_speaker")  # options that i
 JUDGED_AT_ONCE = 64  # recordings
 THIRDS = 3  # parts of a recording whose mean features the nearest neighbour is found by
 FRONT_AT_ONCE = 1 << 22  # samples, those of padding among them
-MOST_SHOWN = 40  # characters of a transcript in a message
+MOST_SHOWN = 40  # characters of a transcript, or symbols, in a message
 UNHEARD = np.zeros(0, np.int64)  # symbols of what counts in no loss
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
@@ -184,15 +184,26 @@ def encode(
     """
     targets, reasons = [], []
     for one, reason in zip(utterances, shortages(utterances, front, reduction, alphabet.unit), strict=True):
-        try:
-            target = alphabet.encode(one.transcript, one.place)
-        except DataError as error:
-            reason = str(error)
-        targets.append(UNHEARD if reason else target)
+        unknown = unknown_in(one, alphabet)
+        if unknown:
+            reason = f"{one.place}: training transcripts have no {shown(unknown)}"
+        targets.append(UNHEARD if reason else alphabet.encode(one.transcript, one.place))
         reasons += [reason] if reason else []
     if reasons:
         progress.note(f"{len(reasons):,} recordings are scored but count in no loss, such as {reasons[0]}")
     return Encoded(hear([one.samples for one in utterances], front), targets)
+
+
+def unknown_in(utterance: Utterance, alphabet: Alphabet) -> set[str]:
+    """Symbols of a transcript that an alphabet lacks."""
+    return set(symbols_of(utterance.transcript, alphabet.unit)) - alphabet.ids.keys()
+
+
+def shown(symbols: Iterable[str]) -> str:
+    """Symbols in a message: a bounded number, and how many more."""
+    told = [repr(symbol) for symbol in sorted(symbols)]
+    more = len(told) - MOST_SHOWN
+    return ", ".join(told[:MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def shortages(utterances: Sequence[Utterance], front: LogMel, reduction: int, unit: Unit) -> list[str | None]:
@@ -316,10 +327,11 @@ def held_out_problems(train: Sequence[Utterance], utterances: Sequence[Utterance
             f"{number:,} of {len(utterances):,} recordings of {split} are of speakers that train has, such as "
             f"{min(map(str, shared))}: {split} is easier than new voices would be"
         )
-    symbols = set(Alphabet.of((one.transcript for one in train), unit).symbols)
-    for one in utterances:
-        lacking = sorted(set(symbols_of(one.transcript, unit)) - symbols)
-        if lacking:
-            problems.append(f"{one.place}: training transcripts have no {', '.join(map(repr, lacking))}")
-            break
+    alphabet = Alphabet.of((one.transcript for one in train), unit)
+    unknown = [(one.place, found) for one in utterances if (found := unknown_in(one, alphabet))]
+    if unknown:
+        problems.append(
+            f"{len(unknown):,} recordings of {split} are scored but count in no loss, such as {unknown[0][0]}: "
+            f"training transcripts have no {shown(set().union(*(found for _, found in unknown)))}"
+        )
     return problems

@@ -157,9 +157,11 @@ class Speech:
 
     @classmethod
     def check(cls, recipe: SpeechRecipe, progress: Progress) -> Json:
-        """Counts, lengths, symbols and repetitions of the recordings the recipe names."""
+        """Counts, lengths, symbols and repetitions of the recordings the recipe names, without those to be left out."""
         front = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
         splits = find_recordings(recipe.data, recipe.seed, progress)
+        if recipe.data.on_short == "drop":
+            splits["train"] = long_enough(splits["train"], recipe.data, front, recipe.model.time_reduction, progress)
         return check_recordings(splits, recipe.data, front, recipe.model.time_reduction)
 
     @classmethod

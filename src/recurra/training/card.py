@@ -8,6 +8,17 @@ from recurra.progress import in_words
 from recurra.runs import RECIPE, Run
 from recurra.tasks import Task
 
+USED_BY = {
+    "language-modelling": "generate {run}",
+    "classification": "predict {run} INPUT",
+    "tagging": "predict {run} INPUT",
+    "forecasting": "forecast {run} DATA",
+    "translation": "translate {run} TEXT",
+    "captioning": "caption {run} IMAGE",
+    "speech": "transcribe {run} SOUND",
+    "memory": "info {run}",
+}  # the command that a run of each task is for
+
 
 def model_card(run: Run, task: Task, metrics: Mapping[str, Any]) -> str:
     """Markdown: what was trained on what, what it reaches beside the baselines, how to use and to reproduce it."""
@@ -28,6 +39,7 @@ def model_card(run: Run, task: Task, metrics: Mapping[str, Any]) -> str:
             "",
             "Use it:",
             "",
+            f"    recurra {USED_BY[task.name].format(run=run)}",
             f"    recurra info {run}",
             f"    recurra evaluate {run}",
             "",

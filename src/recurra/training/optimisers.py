@@ -8,6 +8,8 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from recurra.config import TrainingOptions
 
+LEAST = 1e-3  # of the learning rate, below which a plateau does not bring it: nothing would be learned any more
+
 
 def build_optimiser(parameters: Iterable[nn.Parameter], options: TrainingOptions) -> Optimizer:
     """The update rule of a recipe; weight decay leaves biases alone."""
@@ -41,7 +43,7 @@ def next_learning_rate(options: TrainingOptions, current: float, next_epoch: int
     if options.schedule == "epoch":
         return options.learning_rate * options.decay ** max(0, next_epoch + 1 - options.decay_after)
     if options.schedule == "plateau" and not improved:
-        return current * options.decay
+        return max(current * options.decay, min(current, LEAST * options.learning_rate))
     return current
 
 
