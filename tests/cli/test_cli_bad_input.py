@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from recurra.data.catalogue import CATALOGUE
 from recurra.runs import Run, canonical_json
 
 FAILURE, USAGE, BAD_DATA = 1, 2, 3
@@ -308,9 +309,7 @@ def test_text_a_run_cannot_read(recurra_command: Any, tiny_run: Path, command: l
 
 def test_a_data_set_that_the_catalogue_lacks(recurra_command: Any) -> None:
     outcome = recurra_command("data", "fetch", "prb")
-    assert (
-        "prb: not in the catalogue; it has python-docs, python-code, brackets, dates, mackey-glass, ptb" in outcome.err
-    )
+    assert f"prb: not in the catalogue; it has {', '.join(CATALOGUE)}" in outcome.err
     assert outcome.code == BAD_DATA
 
 
