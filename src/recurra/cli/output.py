@@ -24,6 +24,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outpu
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Device = Annotated[str, typer.Option("--device", help="Torch device, such as cpu or cuda.")]
 Item = TypeVar("Item")
+STANDARD_INPUT = "-"  # what names it where files or texts stand
 WIDEST = 100  # columns of running text
 WIDEST_TABLE = 1000  # columns of one that must not fold
 

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recurra.cli.files import files_of, groups_until_failure
-from recurra.cli.output import Device, RunFolder, not_for, open_model, print_line, print_table, progress
+from recurra.cli.output import STANDARD_INPUT, Device, RunFolder, not_for, open_model, print_line, progress
+from recurra.cli.renderings import print_texts
 from recurra.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recurra.inference import TrainedRecogniser
-    from recurra.inference.speech import Transcript
 
 AT_ONCE = 64  # recordings
 PIECES = 10  # a second, of a recording that is listened to
-STANDARD_INPUT = "-"
 HEADERS = (b"RIFF", b"fLaC", b"OggS")  # with which sound files begin, and raw samples hardly ever
 
 
@@ -93,16 +92,7 @@ def transcribe(
             if as_json:
                 print_line({"sound": sound, "texts": [one._asdict() for one in transcripts]})
             else:
-                show(sound, transcripts, num_best, has_names)
-
-
-def show(sound: str, transcripts: "list[Transcript]", num_best: int, has_names: bool) -> None:
-    """Readings of a recording: the best as it is, maybe behind its name, or a table of several."""
-    if num_best == 1:
-        print(f"{sound}\t" if has_names else "", transcripts[0].text if transcripts else "", sep="", flush=True)
-    else:
-        rows = [(one.text, f"{one.score:.3f}", f"{one.log_probability:.2f}") for one in transcripts]
-        print_table((sound, "score", "log-probability"), rows)
+                print_texts(sound, [one.text for one in transcripts], transcripts, num_best, has_names)
 
 
 def listen(model: "TrainedRecogniser", sounds: list[str], has_names: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recurra.cli.output import (
+    STANDARD_INPUT,
     Device,
     RunFolder,
     groups,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from recurra.inference.translation import TranslatedText
 
 AT_ONCE = 64  # texts
-STANDARD_INPUT = "-"
 
 
 def translate(

@@ -50,30 +50,35 @@ def split_files(place: Path, kinds: Sequence[str]) -> list[tuple[str, Path]]:
     return [("all", file) for _, file in files]
 
 
-def list_files(tables: Iterable[tuple[str, Path]], folder: Path, columns: Columns) -> Iterator[Listed]:
+def list_files(tables: Iterable[tuple[str, Path]], place: Path, columns: Columns) -> Iterator[Listed]:
     """The rows of tables.
 
     Args:
         tables: each with its split, which a column `split` may say better.
-        folder: what files may be anywhere below, unless they are where a table says.
+        place: a folder that files may be anywhere below, unless they are where a table says, or a table in it.
         columns: of every table.
 
     Raises:
         DataError: no such columns, an empty cell, no such file, or no such split; the message names the line.
     """
-    below = FilesBelow(folder)
+    below = FilesBelow(folder_of(place))
     for table_split, path in tables:
         table = read_table(path)
         table.require([columns.file, columns.text], columns.purpose)
         names = [columns.file, columns.text, SPLIT, *columns.optional]
         cells = [table.text(name) if name in table.names else [None] * len(table) for name in names]
-        for file, text, split, *optional, place in zip(*cells, table.places(), strict=True):
+        for file, text, split, *optional, where in zip(*cells, table.places(), strict=True):
             if file is None or text is None:
                 raise DataError(
-                    f"{place}: no {columns.file if file is None else columns.text}; fill it, or leave the row out"
+                    f"{where}: no {columns.file if file is None else columns.text}; fill it, or leave the row out"
                 )
-            said = split_said(split or "", place) if SPLIT in table.names else table_split
-            yield Listed(below.find(Path(file.strip()), path, place), text.strip(), tuple(optional), said, place)
+            said = split_said(split or "", where) if SPLIT in table.names else table_split
+            yield Listed(below.find(Path(file.strip()), path, where), text.strip(), tuple(optional), said, where)
+
+
+def folder_of(place: Path) -> Path:
+    """A folder, or that of a file."""
+    return place if place.is_dir() else place.parent
 
 
 class FilesBelow:

@@ -259,7 +259,7 @@ def find_entries(place: Path, options: SoundOptions) -> dict[str, list[Entry]]:
     found: dict[str, list[Entry]] = {}
     purpose = "recordings and transcripts (--audio-column, --transcript-column)"
     columns = Columns(options.audio_column, options.transcript_column, purpose, (options.speaker_column,))
-    for row in list_files(tables, place if place.is_dir() else place.parent, columns):
+    for row in list_files(tables, place, columns):
         (speaker,) = row.optional
         entry = Entry(row.file, written(row.text, options), speaker and speaker.strip(), row.place)
         found.setdefault(row.split, []).append(entry)
