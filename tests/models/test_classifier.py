@@ -216,7 +216,7 @@ def test_each_dropout_acts_in_training_only(option: str, locked: bool) -> None:
 def test_locked_dropout_of_vectors_keeps_its_mask_over_time() -> None:
     for locked in (False, True):
         model = build("tokens", dropout_embedding=0.5, locked_dropout=locked, embedding_size=40)
-        dropped = model.front(inputs_of("tokens")) == 0
+        dropped = model.front(inputs_of("tokens"), LENGTHS) == 0
         assert dropped.any()
         assert torch.equal(dropped, dropped[:1].expand_as(dropped)) == locked
         assert not torch.equal(dropped[:, 0], dropped[:, 1])
@@ -224,7 +224,7 @@ def test_locked_dropout_of_vectors_keeps_its_mask_over_time() -> None:
 
 def test_word_dropout_drops_all_occurrences_of_a_word() -> None:
     inputs = inputs_of("tokens")
-    vectors = build("tokens", dropout_words=0.5).front(inputs)
+    vectors = build("tokens", dropout_words=0.5).front(inputs, LENGTHS)
     dropped = {int(id) for id in inputs[(vectors == 0).all(-1)]}
     kept = {int(id) for id in inputs[(vectors != 0).all(-1)]}
     assert dropped
@@ -234,7 +234,8 @@ def test_word_dropout_drops_all_occurrences_of_a_word() -> None:
 
 def test_drift_is_a_factor_and_a_shift_for_each_channel_of_each_series() -> None:
     model, series = build("series", drift=0.3), inputs_of("series", 90, 40)
-    moved = model.front(series)
+    lengths = torch.full((40,), 90)
+    moved = model.front(series, lengths)
     factor = (moved[1:] - moved[:1]) / (series[1:] - series[:1])
     torch.testing.assert_close(factor, factor[:1].expand_as(factor), rtol=1e-6, atol=1e-6)
     shift = moved[0] - factor[0] * series[0]
@@ -242,17 +243,28 @@ def test_drift_is_a_factor_and_a_shift_for_each_channel_of_each_series() -> None
         assert len(drawn.unique()) == 40 * CHANNELS
         assert abs(float(drawn.mean())) < 4 * 0.3 / 120**0.5
         assert 0.2 < float(drawn.std()) < 0.4
-    assert not torch.equal(model.front(series), moved)
-    assert torch.equal(model.eval().front(series), series)
+    assert not torch.equal(model.front(series, lengths), moved)
+    assert torch.equal(model.eval().front(series, lengths), series)
 
 
 def test_noise_is_for_each_measurement() -> None:
     model, series = build("series", noise=0.2), inputs_of("series", 90, 40)
-    noise = model.front(series) - series
+    lengths = torch.full((40,), 90)
+    noise = model.front(series, lengths) - series
     assert 0.19 < float(noise.std()) < 0.21
     assert abs(float(noise.mean())) < 4 * 0.2 / noise.numel() ** 0.5
     assert float((noise[1:] * noise[:-1]).mean()) < 0.002
-    assert torch.equal(model.eval().front(series), series)
+    assert torch.equal(model.eval().front(series, lengths), series)
+
+
+def test_warp_moves_valid_steps_alone() -> None:
+    model, lengths = build("series", warp=2.0), torch.tensor([90, 50, 1])
+    series = with_padding(inputs_of("series", 90, 3), lengths)
+    warped = model.front(series, lengths)
+    assert warped[:, :2].isnan().sum() == series[:, :2].isnan().sum()
+    assert not torch.equal(warped[:50, :2], series[:50, :2])
+    assert torch.equal(warped[0, 2], series[0, 2])
+    assert torch.equal(model.eval().front(series, lengths).nan_to_num(), series.nan_to_num())
 
 
 def test_one_layer_has_no_dropout_between_layers() -> None:

@@ -179,6 +179,16 @@ def test_every_parameter_learns(options: dict[str, Any], folder: Path) -> None:
         assert float(parameter.grad.abs().max()) > 0, name
 
 
+def test_pictures_are_bent_in_training_alone(folder: Path) -> None:
+    bent, plain = (start(folder, model={"warp": most, "dropout_memory": 0.0}) for most in (2.0, 0.0))
+    plain.model.load_state_dict(bent.model.state_dict())
+    images = torch.randint(256, (9, *bent.shape.image), dtype=torch.uint8)
+    once, again, as_it_is = (model.encoder(images) for model in (bent.model, bent.model, plain.model))
+    assert (once - again).abs().amax((0, 2)).min() > 0.01  # each image, each time anew
+    assert (once - as_it_is).abs().amax((0, 2)).min() > 0.01
+    assert torch.equal(bent.model.eval().encoder(images), as_it_is)
+
+
 def test_a_resumed_run_ends_in_the_same_weights(folder: Path, tmp_path: Path) -> None:
     options = {"data": {"path": str(folder), "image_size": list(SIZE), "colour": True}, "model": TINY, "epochs": 2}
     options |= {"batch_size": 6, "dropout_words": 0.2}

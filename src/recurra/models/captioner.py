@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from recurra.errors import UsageError
 from recurra.models.decoder import Decoder, DecoderOptions, DecoderState, Writer
 from recurra.models.stack import Widths, dropout_of
+from recurra.models.warp import warp_images
 
 KERNEL, POOL = 3, 2  # pixels, of each convolution and of the pooling behind it
 
@@ -19,6 +20,9 @@ class CaptionerOptions(DecoderOptions):
 
     channels: Widths = Field(
         [32, 64, 128], description="maps of each convolution over an image, each pooled to half its height and width"
+    )
+    warp: float = Field(
+        0.0, ge=0, description="of images: pixels by which training moves a point at the most, its neighbours alike"
     )
 
 
@@ -35,20 +39,24 @@ class Convolutions(nn.Module):
 
     Args:
         channels: 1 grey, 3 colour.
-        widths: maps of each convolution.
+        options: maps of each convolution, and how images are bent in training.
     """
 
-    def __init__(self, channels: int, widths: list[int]) -> None:
+    def __init__(self, channels: int, options: CaptionerOptions) -> None:
         super().__init__()
+        self.warp = options.warp
         layers: list[nn.Module] = []
-        for before, after in itertools.pairwise([channels, *widths]):
+        for before, after in itertools.pairwise([channels, *options.channels]):
             layers.append(nn.Conv2d(before, after, KERNEL, padding=KERNEL // 2, bias=False))
             layers += [nn.GroupNorm(1, after), nn.ReLU(), nn.MaxPool2d(POOL)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """From bytes (batch, height, width, channels) to cells, row by row, (cells, batch, maps)."""
-        maps: Tensor = self.layers(images.permute(0, 3, 1, 2) / 255)  # (batch, maps, rows, columns)
+        pixels = images.permute(0, 3, 1, 2) / 255
+        if self.training and self.warp:
+            pixels = warp_images(pixels, self.warp)
+        maps: Tensor = self.layers(pixels)  # (batch, maps, rows, columns)
         return maps.flatten(2).permute(2, 0, 1)
 
 
@@ -66,7 +74,7 @@ class ImageEncoder(nn.Module):
     def __init__(self, shape: tuple[int, ...], options: CaptionerOptions) -> None:
         super().__init__()
         self.grid = grid_of(shape, len(options.channels))
-        self.convolutions = Convolutions(shape[2], options.channels) if len(shape) == 3 else None
+        self.convolutions = Convolutions(shape[2], options) if len(shape) == 3 else None
         self.width = options.channels[-1] if self.convolutions else shape[1]
         self.num_cells = self.grid[0] * self.grid[1]
         self.places = nn.Parameter(0.1 * torch.randn(self.num_cells, 1, self.width))

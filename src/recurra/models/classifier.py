@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recurra.errors import UsageError
 from recurra.models.stack import StackOptions, build_stack, dropout_of, stack_width
+from recurra.models.warp import warp_series
 from recurra.nn import AttentionPooling, both_ends, drop_words, last_valid_step, max_over_time, mean_over_time
 
 
@@ -44,6 +45,9 @@ class ClassifierOptions(StackOptions):
     )
     drift: float = Field(
         0.0, ge=0, description="of series: deviation of a channel's factor and shift, drawn for each series in training"
+    )
+    warp: float = Field(
+        0.0, ge=0, description="of series: steps by which training moves a value at the most, its neighbours alike"
     )
 
     @model_validator(mode="after")
@@ -119,7 +123,7 @@ class TokenVectors(nn.Module):
             raise UsageError(f"naive_bayes: needs an embedding_size of at least the number of labels, {labels}")
         self.weight[:, :labels] = weight * ratios
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002
         """From ids (time, batch) to vectors (time, batch, embedding)."""
         vectors: Tensor = self.dropout(F.embedding(ids, drop_words(self.weight, self.dropout_words, self.training)))
         return vectors
@@ -129,17 +133,19 @@ class Measurements(nn.Module):
     """Series as they are; in training as another sensor might have given them.
 
     Args:
-        options: noise and drift.
+        options: noise, drift and warp.
 
-    Source: jittering and scaling of Um et al. 2017, Data augmentation of wearable sensor data.
+    Source: jittering, scaling and time warping of Um et al. 2017, Data augmentation of wearable sensor data.
     """
 
     def __init__(self, options: ClassifierOptions) -> None:
         super().__init__()
-        self.noise, self.drift = options.noise, options.drift
+        self.noise, self.drift, self.warp = options.noise, options.drift, options.warp
 
-    def forward(self, series: Tensor) -> Tensor:
-        """From and to (time, batch, channels)."""
+    def forward(self, series: Tensor, lengths: Tensor) -> Tensor:
+        """From and to (time, batch, channels), of which so many steps of each are valid."""
+        if self.training and self.warp:
+            series = warp_series(series, lengths, self.warp)
         if self.training and self.drift:
             factor, shift = self.drift * torch.randn(2, 1, *series.shape[1:], device=series.device)
             series = series * (1 + factor) + shift
@@ -178,7 +184,7 @@ class SequenceClassifier(nn.Module):
             inputs: token ids (time, batch), or measurements (time, batch, channels).
             lengths: valid steps of each, integer (batch,).
         """
-        features, attention = self.body(self.front(inputs), lengths)
+        features, attention = self.body(self.front(inputs, lengths), lengths)
         return Verdict(self.output(features), attention)
 
 
