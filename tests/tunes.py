@@ -16,16 +16,6 @@ TONES = {"low": 300, "mid": 700, "high": 1500}  # Hz
 TINY = {"hidden_size": [9], "dropout": 0.0, "dropout_output": 0.0, "time_reduction": 2}
 
 
-class Notes(Progress):
-    """What was said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def tune(words: list[str], draw: random.Random) -> np.ndarray:
     """A tone for each word, of any length and loudness, with some noise and a pause behind each."""
     rng, pieces = np.random.default_rng(draw.randrange(2**32)), []

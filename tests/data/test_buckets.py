@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.buckets import POOL, Buckets, by_length
+from recurra.data.buckets import POOL, buckets, by_length
 
 LENGTHS = np.random.default_rng(4).geometric(0.03, 7011).tolist()  # 33 on average, and a few of hundreds
 
 
 def batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    buckets = Buckets(lengths, batch_size, seed, epoch)
-    return [buckets[index].tolist() for index in range(len(buckets))]
+    return [batch.tolist() for batch in buckets(lengths, batch_size, seed, epoch)]
 
 
 def padding(found: Iterable[Sequence[int]], lengths: Sequence[int]) -> float:

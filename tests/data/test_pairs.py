@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from noting import Notes
 from recurra.data.catalogue import find
 from recurra.data.pairs import Pair, Sides, kept, read_pairs, read_sources, split_pairs
 from recurra.errors import DataError, UsageError
@@ -316,22 +317,17 @@ def test_an_empty_cell_is_named_and_an_empty_line_an_empty_text(tmp_path: Path) 
 
 def test_columns_that_nobody_named_are_told(tmp_path: Path) -> None:
     """A first pair that was taken for a header shows so."""
-    told: list[str] = []
-
-    class Noting(Progress):
-        def note(self, text: str) -> None:
-            told.append(text)
-
+    notes = Notes()
     write(tmp_path, {"two.csv": "Va !,Go.\nun,one\n", "one.csv": "Va !\nun\n"})
-    assert len(read_pairs(str(tmp_path / "two.csv"), Sides(), Noting())["all"]) == 1
-    assert read_sources(str(tmp_path / "one.csv"), Sides(), Noting()) == ["un"]
-    assert told == [
+    assert len(read_pairs(str(tmp_path / "two.csv"), Sides(), notes)["all"]) == 1
+    assert read_sources(str(tmp_path / "one.csv"), Sides(), notes) == ["un"]
+    assert notes.lines == [
         f"{tmp_path}/two.csv: from column 'Va !' to 'Go.', the names in its header",
         f"{tmp_path}/one.csv: sources are column 'Va !', a name in its header",
     ]
-    read_pairs(str(tmp_path / "two.csv"), Sides("Va !", "Go."), Noting())
-    read_sources(str(tmp_path / "two.csv"), Sides("Go."), Noting())
-    assert len(told) == 2
+    read_pairs(str(tmp_path / "two.csv"), Sides("Va !", "Go."), notes)
+    read_sources(str(tmp_path / "two.csv"), Sides("Go."), notes)
+    assert len(notes.lines) == 2
 
 
 # --- what is left out --------------------------------------------------------------------------------------------

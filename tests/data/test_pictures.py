@@ -231,7 +231,7 @@ def test_pictures_of_which_none_is_for_training(folder: Path) -> None:
     found = read(write(folder / "t.csv", rows, ("image", "caption", "split")))
     assert names(found) == {"valid": [("one.png", ("a",))], "test": [("three.png", ("b",))]}
     with pytest.raises(
-        DataError, match=r"t\.csv: its pictures are for test, valid; expected some for train, or no spl"
+        DataError, match=r"t\.csv: its pictures are for test, valid; expected some for train, or no splits"
     ):
         split_pictures(found, "t.csv", SHARES)
 

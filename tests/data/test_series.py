@@ -7,24 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from noting import Notes
 from recurra.data.catalogue import find
 from recurra.data.recordings import Series
 from recurra.data.series import SeriesOptions, find_series, read_series
 from recurra.errors import DataError, UsageError
-from recurra.progress import Progress
 
 RNG = np.random.default_rng(11)
 SIX = ("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STANDING", "LAYING")
-
-
-class Notes(Progress):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.told.append(text)
 
 
 def options(**values: object) -> SeriesOptions:
@@ -174,7 +164,7 @@ def test_windows_of_one_person_are_on_one_side(tmp_path: Path) -> None:
         {"a": 6, "b": 6},
     ]
     assert {one.values.shape for series in found.values() for one in series} == {(10, 3)}
-    assert notes.told == [f"{tmp_path / 'r.npz'}: 1 of 13 recordings have no stretch of 10 steps of one label"]
+    assert notes.lines == [f"{tmp_path / 'r.npz'}: 1 of 13 recordings have no stretch of 10 steps of one label"]
 
 
 def test_windows_without_groups_stay_with_their_recording(tmp_path: Path) -> None:
@@ -225,7 +215,7 @@ def test_steps_with_missing_values_stop_or_are_left_out(tmp_path: Path) -> None:
     first, last = read_series(path, options(on_bad="drop"), notes)
     assert first.values.tolist() == [[0, 1], [2, 3], [6, 7]]
     assert (first.label, last.label, len(last.values)) == ("a", "c", 4)
-    assert notes.told == [f"{path}: left out 5 steps with a missing value"]
+    assert notes.lines == [f"{path}: left out 5 steps with a missing value"]
     np.savez(path, x=np.full((2, 3), np.nan), y=np.array([1, 2]))
     with pytest.raises(DataError, match="every step has a missing value"):
         read_series(path, options(on_bad="drop"))

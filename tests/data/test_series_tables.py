@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from noting import Notes
 from recurra.data.recordings import Recording, Segment
 from recurra.data.series_tables import ColumnOptions, read_series_table
 from recurra.errors import DataError, UsageError
@@ -24,16 +25,6 @@ ROWS = [
     "b,2,bert,5.5,-5,down,fine",
 ]
 OPTIONS = {"time_column": "t", "group_column": "person"}
-
-
-class Notes(Progress):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.told.append(text)
 
 
 def read(folder: Path, rows: list[str], header: str = HEADER, **options: object) -> list[Recording]:
@@ -199,7 +190,7 @@ def test_bad_rows_are_left_out_and_counted(tmp_path: Path) -> None:
     notes = Notes()
     found = read_series_table(path, ColumnOptions.parse({**OPTIONS, "on_bad": "drop"}, "test"), notes)
     assert contents(found) == contents(read(tmp_path, ROWS))
-    assert notes.told == [f"{path}: left out 5 of 10 rows that have a bad cell"]
+    assert notes.lines == [f"{path}: left out 5 of 10 rows that have a bad cell"]
     with pytest.raises(DataError, match=r"line 2: column 'x': .*and no other row is without a bad cell"):
         read(tmp_path, [bad[0], bad[1], bad[3]], on_bad="drop", channels=["x"])
 

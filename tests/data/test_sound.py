@@ -14,6 +14,7 @@ import pyarrow.parquet
 import pytest
 from numpy.typing import NDArray
 
+from noting import Notes
 from recurra.data.catalogue import find
 from recurra.data.sound import SoundOptions, read_sound, read_utterances
 from recurra.errors import DataError, RecurraError, UsageError
@@ -23,16 +24,6 @@ soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed"
 
 RATE = 8000
 SILENT = Progress()
-
-
-class Notes(Progress):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def noise(seed: int, *shape: int) -> NDArray[np.float32]:
@@ -301,7 +292,7 @@ def test_what_was_done_is_told_once(tmp_path: Path) -> None:
     rows = [{"audio": f"{name}.wav", "transcript": "x"} for name in "aabacaab"]
     path, notes = write_table(tmp_path / "t.csv", rows), Notes()
     read_utterances(str(path), SoundOptions(RATE), notes)
-    assert notes.notes == [
+    assert notes.lines == [
         f"{path}: 5 of 8 recordings resampled from 16,000 Hz",
         f"{path}: 2 of 8 recordings 2 channels averaged",
     ]

@@ -3,22 +3,13 @@
 import numpy as np
 import pytest
 
+from noting import Notes
 from recurra.data.sound import Utterance, split_utterances
 from recurra.errors import DataError
 from recurra.progress import Progress
 
 SHARES = (0.5, 0.25, 0.25)
 SILENT = Progress()
-
-
-class Notes(Progress):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def utterances(num: int, speakers: str | None, transcript: str = "x") -> list[Utterance]:
@@ -43,7 +34,7 @@ def test_speakers_stay_on_one_side() -> None:
     assert sum(map(len, sides)) == len(set.union(*sides)) == 26
     assert [len(side) for side in sides] == [13, 7, 6]
     shares = [f"{len(part) / 400:.0%}" for part in parts.values()]
-    assert notes.notes == [
+    assert notes.lines == [
         f"there: speakers are split: train 13 with {shares[0]} of the recordings, valid 7 with {shares[1]} of the "
         f"recordings, test 6 with {shares[2]} of the recordings"
     ]
@@ -102,5 +93,5 @@ def test_too_little_to_split() -> None:
             split_utterances(given, "there", SHARES, SILENT)
     with pytest.raises(DataError, match=r"there: no recordings for (train|valid|test); give more data or other shares"):
         split_utterances({"all": utterances(2, None)}, "there", SHARES, SILENT)
-    with pytest.raises(DataError, match="there: no recordings for train; it has valid, test"):
+    with pytest.raises(DataError, match="there: its recordings are for test, valid; expected some for train"):
         split_utterances({"valid": utterances(3, "a"), "test": utterances(3, "a")}, "there", SHARES, SILENT)

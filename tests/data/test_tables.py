@@ -105,6 +105,33 @@ def test_numbers_of_text(kind: str, tmp_path: Path) -> None:
     assert table.cell("x", 1) in ("?0.2", b"?0.2")
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_csv_whose_header_has_no_comma_is_of_semicolons_or_tabs(delimiter: str, tmp_path: Path) -> None:
+    content = "\n" + delimited([{**row, "day": "a, b; c"} for row in ROWS], delimiter)
+    table = read_table(written(tmp_path, content))
+    assert columns_of(table.path) == table.names == ["text", "label", "day"]
+    assert table.text("text") == [row["text"] for row in ROWS]
+    assert table.text("day") == ["a, b; c"] * 4
+    assert lines(table) == ["line 3", "line 4", "line 5", "line 7"]
+    with pytest.raises(
+        DataError, match=rf"line 2: expected 2 cells.*got 1; .* hold '{re.escape(repr(delimiter))[1:-1]}'"
+    ):
+        read_table(written(tmp_path, f"a{delimiter}b\n1\n"))
+
+
+def test_a_comma_in_the_header_decides(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, "a;b,c\n1;2,3\n"))
+    assert table.names == ["a;b", "c"]
+    assert read_table(written(tmp_path, "a\n1,5\n".replace(",", "."))).names == ["a"]
+
+
+def test_numbers_of_files_of_semicolons_may_have_decimal_commas(tmp_path: Path) -> None:
+    values, refused = read_table(written(tmp_path, "x;y\n1,5;a\n-2.25;b\n;c\n1,2,3;d\n")).numbers("x")
+    np.testing.assert_array_equal(values, [1.5, -2.25, np.nan, np.nan])
+    assert refused == [3]
+    assert read_table(written(tmp_path, 'x,y\n"1,5",2\n')).numbers("x")[1] == [0]
+
+
 def test_infinite_text_among_good_numbers_is_refused(tmp_path: Path) -> None:
     """Such columns pass pyarrow's own parser, the one above does not."""
     values, refused = read_table(written(tmp_path, "x,y\n1,\n-inf,\nnan,\n 4 ,\n1e999,\n")).numbers("x")

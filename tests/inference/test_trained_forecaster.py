@@ -7,21 +7,12 @@ import pytest
 
 import recurra
 from hours import DATA, noise, write, write_four
+from noting import Notes
 from recurra.errors import DataError
 from recurra.inference.forecasting import TrainedForecaster
 from recurra.progress import Progress
 from recurra.runs import Run
 from recurra.tasks.forecasting import Forecasting
-
-
-class Notes(Progress):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.said.append(text)
 
 
 @pytest.fixture
@@ -55,7 +46,7 @@ def shops(tmp_path: Path) -> Path:
 def test_series_that_are_too_short_are_left_out_and_named(shops: Path, tmp_path: Path) -> None:
     model, notes = TrainedForecaster(Run(shops)), Notes()
     assert [found.timeline.name for found in model.forecast(progress=notes)] == ["long", "other"]
-    assert notes.said == ["1 of 3 series is too short and left out: short"]
+    assert notes.lines == ["1 of 3 series is too short and left out: short"]
     some = several(tmp_path / "some.csv", first="s", t=9)  # as long as the context is long enough
     assert len(model.forecast(some)) == 2
     few = several(tmp_path / "few.csv", first="short", **{"much shorter": 7})
@@ -64,7 +55,7 @@ def test_series_that_are_too_short_are_left_out_and_named(shops: Path, tmp_path:
         model.forecast(few)
     notes = Notes()
     Forecasting.start(model.task.recipe, notes)
-    assert notes.said[0] == "1 of 3 series is too short and left out: short"
+    assert notes.lines[0] == "1 of 3 series is too short and left out: short"
     problems = Forecasting.check(model.task.recipe, Progress())["problems"]
     assert problems == ["1 of 3 series is too short and left out: short"]
 
@@ -85,7 +76,7 @@ def test_a_backtest_is_cut_where_training_was(tmp_path: Path) -> None:
     (test,) = model.task.spans["test"]
     assert test == range(128, 160)
     assert [forecast.start for forecast in found] == list(range(128, 160, 4))
-    assert notes.said == ["4 of 5 series are too short and left out: s0, s1, s2, s3"]
+    assert notes.lines == ["4 of 5 series are too short and left out: s0, s1, s2, s3"]
     assert len(model.backtest(horizon=30)) == 1  # longer than the validation part
     with pytest.raises(DataError, match="long: the test part holds 32 steps, expected a horizon of 33"):
         model.backtest(horizon=33)

@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from recurra.config import dump
+from noting import Notes
 from recurra.data.sound import as_samples
 from recurra.errors import DataError, ShapeError, UsageError
 from recurra.inference.speech import TrainedRecogniser
 from recurra.progress import Progress
-from recurra.runs import RECIPE, Run
+from recurra.runs import Run
 from recurra.tasks import check_samples
-from recurra.tasks.speech import Speech
-from recurra.training.loop import Training
-from recurra.training.session import finish
-from tunes import RATE, Notes, recipe_of, start, tune, write_tunes
+from trained import trained
+from tunes import RATE, recipe_of, start, tune, write_tunes
 
 soundfile = pytest.importorskip("soundfile", reason="reading sounds takes soundfile")
 
@@ -29,16 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_tunes(tmp_path_factory.mktemp("trained") / "tunes", (120, 20, 25))
     model = {"hidden_size": [24], "bidirectional": False, "time_masks": 0, "frequency_masks": 0}
     training = {"batch_size": 8, "epochs": 12, "learning_rate": 0.02, "schedule": "constant"}
-    torch.manual_seed(1)
-    task = Speech.start(recipe_of(path, model=model, training=training), Progress())
-    begun = Run(path.parent / "run")
-    begun.write(RECIPE, dump(task.recipe))
-    description, files = task.describe()
-    begun.write_model(task.name, {**description, "data": task.fingerprint()}, files)
-    under_way = Training(task, begun, Progress())
-    under_way.save()
-    finish(under_way)
-    return begun.folder
+    return trained(recipe_of(path, model=model, training=training), path.parent)
 
 
 def test_learns_what_is_said_and_in_which_order(run: Path) -> None:

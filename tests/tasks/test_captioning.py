@@ -9,18 +9,17 @@ import sacrebleu
 import torch
 
 import recurra
-from recurra.config import dump, resolve
+from recurra.config import resolve
 from recurra.data.pictures import Picture
 from recurra.errors import DataError, UsageError
 from recurra.inference.captioning import TrainedCaptioner
 from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
 from recurra.models.search import BeamRules, searching
 from recurra.progress import Progress
-from recurra.runs import RECIPE, Run
+from recurra.runs import Run
 from recurra.tasks import check_samples
 from recurra.tasks.captioning import Captioning, CaptioningRecipe
-from recurra.training.loop import Training
-from recurra.training.session import finish
+from trained import trained
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "grey": (128, 128, 128)}
 SIZE = 8, 24  # pixels
@@ -72,16 +71,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_flags(tmp_path_factory.mktemp("trained") / "flags", (500, 30, 40))
     model = {"channels": [12, 16], "embedding_size": 24, "hidden_size": [32]}
     training = {"batch_size": 16, "epochs": 6, "learning_rate": 0.01, "criterion": "loss"}
-    torch.manual_seed(1)
-    task = Captioning.start(recipe_of(path, model=model, training=training), Progress())
-    begun = Run(path.parent / "run")
-    begun.write(RECIPE, dump(task.recipe))
-    description, files = task.describe()
-    begun.write_model(task.name, {**description, "data": task.fingerprint()}, files)
-    under_way = Training(task, begun, Progress())
-    under_way.save()
-    finish(under_way)
-    return begun.folder
+    return trained(recipe_of(path, model=model, training=training), path.parent)
 
 
 def test_learns_to_tell_what_is_seen_and_where(run: Path) -> None:

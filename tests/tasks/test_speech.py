@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import recurra
+from noting import Notes
 from recurra.data import sound
 from recurra.data.sound import Utterance
 from recurra.errors import DataError, UsageError
@@ -17,7 +18,7 @@ from recurra.runs import Run
 from recurra.tasks import recordings, speech
 from recurra.tasks.recordings import TOUCH_TONES, summaries
 from recurra.tasks.speech import ReadingOptions, Speech
-from tunes import RATE, TINY, TONES, Notes, add_rows, recipe_of, start, tune, write_tunes
+from tunes import RATE, TINY, TONES, add_rows, recipe_of, start, tune, write_tunes
 
 soundfile = pytest.importorskip("soundfile", reason="reading sounds takes soundfile")
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from recurra.config import dump, resolve
+from noting import Notes
+from recurra.config import resolve
 from recurra.errors import DataError, RunError
 from recurra.inference.tagging import TrainedTagger
 from recurra.progress import Progress
-from recurra.runs import RECIPE, Run
+from recurra.runs import Run
 from recurra.tasks import check_samples
 from recurra.tasks.sentences import Batch, Encoded, collate
 from recurra.tasks.tagging import Tagging, TaggingRecipe
-from recurra.training.loop import Training
-from recurra.training.session import finish
+from trained import trained
 
 CITIES = ("rome", "new york", "rio de janeiro", "york", "san jose")
 FILLERS = ("please", "now", "well", "the", "a", "so", "then")
@@ -26,16 +26,6 @@ TINY = {
     "embedding_size": 9, "hidden_size": [11], "character_embedding_size": 5, "character_hidden_size": 6,
     "dropout": 0.0, "dropout_embedding": 0.0, "dropout_output": 0.0,
 }  # fmt: skip
-
-
-class Notes(Progress):
-    """What was said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def trips(count: int, seed: int) -> list[tuple[list[str], list[str]]]:
@@ -79,27 +69,13 @@ def start(path: Path, model: dict[str, Any] | None = None, progress: Progress | 
     return Tagging.start(recipe_of(path, model or {}, {"batch_size": 6}, data), progress or Progress())
 
 
-def begin(task: Tagging, folder: Path) -> Training:
-    """A run that has not taken a step."""
-    run = Run(folder)
-    run.write(RECIPE, dump(task.recipe))
-    description, files = task.describe()
-    run.write_model(task.name, {**description, "data": task.fingerprint()}, files)
-    training = Training(task, run, Progress())
-    training.save()
-    return training
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained tagger."""
     path = write_trips(tmp_path_factory.mktemp("trained") / "trips", (300, 40, 40))
     model = {"hidden_size": [16], "forget_bias": 1.0}
     training = {"batch_size": 16, "epochs": 6, "learning_rate": 0.02, "schedule": "constant"}
-    torch.manual_seed(1)
-    begun = begin(Tagging.start(recipe_of(path, model, training, {}), Progress()), path.parent / "run")
-    finish(begun)
-    return begun.run.folder
+    return trained(recipe_of(path, model, training, {}), path.parent)
 
 
 def test_learns_what_needs_memory(run: Path) -> None:
@@ -255,7 +231,8 @@ def test_words_begin_with_given_vectors(folder: Path, tmp_path: Path) -> None:
     for word, value in (("rome", 1.5), ("LEAVE", 4.5), ("Paris", 3.5)):
         assert task.model.embedding.weight[task.lexicon.word_id(word)].tolist() == [value] * 9
     assert task.lexicon.num_words == num_words + 2
-    restored = Tagging.restore(begin(task, tmp_path / "run").run)
+    recipe = recipe_of(folder, {}, {"batch_size": 6, "epochs": 1}, {"vectors": str(path)})
+    restored = Tagging.restore(Run(trained(recipe, tmp_path)))
     assert restored.lexicon.word_id("paris") == task.lexicon.word_id("paris") > 0
     path.unlink()
     restored.load_data(Progress())

@@ -11,32 +11,22 @@ import sacrebleu
 import torch
 
 import recurra
-from recurra.config import dump, resolve
+from noting import Notes
+from recurra.config import resolve
 from recurra.data.pairs import Pair
 from recurra.errors import DataError, UsageError
 from recurra.inference.translation import TrainedTranslator
 from recurra.models.search import BeamRules, Hypothesis, searching
 from recurra.progress import Progress
-from recurra.runs import RECIPE, Run
+from recurra.runs import Run
 from recurra.tasks import check_samples
 from recurra.tasks.pairs import collate, encode
 from recurra.tasks.translation import Translation, TranslationRecipe
-from recurra.training.loop import Training
-from recurra.training.session import finish
+from trained import trained
 
 ENGLISH = {"eins": "one", "zwei": "two", "drei": "three", "vier": "four", "fünf": "five", "und": "and"}
 TINY = {"embedding_size": 7, "hidden_size": [6], "encoder_size": [5]}
 SILENT = dict.fromkeys(["dropout", "dropout_embedding", "dropout_output", "dropout_memory"], 0.0)
-
-
-class Notes(Progress):
-    """What was said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def write_pairs(folder: Path, counts: tuple[int, int, int] = (60, 20, 23)) -> Path:
@@ -76,16 +66,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_pairs(tmp_path_factory.mktemp("trained") / "numbers", (700, 40, 45))
     model = {"embedding_size": 24, "hidden_size": [32], "encoder_size": [16]}
     training = {"batch_size": 16, "epochs": 7, "learning_rate": 0.01, "schedule": "constant", "label_smoothing": 0.05}
-    torch.manual_seed(1)
-    task = Translation.start(recipe_of(path, model, training, {}), Progress())
-    begun = Run(path.parent / "run")
-    begun.write(RECIPE, dump(task.recipe))
-    description, files = task.describe()
-    begun.write_model(task.name, {**description, "data": task.fingerprint()}, files)
-    training_run = Training(task, begun, Progress())
-    training_run.save()
-    finish(training_run)
-    return begun.folder
+    return trained(recipe_of(path, model, training, {}), path.parent)
 
 
 def test_learns_what_needs_attention_and_order(run: Path) -> None:

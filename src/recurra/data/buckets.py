@@ -13,8 +13,8 @@ AnyBatch = TypeVar("AnyBatch")
 POOL = 50  # batches whose sequences are sorted among each other
 
 
-class Buckets:
-    """The batches of one epoch as indices: a new order each epoch, the same for the same epoch.
+def buckets(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """Which sequences are in each batch of an epoch: a new order each epoch, the same for the same epoch.
 
     Args:
         lengths: of all sequences.
@@ -22,23 +22,14 @@ class Buckets:
         seed: of the order.
         epoch: counted from 0.
     """
-
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> None:
-        random = np.random.default_rng((seed, epoch))
-        order = random.permutation(len(lengths))
-        lengths_there = np.asarray(lengths)
-        self.batches: list[NDArray[np.int64]] = []
-        for first in range(0, len(order), POOL * batch_size):
-            pool = order[first : first + POOL * batch_size]
-            pool = pool[np.argsort(lengths_there[pool], kind="stable")]
-            self.batches += [pool[start : start + batch_size] for start in range(0, len(pool), batch_size)]
-        self.batches = [self.batches[index] for index in random.permutation(len(self.batches))]
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, index: int) -> NDArray[np.int64]:
-        return self.batches[index]
+    random = np.random.default_rng((seed, epoch))
+    order, lengths_there = random.permutation(len(lengths)), np.asarray(lengths)
+    found: list[NDArray[np.int64]] = []
+    for first in range(0, len(order), POOL * batch_size):
+        pool = order[first : first + POOL * batch_size]
+        pool = pool[np.argsort(lengths_there[pool], kind="stable")]
+        found += [pool[start : start + batch_size] for start in range(0, len(pool), batch_size)]
+    return [found[index] for index in random.permutation(len(found))]
 
 
 class Collated(Generic[AnyBatch]):
@@ -49,9 +40,7 @@ class Collated(Generic[AnyBatch]):
         collate: makes a batch of some of them.
     """
 
-    def __init__(
-        self, groups: Sequence[NDArray[np.integer]], collate: Callable[[NDArray[np.integer]], AnyBatch]
-    ) -> None:
+    def __init__(self, groups: Sequence[NDArray[np.int64]], collate: Callable[[NDArray[np.int64]], AnyBatch]) -> None:
         self.groups, self.collate = groups, collate
 
     def __len__(self) -> int:

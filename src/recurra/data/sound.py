@@ -16,7 +16,7 @@ from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.digits import WORDS
 from recurra.data.listings import Columns, list_files, refuse_partial_splits, split_files
-from recurra.data.splits import SPLITS, completed, deal
+from recurra.data.splits import SPLITS, completed, deal, trained_on
 from recurra.data.tables import KINDS as TABLES
 from recurra.data.text import folder_files
 from recurra.data.vocabulary import as_line
@@ -213,9 +213,7 @@ def split_utterances(
     Raises:
         DataError: a split without recordings, some recordings without a speaker, or fewer speakers than splits.
     """
-    given = "train" if "train" in found else "all"
-    if given not in found:
-        raise DataError(f"{path}: no recordings for train; it has {', '.join(found)}")
+    given = trained_on(found, path, "recordings")
     is_said = "valid" in found or not any(one.speaker for one in found[given])
     if is_said or not by_speaker:
         return completed(found, lambda one: one.digest, shares, path, "recordings")

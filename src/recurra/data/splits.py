@@ -94,9 +94,9 @@ def completed(
         things: what they are called there.
 
     Raises:
-        DataError: a split without items.
+        DataError: a split without items, or none for training.
     """
-    if "train" in found:
+    if trained_on(found, path, things) == "train":
         splits = with_validation(found, [key_of(item) for item in found["train"]], shares)
     else:
         splits = by_hash(((key_of(item), item) for item in found["all"]), shares)
@@ -104,6 +104,20 @@ def completed(
         if not items:
             raise DataError(f"{path}: no {things} for {split}; give more data or other shares")
     return {split: splits[split] for split in SPLITS if split in splits}
+
+
+def trained_on(found: dict[str, list[Item]], path: str, things: str) -> str:
+    """Under which name those for training are found, "train" or "all"; arguments as of `completed`.
+
+    Raises:
+        DataError: there are none.
+    """
+    name = "train" if "train" in found else "all"
+    if name not in found:
+        raise DataError(
+            f"{path}: its {things} are for {', '.join(sorted(found))}; expected some for train, or no splits"
+        )
+    return name
 
 
 def with_validation(splits: dict[str, list[Item]], keys: Sequence[str], shares: Shares) -> dict[str, list[Item]]:

@@ -18,6 +18,7 @@ from recurra.data.text import Text
 from recurra.errors import DataError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+OTHER_DELIMITERS = ";\t"  # of files called .csv, as spreadsheets write them where the comma is of numbers
 KINDS = (*DELIMITERS, ".jsonl", ".ndjson", ".parquet")
 LARGEST_BLOCK = 1 << 28  # bytes a line may have
 EMPTY = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None")  # cells of numbers that hold none
@@ -89,10 +90,16 @@ class Table:
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
         if column.type in TEXTS:
-            values = parse_numbers(pc.cast(column, pa.large_string()))
+            column = pc.cast(column, pa.large_string())
+            values = parse_numbers(pc.replace_substring(column, ",", ".") if self.has_decimal_commas else column)
         else:
             values = pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         return np.where(np.isinf(values), np.nan, values), np.flatnonzero(np.isinf(values)).tolist()
+
+    @property
+    def has_decimal_commas(self) -> bool:
+        """Whether numbers are written as 1,5: where semicolons stand between cells."""
+        return self.path.suffix.lower() in DELIMITERS and delimiter_of(self.path) == ";"
 
     def cell(self, name: str, row: int) -> object:
         """One cell as it was read."""
@@ -143,7 +150,7 @@ def read_table(path: Path) -> Table:
         raise DataError(f"{path}: empty; expected a table with a header")
     try:
         if suffix in DELIMITERS:
-            columns = read_delimited(path, DELIMITERS[suffix])
+            columns = read_delimited(path)
         elif suffix == ".parquet":
             columns = pa.parquet.read_table(path)
         else:
@@ -168,7 +175,7 @@ def columns_of(path: Path) -> list[str]:
     suffix = path.suffix.lower()
     try:
         if suffix in DELIMITERS:
-            return header_of(path, DELIMITERS[suffix])
+            return header_of(path)
         if suffix == ".parquet":
             return list(pa.parquet.read_schema(path).names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -176,15 +183,23 @@ def columns_of(path: Path) -> list[str]:
     return read_table(path).names
 
 
-def read_delimited(path: Path, delimiter: str) -> pa.Table:
+def delimiter_of(path: Path) -> str:
+    """What stands between the cells of a file: what its name says, unless the header of a .csv has none of it."""
+    usual = DELIMITERS[path.suffix.lower()]
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = next((line for line in file if line.strip()), "")
+    if usual != "," or usual in header:
+        return usual
+    return next((other for other in OTHER_DELIMITERS if other in header), usual)
+
+
+def read_delimited(path: Path) -> pa.Table:
     """All cells of a CSV or TSV file as text."""
     return pa.csv.read_csv(
         path,
         pa.csv.ReadOptions(block_size=block_for(path)),
-        pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(header_of(path, delimiter), pa.string()), strings_can_be_null=False
-        ),
+        pa.csv.ParseOptions(delimiter=delimiter_of(path), newlines_in_values=True),
+        pa.csv.ConvertOptions(column_types=dict.fromkeys(header_of(path), pa.string()), strings_can_be_null=False),
     )
 
 
@@ -205,7 +220,7 @@ def block_for(path: Path) -> int:
     return min(max(path.stat().st_size + 1, 1 << 16), LARGEST_BLOCK)
 
 
-def rows_of(path: Path, delimiter: str) -> Generator[tuple[int, list[str]], None, None]:
+def rows_of(path: Path) -> Generator[tuple[int, list[str]], None, None]:
     """The line that each row of a delimited file begins on, header first, and its cells.
 
     Quoted cells may hold line ends; blank lines are no rows.
@@ -213,7 +228,7 @@ def rows_of(path: Path, delimiter: str) -> Generator[tuple[int, list[str]], None
     longest = csv.field_size_limit((1 << 31) - 1)  # as large as it can be everywhere; 131,072 unless told
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows, end = csv.reader(file, delimiter=delimiter), 0
+            rows, end = csv.reader(file, delimiter=delimiter_of(path)), 0
             for cells in rows:
                 if cells:
                     yield end + 1, cells
@@ -222,17 +237,16 @@ def rows_of(path: Path, delimiter: str) -> Generator[tuple[int, list[str]], None
         csv.field_size_limit(longest)
 
 
-def header_of(path: Path, delimiter: str) -> list[str]:
+def header_of(path: Path) -> list[str]:
     """Names of the columns of a delimited file."""
-    with closing(rows_of(path, delimiter)) as rows:
+    with closing(rows_of(path)) as rows:
         return next(rows, (1, []))[1]
 
 
 def lines_of_rows(path: Path) -> list[int]:
     """The line each row of a text file begins on; blank lines and the header do not count."""
-    suffix = path.suffix.lower()
-    if suffix in DELIMITERS:
-        return [line for line, _ in rows_of(path, DELIMITERS[suffix])][1:]
+    if path.suffix.lower() in DELIMITERS:
+        return [line for line, _ in rows_of(path)][1:]
     with path.open("rb") as file:
         return [number for number, line in enumerate(file, 1) if line.strip()]
 
@@ -248,23 +262,23 @@ def explain(path: Path, error: Exception) -> NoReturn:
         for _ in Text.of([path]).pieces():  # names the first byte that is no UTF-8 text
             pass
     if suffix in DELIMITERS:
-        refuse_ragged(path, DELIMITERS[suffix])
+        refuse_ragged(path)
     reason = str(error).split("\n")[0][:300]
     reason, _, row = reason.partition(" in row ")  # of JSON, counted from 0
     line = dict(enumerate(lines_of_rows(path))).get(int(row)) if row.isdecimal() else None
     raise DataError(f"{path}{f' line {line}' if line else ''}: cannot be read as {suffix[1:]}: {reason}") from None
 
 
-def refuse_ragged(path: Path, delimiter: str) -> None:
+def refuse_ragged(path: Path) -> None:
     """Refuse a delimited file with a row of more or fewer cells than the header has.
 
     Raises:
         DataError: there is one; the message names its line.
     """
-    header = header_of(path, delimiter)
-    for line, cells in rows_of(path, delimiter):
+    header = header_of(path)
+    for line, cells in rows_of(path):
         if len(cells) != len(header):
             raise DataError(
                 f"{path} line {line}: expected {len(header)} cells, as the header has, got {len(cells)}; mend it, and "
-                f"quote cells that hold {delimiter!r} or line ends"
+                f"quote cells that hold {delimiter_of(path)!r} or line ends"
             )

@@ -12,8 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Recipe, TrainingOptions
-from recurra.data.buckets import Buckets, by_length
-from recurra.data.splits import all_but_train
+from recurra.data.buckets import Collated, buckets, by_length
 from recurra.errors import DataError
 from recurra.models.classifier import ClassifierOptions, SequenceClassifier, TokenVectors, Verdict, label_ratios
 from recurra.models.plain import baselines, persistence, probabilities_of
@@ -32,7 +31,8 @@ from recurra.tasks.examples import (
     fit_inputs,
     parse_inputs,
 )
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
+from recurra.tasks.judged import JudgedTask
+from recurra.tasks.task import Measure, Metrics, StepLoss, parse_recipe, refuse_other_architecture
 
 NUM_SAMPLES = 4
 JUDGED_AT_ONCE = 256  # examples
@@ -80,20 +80,7 @@ class Batch(NamedTuple):
     targets: Tensor  # (batch,)
 
 
-class Batches:
-    """The training batches of an epoch."""
-
-    def __init__(self, encoded: Encoded, buckets: Buckets) -> None:
-        self.encoded, self.buckets = encoded, buckets
-
-    def __len__(self) -> int:
-        return len(self.buckets)
-
-    def __getitem__(self, index: int) -> Batch:
-        return collate(self.encoded, self.buckets[index])
-
-
-class Classification:
+class Classification(JudgedTask[Example, Encoded]):
     """Labels, a classifier, and the examples it is trained and judged on.
 
     Args:
@@ -110,8 +97,7 @@ class Classification:
     def __init__(self, recipe: ClassificationRecipe, inputs: Inputs, labels: Sequence[str]) -> None:
         self.recipe, self.inputs, self.labels = recipe, inputs, list(labels)
         self.model = SequenceClassifier(inputs.shape, len(self.labels), recipe.model)
-        self.splits: dict[str, list[Example]] = {}
-        self.encoded: dict[str, Encoded] = {}
+        self.splits, self.encoded = {}, {}
 
     @property
     def criterion(self) -> Measure:
@@ -171,10 +157,6 @@ class Classification:
         """
         self.take(find_examples(self.inputs.options, progress))
 
-    def take(self, splits: dict[str, list[Example]]) -> None:
-        """Encode examples by split."""
-        self.splits, self.encoded = splits, {split: self.encode(examples) for split, examples in splits.items()}
-
     def encode(self, examples: Sequence[Example]) -> Encoded:
         """Examples as the model reads them.
 
@@ -217,10 +199,11 @@ class Classification:
         """Digest of the encoded examples of each split."""
         return {split: digest_of(encoded.sequences, encoded.targets) for split, encoded in self.encoded.items()}
 
-    def batches(self, epoch: int) -> Batches:
+    def batches(self, epoch: int) -> Collated[Batch]:
         """Training examples in batches of about one length, in an order of the epoch's own."""
         encoded = self.encoded["train"]
-        return Batches(encoded, Buckets(encoded.lengths, self.recipe.training.batch_size, self.recipe.seed, epoch))
+        groups = buckets(encoded.lengths, self.recipe.training.batch_size, self.recipe.seed, epoch)
+        return Collated(groups, partial(collate, encoded))
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean nats of the right label."""
@@ -270,23 +253,13 @@ class Classification:
         scores = classification_scores(self.probabilities(encoded, progress, "validating"), encoded.targets)
         return {name: scores[name] for name in ("loss", "accuracy", "macro_f1")}
 
-    def report(self, progress: Progress) -> Report:
-        """The model and its baselines on the validation and test examples."""
-        held_out = all_but_train(self.splits)
-        metrics, details = self.evaluate(held_out, progress)
-        return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
-
-    def evaluate(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> tuple[dict[str, Metrics], Json]:
-        """Scores of the model by split, and what figures are drawn from."""
-        metrics, details = {}, {}
-        for split, examples in splits.items():
-            encoded = self.encoded[split] if examples is self.splits.get(split) else self.encode(examples)
-            probabilities = self.probabilities(encoded, progress, f"evaluating {split}")
-            metrics[split] = classification_scores(probabilities, encoded.targets)
-            details[split] = classification_details(
-                probabilities, encoded.targets, self.labels, partial(self.tell, examples)
-            )
-        return metrics, details
+    def judge_split(
+        self, split: str, examples: Sequence[Example], encoded: Encoded, progress: Progress
+    ) -> tuple[Metrics, Json]:
+        """Scores of the model on the examples of a split, and what figures are drawn from."""
+        probabilities, targets = self.probabilities(encoded, progress, f"evaluating {split}"), encoded.targets
+        details = classification_details(probabilities, targets, self.labels, partial(self.tell, examples))
+        return classification_scores(probabilities, targets), details
 
     def tell(self, examples: Sequence[Example], number: int) -> Json:
         """One of some examples, for a list of them."""

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from recurra.config import Recipe, TrainingOptions
+from recurra.data.buckets import Collated
 from recurra.data.normaliser import Normaliser
 from recurra.data.scaling import WindowScale, normalise, normalise_series, restore, training_normaliser
 from recurra.data.stamps import Step
@@ -79,19 +80,6 @@ class Judged(NamedTuple):
     numbers: NDArray[np.int64]  # which these are, (batch,)
     example: Example
     parameters: Tensor  # of the head, (horizon, batch, targets, width)
-
-
-class Batches:
-    """The training batches of an epoch."""
-
-    def __init__(self, windows: Windows, order: NDArray[np.int64], size: int) -> None:
-        self.windows, self.order, self.size = windows, order, size
-
-    def __len__(self) -> int:
-        return -(-len(self.order) // self.size)
-
-    def __getitem__(self, index: int) -> Example:
-        return self.windows.batch(self.order[index * self.size : (index + 1) * self.size])
 
 
 class Forecasting:
@@ -210,10 +198,11 @@ class Forecasting:
         stride = options.stride if split == "train" else 1
         return Windows(self.scaled, self.spans[split], options.context, options.horizon, stride)
 
-    def batches(self, epoch: int) -> Batches:
+    def batches(self, epoch: int) -> Collated[Example]:
         """Training windows in batches, in an order of the epoch's own."""
-        windows = self.windows("train")
-        return Batches(windows, windows.order(self.recipe.seed, epoch), self.recipe.training.batch_size)
+        windows, size = self.windows("train"), self.recipe.training.batch_size
+        order = windows.order(self.recipe.seed, epoch)
+        return Collated(np.split(order, range(size, len(order), size)), windows.batch)
 
     def loss(self, batch: Example, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean cost of the forecasts, in training deviations."""

@@ -85,11 +85,18 @@ class Encoded(NamedTuple):
 
     features: list[Features]
     targets: list[NDArray[np.int64]]  # symbols of each transcript, none where it counts in no loss
+    uncounted: list[str]  # of such transcripts, why
 
     @property
     def lengths(self) -> list[int]:
         """Frames of each."""
         return [len(features) for features in self.features]
+
+    def tell_uncounted(self, progress: Progress) -> None:
+        """Say how many recordings count in no loss."""
+        if self.uncounted:
+            number, first = len(self.uncounted), self.uncounted[0]
+            progress.note(f"{number:,} recordings are scored but count in no loss, such as {first}")
 
 
 class Batch(NamedTuple):
@@ -170,9 +177,7 @@ def hear(recordings: Sequence[Samples], front: LogMel) -> list[Features]:
     return found
 
 
-def encode(
-    utterances: Sequence[Utterance], front: LogMel, alphabet: Alphabet, reduction: int, progress: Progress
-) -> Encoded:
+def encode(utterances: Sequence[Utterance], front: LogMel, alphabet: Alphabet, reduction: int) -> Encoded:
     """Recordings as the model hears them.
 
     Args:
@@ -180,18 +185,15 @@ def encode(
         front: gives the features.
         alphabet: gives the symbols.
         reduction: frames of a step.
-        progress: told how many such transcripts there are.
     """
-    targets, reasons = [], []
+    targets, uncounted = [], []
     for one, reason in zip(utterances, shortages(utterances, front, reduction, alphabet.unit), strict=True):
         unknown = unknown_in(one, alphabet)
         if unknown:
             reason = f"{one.place}: training transcripts have no {shown(unknown)}"
         targets.append(UNHEARD if reason else alphabet.encode(one.transcript, one.place))
-        reasons += [reason] if reason else []
-    if reasons:
-        progress.note(f"{len(reasons):,} recordings are scored but count in no loss, such as {reasons[0]}")
-    return Encoded(hear([one.samples for one in utterances], front), targets)
+        uncounted += [reason] if reason else []
+    return Encoded(hear([one.samples for one in utterances], front), targets, uncounted)
 
 
 def unknown_in(utterance: Utterance, alphabet: Alphabet) -> set[str]:

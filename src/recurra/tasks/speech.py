@@ -14,9 +14,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from recurra.config import Recipe, Section, TrainingOptions
 from recurra.data.alphabet import Alphabet
-from recurra.data.buckets import Buckets, Collated, by_length
+from recurra.data.buckets import Collated, buckets, by_length
 from recurra.data.sound import Utterance
-from recurra.data.splits import all_but_train
 from recurra.errors import DataError
 from recurra.models.ctc import Language, Reading, counted_language, greedy, greedy_readings, prefix_beam
 from recurra.models.recogniser import Heard, Recogniser, RecogniserOptions, RecogniserShape
@@ -25,6 +24,7 @@ from recurra.models.transcript_scores import transcript_scores, worst_transcript
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.evaluation import inference
+from recurra.tasks.judged import JudgedTask
 from recurra.tasks.recordings import (
     JUDGED_AT_ONCE,
     UNHEARD,
@@ -37,12 +37,11 @@ from recurra.tasks.recordings import (
     encode,
     find_others,
     find_recordings,
-    hear,
     long_enough,
     side_by_side,
     summaries,
 )
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
+from recurra.tasks.task import Measure, Metrics, StepLoss, parse_recipe, refuse_other_architecture
 
 ALPHABET, TRANSCRIPTS = "alphabet.json", "transcripts.json"
 NUM_SAMPLES = 2
@@ -104,7 +103,7 @@ class Judged(NamedTuple):
     log_probabilities: list[torch.Tensor]  # of each recording, (steps, symbols)
 
 
-class Speech:
+class Speech(JudgedTask[Utterance, Encoded]):
     """An alphabet, a recogniser, and the recordings it is trained and judged on.
 
     Args:
@@ -123,8 +122,7 @@ class Speech:
         self.front = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
         self.shape = RecogniserShape(recipe.data.num_mels, len(alphabet), longest)
         self.model = Recogniser(self.shape, recipe.model)
-        self.splits: dict[str, list[Utterance]] = {}
-        self.encoded: dict[str, Encoded] = {}
+        self.splits, self.encoded = {}, {}
 
     @property
     def headline(self) -> Measure:
@@ -151,7 +149,8 @@ class Speech:
         longest = max(int(front.frames_in(torch.tensor(len(one.samples)))) for one in splits["train"])
         counts = Counter(one.transcript for one in splits["train"]).most_common(MOST_LEARNED)
         task = cls(recipe, alphabet, longest, dict(counts))
-        task.take(splits, progress)
+        task.take(splits)
+        task.tell_uncounted(progress)
         task.model.normalise(torch.from_numpy(np.concatenate(task.encoded["train"].features)))
         return task
 
@@ -189,25 +188,29 @@ class Speech:
         Raises:
             DataError: they cannot be used.
         """
-        self.take(usable_recordings(self.recipe, self.front, progress), progress)
+        self.take(usable_recordings(self.recipe, self.front, progress))
+        self.tell_uncounted(progress)
 
-    def take(self, splits: dict[str, list[Utterance]], progress: Progress) -> None:
+    def take(self, splits: dict[str, list[Utterance]]) -> None:
         """Encode recordings by split; the samples of training are let go, for nobody listens to them again.
 
         Raises:
             DataError: no validation recording has a transcript that the model could say.
         """
-        self.splits, self.encoded = splits, {}
-        for split, utterances in splits.items():
-            self.encoded[split] = self.encode(utterances, progress)
+        super().take(splits)
         if not any(map(len, self.encoded["valid"].targets)):
             raise DataError(f"{self.recipe.data.path}: no validation recording counts in the loss; give others for it")
         nothing = np.zeros(0, np.float32)
         splits["train"] = [one._replace(samples=nothing) for one in splits["train"]]
 
-    def encode(self, utterances: Sequence[Utterance], progress: Progress) -> Encoded:
+    def tell_uncounted(self, progress: Progress) -> None:
+        """Say of which recordings the transcript counts in no loss."""
+        for encoded in self.encoded.values():
+            encoded.tell_uncounted(progress)
+
+    def encode(self, examples: Sequence[Utterance]) -> Encoded:
         """Recordings as the model hears them."""
-        return encode(utterances, self.front, self.alphabet, self.model.reduction, progress)
+        return encode(examples, self.front, self.alphabet, self.model.reduction)
 
     def find_held_out(self, path: str, progress: Progress) -> dict[str, list[Utterance]]:
         """Other recordings to judge by, by split.
@@ -232,8 +235,8 @@ class Speech:
     def batches(self, epoch: int) -> Collated[Batch]:
         """Training recordings in batches of about one length, in an order of the epoch's own."""
         encoded, options = self.encoded["train"], self.recipe.training
-        buckets = Buckets(encoded.lengths, options.batch_size, self.recipe.seed, epoch)
-        return Collated(buckets.batches, partial(collate, encoded))
+        groups = buckets(encoded.lengths, options.batch_size, self.recipe.seed, epoch)
+        return Collated(groups, partial(collate, encoded))
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean nats of a symbol of the right transcript, over all alignments of it."""
@@ -312,30 +315,22 @@ class Speech:
         loss = judged.nats / sum(map(len, encoded.targets))
         return {"loss": loss, **transcript_scores(self.likeliest(judged.log_probabilities), said)}
 
-    def report(self, progress: Progress) -> Report:
-        """The model and its baselines on the validation and test recordings."""
-        held_out = all_but_train(self.splits)
-        metrics, details = self.evaluate(held_out, progress)
-        return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
-
-    def evaluate(
-        self, splits: Mapping[str, Sequence[Utterance]], progress: Progress
-    ) -> tuple[dict[str, Metrics], Json]:
-        """Scores of the model by split, and what a page is drawn from."""
-        metrics, details = {}, {}
-        for split, given in splits.items():
-            encoded = self.encoded[split] if given is self.splits.get(split) else self.encode(given, progress)
-            nats, log_probabilities = self.judge(encoded, progress, f"evaluating {split}")
-            said, outputs = [one.transcript for one in given], self.texts_of(log_probabilities)
-            num_symbols = sum(map(len, encoded.targets))
-            metrics[split] = {"loss": nats / num_symbols} if num_symbols else {}
-            metrics[split] |= transcript_scores(outputs, said)
-            metrics[split]["greedy_wer"] = transcript_scores(self.likeliest(log_probabilities), said)["wer"]
-            metrics[split]["recordings"] = len(given)
-            worst = worst_transcripts(outputs, said, [one.place for one in given])
-            shown = zip(encoded.features[:NUM_SHOWN], log_probabilities, outputs, said, strict=False)
-            details[split] = {"worst": worst, "hearings": [self.hearing(*one) for one in shown]}
-        return metrics, details
+    def judge_split(
+        self, split: str, examples: Sequence[Utterance], encoded: Encoded, progress: Progress
+    ) -> tuple[Metrics, Json]:
+        """Scores of the model on the recordings of a split, and what a page is drawn from."""
+        if encoded is not self.encoded.get(split):
+            encoded.tell_uncounted(progress)
+        nats, log_probabilities = self.judge(encoded, progress, f"evaluating {split}")
+        said, outputs = [one.transcript for one in examples], self.texts_of(log_probabilities)
+        num_symbols = sum(map(len, encoded.targets))
+        metrics = {"loss": nats / num_symbols} if num_symbols else {}
+        metrics |= transcript_scores(outputs, said)
+        metrics["greedy_wer"] = transcript_scores(self.likeliest(log_probabilities), said)["wer"]
+        metrics["recordings"] = len(examples)
+        worst = worst_transcripts(outputs, said, [one.place for one in examples])
+        shown = zip(encoded.features[:NUM_SHOWN], log_probabilities, outputs, said, strict=False)
+        return metrics, {"worst": worst, "hearings": [self.hearing(*one) for one in shown]}
 
     def hearing(self, features: Features, log_probabilities: torch.Tensor, output: str, said: str) -> Json:
         """A recording and what was heard in it, as plain values.
@@ -363,9 +358,8 @@ class Speech:
         found: dict[str, dict[str, Metrics]] = {"frequent": {}, "nearest": {}}
         for split, given in splits.items():
             said = [one.transcript for one in given]
-            is_own = given is self.splits.get(split)
-            features = self.encoded[split].features if is_own else hear([one.samples for one in given], self.front)
-            nearest = neighbours.kneighbors(summaries(features), return_distance=False)[:, 0]
+            heard = summaries(self.encoding_of(split, given).features)
+            nearest = neighbours.kneighbors(heard, return_distance=False)[:, 0]
             found["frequent"][split] = transcript_scores([frequent] * len(said), said)
             found["nearest"][split] = transcript_scores([train[at] for at in nearest], said)
         return found
@@ -382,7 +376,7 @@ class Speech:
     def outputs_of(self, sample: Json) -> list[float]:
         """Log-probability of the blank and of each symbol at each step."""
         features = np.array(sample["features"], np.float32)
-        judged = self.judge(Encoded([features], [UNHEARD]), Progress(), "")
+        judged = self.judge(Encoded([features], [UNHEARD], []), Progress(), "")
         found: list[float] = judged.log_probabilities[0].flatten().tolist()
         return found
 

@@ -11,10 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Recipe, TrainingOptions
-from recurra.data.buckets import Buckets, by_length
+from recurra.data.buckets import buckets, by_length
 from recurra.data.lexicon import UNKNOWN as UNKNOWN_WORD
 from recurra.data.lexicon import Ids, Lexicon
-from recurra.data.splits import all_but_train
 from recurra.data.tagged import TaggedSentence
 from recurra.errors import DataError
 from recurra.models.scores import UNKNOWN, classification_details
@@ -26,9 +25,10 @@ from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.evaluation import inference
 from recurra.tasks.examples import digest_of
+from recurra.tasks.judged import JudgedTask
 from recurra.tasks.sentences import Batch, Encoded, TaggedOptions, collate, find_held_out, find_sentences, fit_lexicon
 from recurra.tasks.tagged_checks import check_tagged
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
+from recurra.tasks.task import Measure, Metrics, StepLoss, parse_recipe, refuse_other_architecture
 
 LEXICON = "lexicon.json"
 NUM_SAMPLES = 4
@@ -81,7 +81,7 @@ class Batches:
         options = task.recipe.training
         self.encoded, self.rare = task.encoded["train"], task.rare
         self.rare_as_unknown, self.seed = options.rare_as_unknown, (task.recipe.seed, epoch)
-        self.buckets = Buckets(self.encoded.lengths, options.batch_size, *self.seed)
+        self.buckets = buckets(self.encoded.lengths, options.batch_size, *self.seed)
 
     def __len__(self) -> int:
         return len(self.buckets)
@@ -93,7 +93,7 @@ class Batches:
         return Batch(tokens._replace(words=tokens.words.masked_fill(torch.from_numpy(forgotten), UNKNOWN_WORD)), tags)
 
 
-class Tagging:
+class Tagging(JudgedTask[TaggedSentence, Encoded]):
     """Tags, a tagger, and the sentences it is trained and judged on.
 
     Args:
@@ -116,8 +116,7 @@ class Tagging:
         self.shape = TaggerShape(lexicon.num_words, lexicon.num_characters, longest)
         allowed = bio_constraints(self.labels) if constrained else None
         self.model = Tagger(self.shape, len(self.labels), recipe.model, allowed)
-        self.splits: dict[str, list[TaggedSentence]] = {}
-        self.encoded: dict[str, Encoded] = {}
+        self.splits, self.encoded = {}, {}
         self.rare = np.zeros(0, np.bool_)  # whether a word was seen once, by id
 
     @property
@@ -197,11 +196,11 @@ class Tagging:
 
     def take(self, splits: dict[str, list[TaggedSentence]]) -> None:
         """Encode sentences by split."""
-        self.splits, self.encoded = splits, {split: self.encode(sentences) for split, sentences in splits.items()}
+        super().take(splits)
         seen = np.bincount(np.concatenate(self.encoded["train"].words), minlength=self.lexicon.num_words)
         self.rare = seen == 1
 
-    def encode(self, sentences: Sequence[TaggedSentence]) -> Encoded:
+    def encode(self, examples: Sequence[TaggedSentence]) -> Encoded:
         """Sentences as the model reads them.
 
         Raises:
@@ -209,7 +208,7 @@ class Tagging:
         """
         ids = {label: index for index, label in enumerate(self.labels)}
         tags = []
-        for sentence in sentences:
+        for sentence in examples:
             unknown = [tag for tag in sentence.tags if tag not in ids]
             if unknown and self.recipe.data.unknown_tags == "fail":
                 raise DataError(
@@ -218,7 +217,7 @@ class Tagging:
                     "as wrong with --unknown-tags wrong"
                 )
             tags.append(np.array([ids.get(tag, UNKNOWN) for tag in sentence.tags], np.int64))
-        return Encoded(*self.lexicon.encode(sentence.tokens for sentence in sentences), tags)
+        return Encoded(*self.lexicon.encode(sentence.tokens for sentence in examples), tags)
 
     def find_held_out(self, path: str, progress: Progress) -> dict[str, list[TaggedSentence]]:  # noqa: ARG002
         """Other sentences to judge by, by split.
@@ -303,33 +302,22 @@ class Tagging:
         found = self.scores(self.splits["valid"], self.judge(self.encoded["valid"], progress, "validating"))
         return {name: found[name] for name in ("loss", "accuracy", "span_f1" if self.by_span else "macro_f1")}
 
-    def report(self, progress: Progress) -> Report:
-        """The model and its baselines on the validation and test sentences."""
-        held_out = all_but_train(self.splits)
-        metrics, details = self.evaluate(held_out, progress)
-        return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
-
-    def evaluate(
-        self, splits: Mapping[str, Sequence[TaggedSentence]], progress: Progress
-    ) -> tuple[dict[str, Metrics], Json]:
-        """Scores of the model by split, and what figures are drawn from."""
-        metrics, details = {}, {}
-        for split, sentences in splits.items():
-            encoded = self.encoded[split] if sentences is self.splits.get(split) else self.encode(sentences)
-            judged = self.judge(encoded, progress, f"evaluating {split}")
-            metrics[split] = self.scores(sentences, judged)
-            tokens = [(sentence, step) for sentence in sentences for step in range(len(sentence.tokens))]
-            details[split] = classification_details(
-                np.concatenate([judgement.probabilities for judgement in judged]),
-                np.concatenate(encoded.tags),
-                self.labels,
-                partial(describe_token, tokens),
-                np.concatenate([judgement.tags for judgement in judged]),
-            )
-            if self.by_span:
-                true = [sentence.tags for sentence in sentences]
-                details[split]["classes"] = span_classes(true, self.names_of(judged))
-        return metrics, details
+    def judge_split(
+        self, split: str, examples: Sequence[TaggedSentence], encoded: Encoded, progress: Progress
+    ) -> tuple[Metrics, Json]:
+        """Scores of the model on the sentences of a split, and what figures are drawn from."""
+        judged = self.judge(encoded, progress, f"evaluating {split}")
+        tokens = [(sentence, step) for sentence in examples for step in range(len(sentence.tokens))]
+        details = classification_details(
+            np.concatenate([judgement.probabilities for judgement in judged]),
+            np.concatenate(encoded.tags),
+            self.labels,
+            partial(describe_token, tokens),
+            np.concatenate([judgement.tags for judgement in judged]),
+        )
+        if self.by_span:
+            details["classes"] = span_classes([sentence.tags for sentence in examples], self.names_of(judged))
+        return self.scores(examples, judged), details
 
     def baselines(
         self, splits: Mapping[str, Sequence[TaggedSentence]], progress: Progress

@@ -1,7 +1,7 @@
 """What tasks share whose models write: a source of any kind is read, and a decoder writes a text about it."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
@@ -12,8 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Section, TrainingOptions
-from recurra.data.buckets import Buckets, Collated, by_length, padded
-from recurra.data.splits import all_but_train
+from recurra.data.buckets import Collated, buckets, by_length, padded
 from recurra.data.vocabulary import Vocabulary, as_line
 from recurra.models.decoder import UNCOUNTED, Writer
 from recurra.models.search import Assignment, BeamRules, Hypothesis, Search, searching
@@ -21,13 +20,12 @@ from recurra.models.text_scores import Rules, Scores, text_scores, worst_texts
 from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks.evaluation import inference
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss
+from recurra.tasks.judged import Encoded, Example, JudgedTask
+from recurra.tasks.task import Measure, Metrics, StepLoss
 
 Ids = NDArray[np.int64]
 Indices = NDArray[np.integer]
 
-Example = TypeVar("Example")  # a source with the texts that are right about it
-Encoded = TypeVar("Encoded")  # examples as the model reads them
 Sources = TypeVar("Sources", list[Ids], NDArray[Any])  # sequences of tokens, or pictures
 
 JUDGED_AT_ONCE = 64  # sources
@@ -130,7 +128,7 @@ class Frame(NamedTuple):
     never: int | None  # what it never has
 
 
-class WritingTask(ABC, Generic[Example, Encoded, Sources]):
+class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Sources]):
     """A task whose model writes texts: how it is trained, how it writes, and how its texts are judged.
 
     What the sources are, and how they are read, is said by the tasks of this kind.
@@ -142,17 +140,11 @@ class WritingTask(ABC, Generic[Example, Encoded, Sources]):
 
     recipe: Any
     model: Writer
-    splits: dict[str, list[Example]]
-    encoded: dict[str, Encoded]
 
     @property
     @abstractmethod
     def target_vocabulary(self) -> Vocabulary:
         """The types of what is written."""
-
-    @abstractmethod
-    def encode(self, examples: Sequence[Example]) -> Encoded:
-        """Examples as the model reads them."""
 
     @abstractmethod
     def sources_of(self, encoded: Encoded) -> Sources:
@@ -195,10 +187,6 @@ class WritingTask(ABC, Generic[Example, Encoded, Sources]):
     def reading(self, example: Example, found: Hypothesis) -> Json:
         """What was read of a source for each token of its text, as plain values."""
 
-    @abstractmethod
-    def baselines(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> dict[str, dict[str, Metrics]]:
-        """What plain means reach, by name and split."""
-
     @property
     def headline(self) -> Measure:
         """Exact matches of characters, BLEU of words; or the score that the recipe names."""
@@ -224,15 +212,11 @@ class WritingTask(ABC, Generic[Example, Encoded, Sources]):
         """Where the model is."""
         return self.model.decoder.output.weight.device
 
-    def take(self, splits: dict[str, list[Example]]) -> None:
-        """Encode examples by split."""
-        self.splits, self.encoded = splits, {split: self.encode(examples) for split, examples in splits.items()}
-
     def batches(self, epoch: int) -> Collated[Batch]:
         """Training examples in batches of about one size, in an order of the epoch's own."""
         encoded = self.encoded["train"]
-        buckets = Buckets(self.sizes_of(encoded), self.recipe.training.batch_size, self.recipe.seed, epoch)
-        return Collated(buckets.batches, partial(self.collate, encoded))
+        groups = buckets(self.sizes_of(encoded), self.recipe.training.batch_size, self.recipe.seed, epoch)
+        return Collated(groups, partial(self.collate, encoded))
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean nats of the right token, given the source and the right tokens before it."""
@@ -303,31 +287,23 @@ class WritingTask(ABC, Generic[Example, Encoded, Sources]):
         found = self.write(self.sources_of(encoded)[::stride], searching(GREEDY), progress, "validating")
         return {"loss": loss, **self.scores(examples[::stride], self.texts_of(examples[::stride], found)).figures}
 
-    def report(self, progress: Progress) -> Report:
-        """The model and its baselines on the validation and test examples."""
-        held_out = all_but_train(self.splits)
-        metrics, details = self.evaluate(held_out, progress)
-        return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
-
-    def evaluate(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> tuple[dict[str, Metrics], Json]:
-        """Scores of the model by split, and what a page is drawn from."""
-        metrics, details = {}, {}
-        for split, examples in splits.items():
-            encoded = self.encoded[split] if examples is self.splits.get(split) else self.encode(examples)
-            loss, sources = self.nats(encoded, progress, f"evaluating {split}"), self.sources_of(encoded)
-            rules = self.recipe.decoding.rules()
-            found = greedy = self.write(sources, searching(rules), progress, f"writing {split}")
-            if rules.size > 1:
-                greedy = self.write(sources, searching(GREEDY), progress, f"writing {split} greedily")
-            outputs = self.texts_of(examples, found)
-            scores, beside = self.scores(examples, outputs), self.scores(examples, self.texts_of(examples, greedy))
-            metrics[split] = {"loss": loss, **scores.figures, "greedy_bleu": beside.figures["bleu"]}
-            metrics[split] |= {self.examples: len(examples)}
-            references, told = [self.references_of(one) for one in examples], [self.told_of(one) for one in examples]
-            shown = zip(examples[:NUM_SHOWN], found, strict=False)
-            details[split] = {
-                "signatures": scores.signatures,
-                "worst": worst_texts(outputs, references, told, self.rules),
-                self.shown: [self.reading(example, best[0]) for example, best in shown],
-            }
+    def judge_split(
+        self, split: str, examples: Sequence[Example], encoded: Encoded, progress: Progress
+    ) -> tuple[Metrics, Json]:
+        """Scores of the model on the examples of a split, and what a page is drawn from."""
+        loss, sources = self.nats(encoded, progress, f"evaluating {split}"), self.sources_of(encoded)
+        rules = self.recipe.decoding.rules()
+        found = greedy = self.write(sources, searching(rules), progress, f"writing {split}")
+        if rules.size > 1:
+            greedy = self.write(sources, searching(GREEDY), progress, f"writing {split} greedily")
+        outputs = self.texts_of(examples, found)
+        scores, beside = self.scores(examples, outputs), self.scores(examples, self.texts_of(examples, greedy))
+        metrics = {"loss": loss, **scores.figures, "greedy_bleu": beside.figures["bleu"], self.examples: len(examples)}
+        references, told = [self.references_of(one) for one in examples], [self.told_of(one) for one in examples]
+        shown = zip(examples[:NUM_SHOWN], found, strict=False)
+        details = {
+            "signatures": scores.signatures,
+            "worst": worst_texts(outputs, references, told, self.rules),
+            self.shown: [self.reading(example, best[0]) for example, best in shown],
+        }
         return metrics, details

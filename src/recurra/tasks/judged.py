@@ -1,0 +1,56 @@
+"""What tasks share that are judged on examples: these are kept by split, and scored beside baselines."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Generic, TypeVar
+
+from recurra.data.splits import all_but_train
+from recurra.progress import Progress
+from recurra.runs import Json
+from recurra.tasks.task import Metrics, Report
+
+Example = TypeVar("Example")  # what there is an answer to, with the answer
+Encoded = TypeVar("Encoded")  # examples as the model reads them
+
+
+class JudgedTask(ABC, Generic[Example, Encoded]):
+    """A task whose data are examples: how these are kept, and how the model is scored on those held out."""
+
+    splits: dict[str, list[Example]]
+    encoded: dict[str, Encoded]
+
+    @abstractmethod
+    def encode(self, examples: Sequence[Example]) -> Encoded:
+        """Examples as the model reads them."""
+
+    @abstractmethod
+    def judge_split(
+        self, split: str, examples: Sequence[Example], encoded: Encoded, progress: Progress
+    ) -> tuple[Metrics, Json]:
+        """Scores of the model on the examples of a split, and what figures are drawn from."""
+
+    @abstractmethod
+    def baselines(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> dict[str, dict[str, Metrics]]:
+        """What plain means reach, by name and split."""
+
+    def take(self, splits: dict[str, list[Example]]) -> None:
+        """Encode examples by split."""
+        self.splits, self.encoded = splits, {split: self.encode(examples) for split, examples in splits.items()}
+
+    def encoding_of(self, split: str, examples: Sequence[Example]) -> Encoded:
+        """Examples as the model reads them: those of the task itself are at hand."""
+        return self.encoded[split] if examples is self.splits.get(split) else self.encode(examples)
+
+    def report(self, progress: Progress) -> Report:
+        """The model and its baselines on the validation and test examples."""
+        held_out = all_but_train(self.splits)
+        metrics, details = self.evaluate(held_out, progress)
+        return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
+
+    def evaluate(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> tuple[dict[str, Metrics], Json]:
+        """Scores of the model by split, and what figures are drawn from."""
+        metrics, details = {}, {}
+        for split, examples in splits.items():
+            encoded = self.encoding_of(split, examples)
+            metrics[split], details[split] = self.judge_split(split, examples, encoded, progress)
+        return metrics, details
