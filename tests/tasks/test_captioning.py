@@ -157,7 +157,7 @@ def test_an_array_of_another_shape_and_the_size_of_files(run: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"attention": "none", "begin": "input"}, {"attention": "dot", "channels": [5, 9]}]
+    "options", [{}, {"attention": "none", "begin": "input"}, {"attention": "dot", "channels": [5, 9]}, {"row_size": 4}]
 )
 def test_every_parameter_learns(options: dict[str, Any], folder: Path) -> None:
     task = start(folder, model=options)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from recurra.errors import UsageError
 from recurra.models.decoder import Decoder, DecoderOptions, DecoderState, Writer
-from recurra.models.stack import Widths, dropout_of
+from recurra.models.stack import Widths, build_layers, dropout_of
 from recurra.models.warp import warp_images
+from recurra.nn.recurrent import Recurrent
 
 KERNEL, POOL = 3, 2  # pixels, of each convolution and of the pooling behind it
 
@@ -20,6 +21,11 @@ class CaptionerOptions(DecoderOptions):
 
     channels: Widths = Field(
         [32, 64, 128], description="maps of each convolution over an image, each pooled to half its height and width"
+    )
+    row_size: int = Field(
+        0,
+        ge=0,
+        description="of images: units of a layer of `cell` that reads each row of the maps in both directions; 0: none",
     )
     warp: float = Field(
         0.0, ge=0, description="of images: pixels by which training moves a point at the most, its neighbours alike"
@@ -63,9 +69,12 @@ class Convolutions(nn.Module):
 class ImageEncoder(nn.Module):
     """Cells of an image, each with what it shows and where it is.
 
+    A recurrent layer may read each row of cells in both directions, so that each knows what stands beside it (Deng et
+    al. 2017, Image-to-markup generation with coarse-to-fine attention).
+
     Args:
         shape: of an image, or of its given features.
-        options: convolutions.
+        options: convolutions, and the layer over their rows.
 
     Raises:
         UsageError: so many convolutions that nothing of the image is left.
@@ -75,15 +84,25 @@ class ImageEncoder(nn.Module):
         super().__init__()
         self.grid = grid_of(shape, len(options.channels))
         self.convolutions = Convolutions(shape[2], options) if len(shape) == 3 else None
-        self.width = options.channels[-1] if self.convolutions else shape[1]
+        features = options.channels[-1] if self.convolutions else shape[1]
+        self.recurrent: Recurrent | None = None
+        if self.convolutions and options.row_size:
+            size = options.model_copy(update={"hidden_size": [options.row_size]})
+            self.recurrent = build_layers(options.cell, features, size, self.grid[1], bidirectional=True)
+        self.width = 2 * options.row_size if self.recurrent else features
         self.num_cells = self.grid[0] * self.grid[1]
-        self.places = nn.Parameter(0.1 * torch.randn(self.num_cells, 1, self.width))
+        self.places = nn.Parameter(0.1 * torch.randn(self.num_cells, 1, features))
         self.memory_dropout = dropout_of(options.dropout_memory, options.locked_dropout)
 
     def forward(self, images: Tensor) -> Tensor:
         """Cells (cells, batch, width) of (batch, height, width, channels) or features (batch, cells, features)."""
         cells: Tensor = images.transpose(0, 1) if self.convolutions is None else self.convolutions(images)
-        found: Tensor = self.memory_dropout(cells + self.places)
+        cells = cells + self.places
+        if self.recurrent is not None:
+            rows = cells.unflatten(0, self.grid)  # (rows, columns, batch, features)
+            output, _ = self.recurrent(rows.transpose(0, 1).flatten(1, 2))  # (columns, rows * batch, width)
+            cells = output.unflatten(1, (self.grid[0], -1)).transpose(0, 1).flatten(0, 1)
+        found: Tensor = self.memory_dropout(cells)
         return found
 
 

@@ -1,0 +1,48 @@
+"""The captioner's eyes: convolutions, places, and the rows of what they see."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
+
+SHAPE = CaptionerShape((8, 20, 3), 9, 5)
+
+
+def captioner(**options: Any) -> Captioner:
+    torch.manual_seed(4)
+    silent = {"dropout": 0.0, "dropout_embedding": 0.0, "dropout_memory": 0.0, "dropout_output": 0.0}
+    sizes = {"channels": [4, 6], "embedding_size": 7, "hidden_size": [5]}
+    return Captioner(SHAPE, CaptionerOptions.parse({**silent, **sizes, **options}, "test"))
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_each_row_of_cells_is_read_by_itself_in_both_directions(cell: str) -> None:
+    encoder, images = captioner(cell=cell, row_size=3).encoder, torch.randint(256, (2, 8, 20, 3))
+    assert encoder.grid == (2, 5)
+    assert encoder.convolutions is not None
+    assert encoder.recurrent is not None
+    maps = (encoder.convolutions(images) + encoder.places).view(2, 5, 2, 6)  # rows, columns, images, maps
+    rows = [encoder.recurrent(row)[0] for row in maps]  # each (columns, images, both directions)
+    torch.testing.assert_close(encoder(images), torch.cat(rows))
+    assert rows[0].shape == (5, 2, 6)
+
+
+def test_the_last_cell_of_a_row_knows_of_its_first_and_of_no_other_row() -> None:
+    encoder, images = captioner(row_size=3).encoder, torch.randint(256, (1, 8, 20, 3))
+    assert encoder.convolutions is not None
+    maps = torch.randn(10, 1, 6, requires_grad=True)
+    encoder.convolutions.forward = lambda _: maps
+    encoder(images)[4].sum().backward()  # the end of the first row
+    assert maps.grad is not None
+    seen = maps.grad.abs().amax((1, 2))
+    assert (seen[:5] > 0).all()
+    assert (seen[5:] == 0).all()
+
+
+def test_given_features_have_no_rows() -> None:
+    options = CaptionerOptions.parse({"row_size": 3, "hidden_size": [5]}, "test")
+    encoder = Captioner(CaptionerShape((4, 6), 9, 5), options).encoder
+    assert encoder.recurrent is None
+    assert encoder(torch.randn(2, 4, 6)).shape == (4, 2, 6)
