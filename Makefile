@@ -3,13 +3,14 @@
 # make check  the fast part of it
 # make bench  the layers against torch.nn and ONNX Runtime, a language model and a translator, into build/bench
 # make build  the kernels anew, after a change in csrc/
+# make docs    the tables of options in docs/recipes.md, after a change of options
 # make sanitize  the tests of the kernels under the address and undefined-behaviour sanitizers, about five minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check build bench sanitize format clean
+.PHONY: demo test check build bench docs sanitize format clean
 
 $(STAMP): pyproject.toml constraints.txt CMakeLists.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +37,9 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/layers.py --save build/bench
 	$(BIN)/python benchmarks/language_model.py --save build/bench
 	$(BIN)/python benchmarks/translation.py --save build/bench
+
+docs: $(STAMP)
+	$(BIN)/python docs/write_recipes.py
 
 sanitize: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -C cmake.define.RECURRA_SANITIZE=ON -e .
