@@ -16,6 +16,18 @@ def table(name: str) -> str:
     return "\n".join([f"## {name}", "", "| key | default | meaning |", "| --- | --- | --- |", *rows, ""])
 
 
+def page() -> str:
+    """The page with its tables as they should be; they stand behind all else.
+
+    Raises:
+        SystemExit: the page has no table of the first task.
+    """
+    heading = f"## {next(iter(TASKS))}\n"
+    introduction, found, _ = PAGE.read_text().partition(heading)
+    if not found:
+        raise SystemExit(f"{PAGE}: no line {heading.strip()!r}; the tables begin there")
+    return introduction + "\n".join(map(table, TASKS))
+
+
 if __name__ == "__main__":
-    introduction, _, _ = PAGE.read_text().partition(f"## {next(iter(TASKS))}\n")
-    PAGE.write_text(introduction + "\n".join(map(table, TASKS)))
+    PAGE.write_text(page())

@@ -182,6 +182,15 @@ def test_bad_rows_are_named_by_their_line(tmp_path: Path, row: int, old: str, ne
         read(tmp_path, rows)
 
 
+def test_a_bad_time_spoils_no_other_of_a_file_of_semicolons(tmp_path: Path) -> None:
+    """Where numbers are written with a comma."""
+    rows = ["a;0,25;1,5;up", "a;0,5;2,5;up", "a;oops;3,5;up", "a;2020-01-02;4,5;up"]
+    path = tmp_path / "toy.csv"
+    path.write_text("series;t;x;label\n" + "\n".join(rows) + "\n")
+    found = read_series_table(path, ColumnOptions.parse({"time_column": "t", "on_bad": "drop"}, "test"), Progress())
+    assert found[0].values.tolist() == [[1.5], [2.5], [4.5]]
+
+
 def test_bad_rows_are_left_out_and_counted(tmp_path: Path) -> None:
     bad = ["a,5,anna,?,1,up,", ",6,anna,1,1,up,", "a,then,anna,1,1,up,", "b,7,,1,1,down,", "b,8,bert,1,1,,"]
     rows = [line for pair in zip(bad, ROWS, strict=True) for line in pair]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from recurra.errors import UsageError
 from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
 
 SHAPE = CaptionerShape((8, 20, 3), 9, 5)
@@ -41,8 +42,13 @@ def test_the_last_cell_of_a_row_knows_of_its_first_and_of_no_other_row() -> None
     assert (seen[5:] == 0).all()
 
 
-def test_given_features_have_no_rows() -> None:
-    options = CaptionerOptions.parse({"row_size": 3, "hidden_size": [5]}, "test")
-    encoder = Captioner(CaptionerShape((4, 6), 9, 5), options).encoder
-    assert encoder.recurrent is None
-    assert encoder(torch.randn(2, 4, 6)).shape == (4, 2, 6)
+@pytest.mark.parametrize("options", [{"row_size": 3}, {"warp": 1.0}])
+def test_given_features_have_no_rows_and_no_pixels(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="row_size, warp: given features have neither rows nor pixels; leave both out"):
+        Captioner(CaptionerShape((4, 6), 9, 5), CaptionerOptions.parse(options, "test"))
+
+
+def test_a_row_of_one_cell_has_gates_that_keep() -> None:
+    options = CaptionerOptions.parse({"channels": [4, 4], "row_size": 3, "initialisation": "chrono"}, "test")
+    encoder = Captioner(CaptionerShape((8, 4, 1), 9, 5), options).encoder
+    assert encoder(torch.randint(256, (2, 8, 4, 1))).shape == (2, 2, 6)

@@ -217,8 +217,19 @@ def test_recordings_of_which_none_counts(folder: Path, tmp_path: Path) -> None:
     assert metrics["wer"] >= 1
     rows = [row for row in (folder / "tunes.csv").read_text().splitlines() if not row.endswith(",valid")]
     (folder / "tunes.csv").write_text("\n".join([*rows, "test0.wav,shrill,s0,valid"]) + "\n")
-    with pytest.raises(DataError, match="no validation recording counts in the loss; give others"):
+    with pytest.raises(DataError, match=r"counts in the loss; give others for it: .* transcripts have no 'shrill'$"):
         start(folder)
+
+
+def test_what_counts_in_no_loss_is_told_once_a_reading(folder: Path) -> None:
+    add_rows(folder, "test0.wav,shrill,s0,test")
+    notes = Notes()
+    task = start(folder, notes)
+    assert sum("count in no loss" in line for line in notes.lines) == 1
+    task.report(notes)
+    assert sum("count in no loss" in line for line in notes.lines) == 1
+    task.load_data(notes)
+    assert sum("count in no loss" in line for line in notes.lines) == 2
 
 
 def test_made_numbers_judge_their_own_run(monkeypatch: pytest.MonkeyPatch) -> None:

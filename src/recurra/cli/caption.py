@@ -64,7 +64,7 @@ def caption(
             if as_json:
                 print_line({"image": image, **told_of(one.renderings), "view": one.view})
                 continue
-            print_renderings(image, one.renderings, num_best, has_names)
+            print_renderings(image, one.renderings, num_best, has_names=has_names)
     if picture:
         title = f"{model.run.folder.name}: where it looked"
         print(write_charts(model.run.path(FILE), title, views, view_figure), file=sys.stderr)

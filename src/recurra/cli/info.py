@@ -21,7 +21,7 @@ def info(
     Example: recurra info runs/ptb-256-128
     """
     model = open_model(run)
-    from recurra.config import as_typed, leaf_options
+    from recurra.config import as_typed, leaf_options, leaves
     from recurra.errors import RunError
     from recurra.runs import METRICS
     from recurra.tasks import check_samples, num_parameters
@@ -51,7 +51,7 @@ def info(
         )
         return
     print(f"{folder}: {description['task']}, trained on {recipe.data.path}")
-    shape = {key: as_typed(value) for key, value in description["architecture"].items()}
+    shape = {key: as_typed(value) for key, value in leaves(description["architecture"])}
     other = {
         option.key: as_typed(option.value_in(recipe))
         for option in leaf_options(type(recipe))

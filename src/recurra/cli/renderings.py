@@ -8,7 +8,6 @@ import typer
 from recurra.cli.output import print_table
 
 if TYPE_CHECKING:
-    from recurra.inference.speech import Transcript
     from recurra.inference.translation import Rendering
 
 Beam = Annotated[
@@ -22,29 +21,27 @@ CoveragePenalty = Annotated[
 ]
 
 
-def print_renderings(about: str, renderings: "Sequence[Rendering]", num_best: int, has_names: bool = False) -> None:
+def print_renderings(about: str, renderings: "Sequence[Rendering]", num_best: int, *, has_names: bool = False) -> None:
     """Texts as `print_texts` prints them; one that was cut off says so."""
     texts = [one.text if one.complete else f"{one.text} ... (cut off)" for one in renderings]
-    print_texts(about, texts, renderings, num_best, has_names)
+    rows = [(text, one.score, one.log_probability) for text, one in zip(texts, renderings, strict=True)]
+    print_texts(about, rows, num_best, has_names=has_names)
 
 
-def print_texts(
-    about: str, texts: Sequence[str], scored: "Sequence[Rendering | Transcript]", num_best: int, has_names: bool
-) -> None:
+def print_texts(about: str, rows: Sequence[tuple[str, float, float]], num_best: int, *, has_names: bool) -> None:
     """The best text, or a table of several.
 
     Args:
         about: what they are about: a text, or the name of a file.
-        texts: the best first; none where nothing was found.
-        scored: what says how good each is.
+        rows: each text with its score and its log-probability, the best first; none where nothing was found.
         num_best: how many were asked for; of one there is no table.
         has_names: whether the best alone stands behind what it is about and a tab.
     """
     if num_best == 1:
-        print(f"{about}\t" if has_names else "", texts[0] if texts else "", sep="", flush=True)
-        return
-    rows = [(text, f"{one.score:.3f}", f"{one.log_probability:.2f}") for text, one in zip(texts, scored, strict=True)]
-    print_table((about, "score", "log-probability"), rows)
+        print(f"{about}\t" if has_names else "", rows[0][0] if rows else "", sep="", flush=True)
+    else:
+        cells = [(text, f"{score:.3f}", f"{log_probability:.2f}") for text, score, log_probability in rows]
+        print_table((about, "score", "log-probability"), cells)
 
 
 def told_of(renderings: "Sequence[Rendering]") -> dict[str, Any]:

@@ -92,7 +92,8 @@ def transcribe(
             if as_json:
                 print_line({"sound": sound, "texts": [one._asdict() for one in transcripts]})
             else:
-                print_texts(sound, [one.text for one in transcripts], transcripts, num_best, has_names)
+                rows = [(one.text, one.score, one.log_probability) for one in transcripts]
+                print_texts(sound, rows, num_best, has_names=has_names)
 
 
 def listen(model: "TrainedRecogniser", sounds: list[str], has_names: bool) -> None:

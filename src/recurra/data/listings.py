@@ -61,7 +61,7 @@ def list_files(tables: Iterable[tuple[str, Path]], place: Path, columns: Columns
     Raises:
         DataError: no such columns, an empty cell, no such file, or no such split; the message names the line.
     """
-    below = FilesBelow(folder_of(place))
+    below = FilesBelow(place if place.is_dir() else place.parent)
     for table_split, path in tables:
         table = read_table(path)
         table.require([columns.file, columns.text], columns.purpose)
@@ -74,11 +74,6 @@ def list_files(tables: Iterable[tuple[str, Path]], place: Path, columns: Columns
                 )
             said = split_said(split or "", where) if SPLIT in table.names else table_split
             yield Listed(below.find(Path(file.strip()), path, where), text.strip(), tuple(optional), said, where)
-
-
-def folder_of(place: Path) -> Path:
-    """A folder, or that of a file."""
-    return place if place.is_dir() else place.parent
 
 
 class FilesBelow:

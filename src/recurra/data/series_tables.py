@@ -223,12 +223,13 @@ def read_times(table: Table, name: str | None) -> NDArray[np.float64]:
         return np.arange(len(table), dtype=np.float64)
     table.require([name], "time_column")
     try:
-        values, refused = table.numbers(name)
-        if not refused:
-            return values
+        values, others = table.numbers(name)
     except pa.ArrowException:  # a column of dates
-        pass
-    return np.array([seconds(text) for text in read_texts(table, name)])
+        values, others = np.full(len(table), np.nan), list(range(len(table)))
+    if others:
+        texts = read_texts(table, name)
+        values[others] = [seconds(texts[row]) for row in others]
+    return values
 
 
 def seconds(text: str | None) -> float:

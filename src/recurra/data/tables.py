@@ -36,11 +36,13 @@ class Table:
     Args:
         path: the file, for messages.
         columns: as pyarrow read them; those of CSV and TSV are all text.
+        decimal_commas: whether numbers of text are written as 1,5.
     """
 
-    def __init__(self, path: Path, columns: pa.Table) -> None:
+    def __init__(self, path: Path, columns: pa.Table, *, decimal_commas: bool = False) -> None:
         self.path = path
         self.columns = columns
+        self.decimal_commas = decimal_commas
 
     def __len__(self) -> int:
         return int(self.columns.num_rows)
@@ -91,15 +93,10 @@ class Table:
             column = column.dictionary_decode()
         if column.type in TEXTS:
             column = pc.cast(column, pa.large_string())
-            values = parse_numbers(pc.replace_substring(column, ",", ".") if self.has_decimal_commas else column)
+            values = parse_numbers(pc.replace_substring(column, ",", ".") if self.decimal_commas else column)
         else:
             values = pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         return np.where(np.isinf(values), np.nan, values), np.flatnonzero(np.isinf(values)).tolist()
-
-    @property
-    def has_decimal_commas(self) -> bool:
-        """Whether numbers are written as 1,5: where semicolons stand between cells."""
-        return self.path.suffix.lower() in DELIMITERS and delimiter_of(self.path) == ";"
 
     def cell(self, name: str, row: int) -> object:
         """One cell as it was read."""
@@ -148,16 +145,18 @@ def read_table(path: Path) -> Table:
         raise DataError(f"{path}: not a table; expected a file ending in {', '.join(KINDS)}")
     if not path.stat().st_size:
         raise DataError(f"{path}: empty; expected a table with a header")
+    delimiter = None
     try:
         if suffix in DELIMITERS:
-            columns = read_delimited(path)
+            delimiter = delimiter_of(path)
+            columns = read_delimited(path, delimiter)
         elif suffix == ".parquet":
             columns = pa.parquet.read_table(path)
         else:
             columns = read_json(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         explain(path, error)
-    table = Table(path, columns)
+    table = Table(path, columns, decimal_commas=delimiter == ";")
     twice = sorted({name for name in table.names if table.names.count(name) > 1})
     if twice:
         raise DataError(f"{path}: column {twice[0]!r} is named twice; rename one")
@@ -175,7 +174,7 @@ def columns_of(path: Path) -> list[str]:
     suffix = path.suffix.lower()
     try:
         if suffix in DELIMITERS:
-            return header_of(path)
+            return header_of(path, delimiter_of(path))
         if suffix == ".parquet":
             return list(pa.parquet.read_schema(path).names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -184,22 +183,21 @@ def columns_of(path: Path) -> list[str]:
 
 
 def delimiter_of(path: Path) -> str:
-    """What stands between the cells of a file: what its name says, unless the header of a .csv has none of it."""
+    """What stands between the cells of a file: what its name says, unless the header of a .csv is of one cell so."""
     usual = DELIMITERS[path.suffix.lower()]
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        header = next((line for line in file if line.strip()), "")
-    if usual != "," or usual in header:
-        return usual
-    return next((other for other in OTHER_DELIMITERS if other in header), usual)
+    possible = (usual, *OTHER_DELIMITERS) if usual == "," else (usual,)
+    return next((delimiter for delimiter in possible if len(header_of(path, delimiter)) > 1), usual)
 
 
-def read_delimited(path: Path) -> pa.Table:
+def read_delimited(path: Path, delimiter: str) -> pa.Table:
     """All cells of a CSV or TSV file as text."""
     return pa.csv.read_csv(
         path,
         pa.csv.ReadOptions(block_size=block_for(path)),
-        pa.csv.ParseOptions(delimiter=delimiter_of(path), newlines_in_values=True),
-        pa.csv.ConvertOptions(column_types=dict.fromkeys(header_of(path), pa.string()), strings_can_be_null=False),
+        pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(header_of(path, delimiter), pa.string()), strings_can_be_null=False
+        ),
     )
 
 
@@ -220,7 +218,7 @@ def block_for(path: Path) -> int:
     return min(max(path.stat().st_size + 1, 1 << 16), LARGEST_BLOCK)
 
 
-def rows_of(path: Path) -> Generator[tuple[int, list[str]], None, None]:
+def rows_of(path: Path, delimiter: str) -> Generator[tuple[int, list[str]], None, None]:
     """The line that each row of a delimited file begins on, header first, and its cells.
 
     Quoted cells may hold line ends; blank lines are no rows.
@@ -228,7 +226,7 @@ def rows_of(path: Path) -> Generator[tuple[int, list[str]], None, None]:
     longest = csv.field_size_limit((1 << 31) - 1)  # as large as it can be everywhere; 131,072 unless told
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows, end = csv.reader(file, delimiter=delimiter_of(path)), 0
+            rows, end = csv.reader(file, delimiter=delimiter), 0
             for cells in rows:
                 if cells:
                     yield end + 1, cells
@@ -237,16 +235,16 @@ def rows_of(path: Path) -> Generator[tuple[int, list[str]], None, None]:
         csv.field_size_limit(longest)
 
 
-def header_of(path: Path) -> list[str]:
+def header_of(path: Path, delimiter: str) -> list[str]:
     """Names of the columns of a delimited file."""
-    with closing(rows_of(path)) as rows:
+    with closing(rows_of(path, delimiter)) as rows:
         return next(rows, (1, []))[1]
 
 
 def lines_of_rows(path: Path) -> list[int]:
     """The line each row of a text file begins on; blank lines and the header do not count."""
     if path.suffix.lower() in DELIMITERS:
-        return [line for line, _ in rows_of(path)][1:]
+        return [line for line, _ in rows_of(path, delimiter_of(path))][1:]
     with path.open("rb") as file:
         return [number for number, line in enumerate(file, 1) if line.strip()]
 
@@ -275,10 +273,11 @@ def refuse_ragged(path: Path) -> None:
     Raises:
         DataError: there is one; the message names its line.
     """
-    header = header_of(path)
-    for line, cells in rows_of(path):
+    delimiter = delimiter_of(path)
+    header = header_of(path, delimiter)
+    for line, cells in rows_of(path, delimiter):
         if len(cells) != len(header):
             raise DataError(
                 f"{path} line {line}: expected {len(header)} cells, as the header has, got {len(cells)}; mend it, and "
-                f"quote cells that hold {delimiter_of(path)!r} or line ends"
+                f"quote cells that hold {delimiter!r} or line ends"
             )

@@ -122,7 +122,7 @@ class TrainedRecogniser(TrainedOnExamples[Speech]):
         options, progress = self.task.recipe.decoding.given(num_best, **chosen), progress or Progress()
         samples = [self.samples_of(one, progress) for one in recordings]
         features = hear(samples, self.task.front)
-        encoded = Encoded(features, [UNHEARD] * len(features), [])
+        encoded = Encoded(features, [UNHEARD] * len(features))
         log_probabilities = self.task.judge(encoded, progress, "hearing").log_probabilities
         found = self.task.readings(log_probabilities, options)
         return [[self.transcript_of(one) for one in best[:num_best]] for best in found]

@@ -28,7 +28,9 @@ class CaptionerOptions(DecoderOptions):
         description="of images: units of a layer of `cell` that reads each row of the maps in both directions; 0: none",
     )
     warp: float = Field(
-        0.0, ge=0, description="of images: pixels by which training moves a point at the most, its neighbours alike"
+        0.0,
+        ge=0,
+        description="of images: pixels by which training moves a point, about and at the most, its neighbours alike",
     )
 
 
@@ -77,18 +79,21 @@ class ImageEncoder(nn.Module):
         options: convolutions, and the layer over their rows.
 
     Raises:
-        UsageError: so many convolutions that nothing of the image is left.
+        UsageError: so many convolutions that nothing of the image is left, or options of images for given features.
     """
 
     def __init__(self, shape: tuple[int, ...], options: CaptionerOptions) -> None:
         super().__init__()
+        if len(shape) == 2 and (options.row_size or options.warp):
+            raise UsageError("row_size, warp: given features have neither rows nor pixels; leave both out")
         self.grid = grid_of(shape, len(options.channels))
         self.convolutions = Convolutions(shape[2], options) if len(shape) == 3 else None
         features = options.channels[-1] if self.convolutions else shape[1]
         self.recurrent: Recurrent | None = None
-        if self.convolutions and options.row_size:
-            size = options.model_copy(update={"hidden_size": [options.row_size]})
-            self.recurrent = build_layers(options.cell, features, size, self.grid[1], bidirectional=True)
+        if options.row_size:
+            row_options = options.model_copy(update={"hidden_size": [options.row_size]})
+            columns = max(self.grid[1], 2)  # of one step there is nothing to remember
+            self.recurrent = build_layers(options.cell, features, row_options, columns, bidirectional=True)
         self.width = 2 * options.row_size if self.recurrent else features
         self.num_cells = self.grid[0] * self.grid[1]
         self.places = nn.Parameter(0.1 * torch.randn(self.num_cells, 1, features))

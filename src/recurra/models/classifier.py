@@ -124,7 +124,7 @@ class TokenVectors(nn.Module):
         self.weight[:, :labels] = weight * ratios
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002
-        """From ids (time, batch) to vectors (time, batch, embedding)."""
+        """From ids (time, batch) to vectors (time, batch, embedding), whatever the lengths."""
         vectors: Tensor = self.dropout(F.embedding(ids, drop_words(self.weight, self.dropout_words, self.training)))
         return vectors
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-KNOTS = 8  # displacements that are drawn along a series; those between lie on lines
+KNOTS = 8  # displacements that are drawn along each series; those between lie on lines
 KNOTS_ACROSS = 4  # along the smaller side of an image
 
 
@@ -19,24 +19,28 @@ def warp_series(series: Tensor, lengths: Tensor, most: float) -> Tensor:
     Args:
         series: (time, batch, channels).
         lengths: valid steps of each, integer (batch,).
-        most: steps that a value is moved by at the most, 0 up.
+        most: steps that a value is moved by at the most, 0 up; in a short series fewer, so that time never runs back.
 
     Returns:
         (time, batch, channels): each value is read, on a line between two steps, at most `most` steps before or after
         its own, and never outside the valid ones.
     """
-    time, batch, channels = series.shape
-    drawn = series.new_empty(1, batch, KNOTS).uniform_(-most, most)
-    moved = F.interpolate(drawn, time, mode="linear", align_corners=True)[0].t()  # (time, batch)
-    last = (lengths.to(series.device) - 1).clamp_min(0)
-    places = torch.arange(time, device=series.device).unsqueeze(1) + moved
-    places = torch.minimum(places.clamp_min(0), last)
+    last = (lengths.to(series.device) - 1).clamp_min(0)  # (batch,)
+    widest = (last / (2 * (KNOTS - 1))).clamp_max(most).to(series.dtype)
+    knots = series.new_empty(series.shape[1], KNOTS).uniform_(-1, 1).t() * widest  # (knots, batch)
+    steps = torch.arange(len(series), device=series.device).unsqueeze(1)  # (time, 1)
+    along = (steps / last.clamp_min(1)).clamp_max(1).to(series.dtype) * (KNOTS - 1)  # (time, batch)
+    moved = between(knots.unsqueeze(2), along, torch.full_like(last, KNOTS - 1)).squeeze(2)
+    warped = between(series, torch.minimum((steps + moved).clamp_min(0), last), last)
+    return torch.where((steps <= last).unsqueeze(2), warped, series)
+
+
+def between(values: Tensor, places: Tensor, last: Tensor) -> Tensor:
+    """Values (steps, batch, channels) at places (time, batch) in 0..last, on lines between two steps."""
     before = places.long()
     after = torch.minimum(before + 1, last)
-    share = (places - before).unsqueeze(2)
-    first, second = (series.gather(0, at.unsqueeze(2).expand(-1, -1, channels)) for at in (before, after))
-    valid = torch.arange(time, device=series.device).unsqueeze(1) <= last
-    return torch.where(valid.unsqueeze(2), torch.lerp(first, second, share), series)
+    first, second = (values.gather(0, at.unsqueeze(2).expand(-1, -1, values.shape[2])) for at in (before, after))
+    return torch.lerp(first, second, (places - before).unsqueeze(2))
 
 
 def warp_images(images: Tensor, most: float) -> Tensor:

@@ -85,7 +85,7 @@ class Encoded(NamedTuple):
 
     features: list[Features]
     targets: list[NDArray[np.int64]]  # symbols of each transcript, none where it counts in no loss
-    uncounted: list[str]  # of such transcripts, why
+    uncounted: Sequence[str] = ()  # of such transcripts, why
 
     @property
     def lengths(self) -> list[int]:

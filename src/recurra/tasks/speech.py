@@ -199,7 +199,10 @@ class Speech(JudgedTask[Utterance, Encoded]):
         """
         super().take(splits)
         if not any(map(len, self.encoded["valid"].targets)):
-            raise DataError(f"{self.recipe.data.path}: no validation recording counts in the loss; give others for it")
+            raise DataError(
+                f"{self.recipe.data.path}: no validation recording counts in the loss; give others for it: "
+                f"{self.encoded['valid'].uncounted[0]}"
+            )
         nothing = np.zeros(0, np.float32)
         splits["train"] = [one._replace(samples=nothing) for one in splits["train"]]
 
@@ -376,7 +379,7 @@ class Speech(JudgedTask[Utterance, Encoded]):
     def outputs_of(self, sample: Json) -> list[float]:
         """Log-probability of the blank and of each symbol at each step."""
         features = np.array(sample["features"], np.float32)
-        judged = self.judge(Encoded([features], [UNHEARD], []), Progress(), "")
+        judged = self.judge(Encoded([features], [UNHEARD]), Progress(), "")
         found: list[float] = judged.log_probabilities[0].flatten().tolist()
         return found
 
