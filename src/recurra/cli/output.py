@@ -32,8 +32,10 @@ WIDEST_TABLE = 1000  # columns of one that must not fold
 def open_model(run: str, device: str = "cpu") -> "Trained":
     """The model of a run; says so where its training has not come to its end."""
     with dying_at_once():
+        from recurra.devices import keep_freed_memory
         from recurra.inference import load
         from recurra.runs import METRICS
+    keep_freed_memory()
     model = load(run, device)
     if not model.run.path(METRICS).exists():
         print(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from recurra.config import Recipe, differences, dump, find_option, read_recipe, resolve
-from recurra.devices import device_of
+from recurra.devices import device_of, keep_freed_memory
 from recurra.errors import RunError, SaveError, UsageError
 from recurra.progress import ConsoleProgress, Progress
 from recurra.runs import CARD, CHECKPOINT, EVALUATION, METRICS, RECIPE, SAMPLES, WEIGHTS, Run
@@ -140,6 +140,7 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
 def finish(training: Training) -> None:
     """Train to the end, then write what is to be known about the result."""
     run, task, progress = training.run, training.task, training.progress
+    keep_freed_memory()
     if not training.fit():
         step = training.position.step
         raise KeyboardInterrupt(f"stopped and saved after step {step:,}; go on with: recurra train --resume {run}")
