@@ -34,8 +34,8 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory of tensors that are gone, for those that come.
 
     By itself glibc gives large blocks back to the system, which clears each page anew when the next step of training
-    touches it: up to half of the time of a long sequence. Blocks above 128 MiB still go back. Where the environment says
-    otherwise, or the C library is another, nothing changes.
+    touches it: up to half of the time of a long sequence. Blocks above 128 MiB still go back. Where the environment
+    says otherwise, or the C library is another, nothing changes.
     """
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in SETTINGS):
         return
