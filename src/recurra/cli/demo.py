@@ -310,7 +310,7 @@ DEMOS = {
     ),
     "captioning": Demo(
         "A captioner learns to read one to four handwritten digits off a strip, from left to right:\n"
-        "two convolutions look, GRU 2 x 64 reads rows, GRU 64 with attention writes. Half a minute to a minute on two cores.",
+        "two convolutions look, GRU 2 x 64 reads rows, GRU 64 with attention writes. Half a minute on two cores.",
         "digits",
         {
             "channels": [32, 64],
