@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.cli.files import files_of, groups_until_failure
+from recurra.cli.files import files_of, groups_until_failure, stand_behind_names
 from recurra.cli.output import Device, RunFolder, not_for, open_model, print_line
 from recurra.cli.renderings import Beam, CoveragePenalty, LengthPenalty, NumBest, print_renderings, told_of
 from recurra.errors import DataError, UsageError
@@ -53,7 +53,7 @@ def caption(
     if picture and model.task.recipe.model.attention == "none":
         raise UsageError(f"--picture: {run} has no attention, so it looks at an image as a whole")
     files = files_of(images, endings_for(model))
-    has_names = len(images) > 1 or files != images
+    has_names = stand_behind_names(images, files)
     views = []
     options: dict[str, Any] = {"beam": beam, "length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
     for several in groups_until_failure(given(files, model), AT_ONCE):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from recurra.cli.output import groups
 from recurra.errors import DataError, RecurraError
 
 Item = TypeVar("Item")
@@ -31,19 +32,21 @@ def files_of(places: Iterable[str], endings: Sequence[str]) -> list[str]:
     return found
 
 
+def stand_behind_names(places: Sequence[str], files: Sequence[str]) -> bool:
+    """Whether each answer stands behind the name of its file: where there is more than one, or a folder."""
+    return len(places) > 1 or files != places
+
+
 def groups_until_failure(items: Iterable[Item], at_once: int) -> Iterator[list[Item]]:
     """So many items at a time; where one cannot be read, those before it come first, then its error."""
-    several: list[Item] = []
-    failure = None
-    try:
-        for item in items:
-            several.append(item)
-            if len(several) == at_once:
-                yield several
-                several = []
-    except RecurraError as error:
-        failure = error
-    if several:
-        yield several
-    if failure:
+    failures: list[RecurraError] = []
+
+    def readable_ones() -> Iterator[Item]:
+        try:
+            yield from items
+        except RecurraError as error:
+            failures.append(error)
+
+    yield from groups(readable_ones(), at_once)
+    for failure in failures:
         raise failure

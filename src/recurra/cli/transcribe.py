@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.cli.files import files_of, groups_until_failure
+from recurra.cli.files import files_of, groups_until_failure, stand_behind_names
 from recurra.cli.output import STANDARD_INPUT, Device, RunFolder, not_for, open_model, print_line, progress
 from recurra.cli.renderings import print_texts
 from recurra.errors import DataError, UsageError
@@ -73,7 +73,7 @@ def transcribe(
     if not isinstance(model, TrainedRecogniser):
         raise not_for(run, "hears nothing", model.task)
     files = files_of(sounds, SOUNDS)
-    has_names = len(sounds) > 1 or files != sounds
+    has_names = stand_behind_names(sounds, files)
     if stream:
         listen(model, files, has_names)
         return

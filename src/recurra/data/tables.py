@@ -36,13 +36,13 @@ class Table:
     Args:
         path: the file, for messages.
         columns: as pyarrow read them; those of CSV and TSV are all text.
-        decimal_commas: whether numbers of text are written as 1,5.
+        delimiter: what stands between the cells of CSV and TSV; where it is a semicolon, numbers may be written as 1,5.
     """
 
-    def __init__(self, path: Path, columns: pa.Table, *, decimal_commas: bool = False) -> None:
+    def __init__(self, path: Path, columns: pa.Table, delimiter: str | None = None) -> None:
         self.path = path
         self.columns = columns
-        self.decimal_commas = decimal_commas
+        self.delimiter = delimiter
 
     def __len__(self) -> int:
         return int(self.columns.num_rows)
@@ -93,7 +93,7 @@ class Table:
             column = column.dictionary_decode()
         if column.type in TEXTS:
             column = pc.cast(column, pa.large_string())
-            values = parse_numbers(pc.replace_substring(column, ",", ".") if self.decimal_commas else column)
+            values = parse_numbers(pc.replace_substring(column, ",", ".") if self.delimiter == ";" else column)
         else:
             values = pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         return np.where(np.isinf(values), np.nan, values), np.flatnonzero(np.isinf(values)).tolist()
@@ -108,7 +108,7 @@ class Table:
 
     def places(self) -> list[str]:
         """What messages call each row."""
-        lines = [] if self.path.suffix.lower() == ".parquet" else lines_of_rows(self.path)
+        lines = [] if self.path.suffix.lower() == ".parquet" else lines_of_rows(self.path, self.delimiter)
         if len(lines) != len(self):  # Parquet, or JSON that is not an object a line
             return [f"{self.path} row {row + 1}" for row in range(len(self))]
         return [f"{self.path} line {line}" for line in lines]
@@ -156,7 +156,7 @@ def read_table(path: Path) -> Table:
             columns = read_json(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         explain(path, error)
-    table = Table(path, columns, decimal_commas=delimiter == ";")
+    table = Table(path, columns, delimiter)
     twice = sorted({name for name in table.names if table.names.count(name) > 1})
     if twice:
         raise DataError(f"{path}: column {twice[0]!r} is named twice; rename one")
@@ -241,10 +241,10 @@ def header_of(path: Path, delimiter: str) -> list[str]:
         return next(rows, (1, []))[1]
 
 
-def lines_of_rows(path: Path) -> list[int]:
-    """The line each row of a text file begins on; blank lines and the header do not count."""
-    if path.suffix.lower() in DELIMITERS:
-        return [line for line, _ in rows_of(path, delimiter_of(path))][1:]
+def lines_of_rows(path: Path, delimiter: str | None) -> list[int]:
+    """The line each row of a text file, delimited or of JSON, begins on; blank lines and the header do not count."""
+    if delimiter is not None:
+        return [line for line, _ in rows_of(path, delimiter)][1:]
     with path.open("rb") as file:
         return [number for number, line in enumerate(file, 1) if line.strip()]
 
@@ -259,21 +259,21 @@ def explain(path: Path, error: Exception) -> NoReturn:
     if suffix != ".parquet":
         for _ in Text.of([path]).pieces():  # names the first byte that is no UTF-8 text
             pass
-    if suffix in DELIMITERS:
-        refuse_ragged(path)
+    delimiter = delimiter_of(path) if suffix in DELIMITERS else None
+    if delimiter is not None:
+        refuse_ragged(path, delimiter)
     reason = str(error).split("\n")[0][:300]
     reason, _, row = reason.partition(" in row ")  # of JSON, counted from 0
-    line = dict(enumerate(lines_of_rows(path))).get(int(row)) if row.isdecimal() else None
+    line = dict(enumerate(lines_of_rows(path, delimiter))).get(int(row)) if row.isdecimal() else None
     raise DataError(f"{path}{f' line {line}' if line else ''}: cannot be read as {suffix[1:]}: {reason}") from None
 
 
-def refuse_ragged(path: Path) -> None:
+def refuse_ragged(path: Path, delimiter: str) -> None:
     """Refuse a delimited file with a row of more or fewer cells than the header has.
 
     Raises:
         DataError: there is one; the message names its line.
     """
-    delimiter = delimiter_of(path)
     header = header_of(path, delimiter)
     for line, cells in rows_of(path, delimiter):
         if len(cells) != len(header):
