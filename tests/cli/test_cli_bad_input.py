@@ -283,6 +283,7 @@ def test_a_disk_that_fills_up_while_saving(recurra_command: Any, tiny_run: Path,
         ("predict RUN the --top 0", "top: expected at least 1, got 0"),
         ("evaluate", "RUN"),
         ("evaluate RUN --loud", "--loud"),
+        ("evaluate RUN corpus.txt --unit word", "reads all data as it was trained; leave this out"),
         ("cook", "cook"),
     ],
 )

@@ -146,6 +146,27 @@ def test_commands_of_other_tasks_say_which_is_meant(run: Path, tiny_run: Path, r
     assert "translates nothing, its task is language-modelling; see recurra generate" in " ".join(said.split())
 
 
+def test_other_pairs_may_stand_in_other_columns(run: Path, tmp_path: Path, recurra_command: Any) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("large,number,small\nABC,1,abc\nFED,2,fed\nx,3,cab\n")
+    columns = ["--source", "small", "--target=large"]
+    found = recurra_command("evaluate", run, other, *columns, "--json", "--quiet").json
+    assert found["model"]["all"]["exact"] == pytest.approx(2 / 3)
+    assert found["copy"]["all"]["exact"] == 0
+    for arguments, message in [
+        (
+            [other, "--unit", "word"],
+            "unit: is fixed by the training; other data may differ in source, target, separator",
+        ),
+        ([other, "--epochs", "3"], "training.epochs: is fixed by the training"),
+        (columns, "source: says how other data are read; name these"),
+        ([other, other], "expected one DATA"),
+    ]:
+        outcome = recurra_command("evaluate", run, *arguments, "--quiet")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert message in " ".join(outcome.err.split())
+
+
 def test_evaluate_and_info(run: Path, pairs: Path, recurra_command: Any) -> None:
     metrics = recurra_command("evaluate", run, "--json", "--quiet").json
     assert set(metrics) == {"model", "copy", "word_by_word"}

@@ -80,6 +80,9 @@ def test_strings_are_joined_within_a_split(tmp_path: Path) -> None:
             assert all(int(index) in kept for *_, index in clips)
             words = [["zero", "one", "two"][int(digit)] for digit, *_ in clips]
             assert one.transcript.split() == words
+    held_out = task.find_held_out(str(folder), Progress(), connected=None)  # recordings that nobody needs to join
+    assert {split: len(found) for split, found in held_out.items()} == {"valid": 30, "test": 30}
+    assert {len(one.transcript.split()) for found in held_out.values() for one in found} == {1}
 
 
 def test_samples_of_training_are_let_go(folder: Path) -> None:

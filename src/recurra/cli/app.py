@@ -77,7 +77,7 @@ def options(
 app.command()(demo)
 app.command(add_help_option=False, context_settings={"ignore_unknown_options": True})(train)
 app.command(context_settings={"ignore_unknown_options": True})(check)
-app.command()(evaluate)
+app.command(context_settings={"ignore_unknown_options": True})(evaluate)
 app.command()(generate)
 app.command()(predict)
 app.command()(translate)

@@ -8,6 +8,7 @@ from recurra.inference.classification import TrainedClassifier
 from recurra.inference.forecasting import TrainedForecaster
 from recurra.inference.language import TrainedLanguageModel
 from recurra.inference.memory import TrainedMemory
+from recurra.inference.opening import TrainedOnExamples
 from recurra.inference.speech import SpeechStream, TrainedRecogniser
 from recurra.inference.streaming import LanguageModelStream
 from recurra.inference.tagging import TrainedTagger
@@ -77,6 +78,7 @@ __all__ = [
     "TrainedForecaster",
     "TrainedLanguageModel",
     "TrainedMemory",
+    "TrainedOnExamples",
     "TrainedRecogniser",
     "TrainedTagger",
     "TrainedTranslator",

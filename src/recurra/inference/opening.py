@@ -65,13 +65,15 @@ class TrainedModel(Generic[AnyTask]):
 class TrainedOnExamples(TrainedModel[AnyAnswering]):
     """A model that was trained on examples with their answers; arguments and errors as of `TrainedModel`."""
 
-    def evaluate(self, data: str | Path | None = None, progress: Progress | None = None) -> Json:
+    def evaluate(self, data: str | Path | None = None, progress: Progress | None = None, **layout: Any) -> Json:
         """Scores of the model and, beside it, of plain models trained on the same data.
 
         Args:
             data: examples with answers, of the kind it was trained on, whose validation and test parts count where it
                 is split; by default what was held out of the run.
             progress: told how far it is.
+            **layout: keys of the recipe's `[data]` that say how files are read, such as `label_column`, where `data`
+                differs in them from what it was trained on.
 
         Returns:
             Scores by model ("model" and the baselines) and by split. The baselines are missing where the training data
@@ -79,11 +81,14 @@ class TrainedOnExamples(TrainedModel[AnyAnswering]):
 
         Raises:
             DataError: the data cannot be used, or that of the run is no longer what it was.
+            UsageError: a key that says something else, or a value that cannot be.
         """
         progress = progress or Progress()
         if is_own(data, self.task):
+            if layout:
+                raise UsageError(f"{next(iter(layout))}: says how other data are read; name these")
             return self.evaluate_held_out(progress)
-        splits = self.task.find_held_out(str(data), progress)
+        splits = self.task.find_held_out(str(data), progress, **layout)
         if list(splits) == ["all"]:
             progress.note(f"{data}: says no split, so all of it judges the model; training should have had none of it")
         metrics, _ = self.task.evaluate(splits, progress)

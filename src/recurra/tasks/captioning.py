@@ -44,6 +44,8 @@ SPARE = 10  # tokens that a caption may have beyond the longest in training
 class CaptionOptions(TokenOptions):
     """The `[data]` section: which pictures, and how their captions become tokens."""
 
+    layout: ClassVar[tuple[str, ...]] = ("image_column", "caption_column")
+
     path: str = Field(
         description="a table of images and captions, a folder with one, features (.npz), or MNIST; see docs/formats.md"
     )
@@ -184,13 +186,9 @@ class Captioning(WritingTask[Picture, Encoded, NDArray[Any]]):
         targets = [self.vocabulary.encode_line(caption) for picture in examples for caption in picture.captions]
         return Encoded(np.stack([picture.content for picture in examples]), owners, targets)
 
-    def find_held_out(self, path: str, progress: Progress) -> dict[str, list[Picture]]:
-        """Other pictures to judge by, by split.
-
-        Raises:
-            DataError: they cannot be used.
-        """
-        found = read_pictures(path, self.recipe.data.pictures, progress)
+    def read_held_out(self, options: CaptionOptions, progress: Progress) -> dict[str, list[Picture]]:
+        """Other pictures to judge by, by split."""
+        found = read_pictures(options.path, options.pictures, progress)
         return all_but_train(found) or found
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:

@@ -182,13 +182,14 @@ class Classification(JudgedTask[Example, Encoded]):
                 )
         return np.array([ids.get(example.label, UNKNOWN) for example in examples], np.int64)
 
-    def find_held_out(self, path: str, progress: Progress) -> dict[str, list[Example]]:
-        """Other examples to judge by, by split.
+    @property
+    def options(self) -> ExampleOptions:
+        """How the examples are read, series by the channels that were trained on."""
+        return self.inputs.options
 
-        Raises:
-            DataError: they cannot be used.
-        """
-        return find_held_out(self.inputs.options.model_copy(update={"path": path}), progress)
+    def read_held_out(self, options: ExampleOptions, progress: Progress) -> dict[str, list[Example]]:
+        """Other examples to judge by, by split."""
+        return find_held_out(options, progress)
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""

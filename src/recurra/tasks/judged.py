@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from recurra.config import Section
 from recurra.data.splits import all_but_train
+from recurra.errors import UsageError
 from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks.task import Metrics, Report
@@ -16,8 +18,21 @@ Encoded = TypeVar("Encoded")  # examples as the model reads them
 class JudgedTask(ABC, Generic[Example, Encoded]):
     """A task whose data are examples: how these are kept, and how the model is scored on those held out."""
 
+    recipe: Any
     splits: dict[str, list[Example]]
     encoded: dict[str, Encoded]
+
+    @abstractmethod
+    def read_held_out(self, options: Any, progress: Progress) -> dict[str, list[Example]]:
+        """Examples to judge by: those of every split but the training one, or all where there are no splits.
+
+        Args:
+            options: which, and how they are read; of the type of the recipe's `[data]`.
+            progress: told what was left out.
+
+        Raises:
+            DataError: they cannot be used; the message names the place.
+        """
 
     @abstractmethod
     def encode(self, examples: Sequence[Example]) -> Encoded:
@@ -32,6 +47,30 @@ class JudgedTask(ABC, Generic[Example, Encoded]):
     @abstractmethod
     def baselines(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> dict[str, dict[str, Metrics]]:
         """What plain means reach, by name and split."""
+
+    @property
+    def options(self) -> Section:
+        """How the examples of the task are read."""
+        options: Section = self.recipe.data
+        return options
+
+    def find_held_out(self, path: str, progress: Progress, **layout: Any) -> dict[str, list[Example]]:
+        """Other examples to judge by, by split.
+
+        Args:
+            path: of these.
+            progress: told what was left out.
+            **layout: keys of the recipe's `[data]` of how files are read, where that differs; such as `source="en"`.
+
+        Raises:
+            DataError: they cannot be used; the message names the place.
+            UsageError: a key that says what the model reads, or a value that cannot be.
+        """
+        own = self.options
+        for key in layout:
+            if key not in own.layout:
+                raise UsageError(f"{key}: is fixed by the training; other data may differ in {', '.join(own.layout)}")
+        return self.read_held_out(type(own).parse({**dict(own), "path": path, **layout}, path), progress)
 
     def take(self, splits: dict[str, list[Example]]) -> None:
         """Encode examples by split."""

@@ -1,7 +1,7 @@
 """Recordings with transcripts, and how they become what a recogniser reads."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -45,6 +45,8 @@ def rising(ends: tuple[int, int]) -> tuple[int, int]:
 
 class RecordingOptions(Section):
     """The `[data]` section: which recordings, and how they are heard."""
+
+    layout: ClassVar[tuple[str, ...]] = ("audio_column", "transcript_column", "speaker_column", "connected", "words")
 
     path: str = Field(
         description="a table of recordings and transcripts, a folder with one, or spoken digits; see docs/formats.md"
@@ -130,15 +132,15 @@ def find_recordings(options: RecordingOptions, seed: int, progress: Progress) ->
     return splits if options.connected is None else strings_of(splits, options, seed)
 
 
-def find_others(path: str, options: RecordingOptions, seed: int, progress: Progress) -> dict[str, list[Utterance]]:
-    """Recordings that a trained model is judged on, by split: all but those for training, where they are split.
+def find_held_out(options: RecordingOptions, seed: int, progress: Progress) -> dict[str, list[Utterance]]:
+    """Recordings to judge by: those of every split but the training one, or all where there are no splits.
 
     Raises:
         DataError: they cannot be used; the message names the place.
     """
-    if are_tones(path):
+    if are_tones(options.path):
         return all_but_train(touch_tones(options.sample_rate))
-    found = read_utterances(path, options.sounds, progress)
+    found = read_utterances(options.path, options.sounds, progress)
     found = all_but_train(found) or found
     return found if options.connected is None else strings_of(found, options, seed)
 

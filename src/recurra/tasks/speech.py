@@ -35,7 +35,7 @@ from recurra.tasks.recordings import (
     check_recordings,
     collate,
     encode,
-    find_others,
+    find_held_out,
     find_recordings,
     long_enough,
     side_by_side,
@@ -215,13 +215,9 @@ class Speech(JudgedTask[Utterance, Encoded]):
         """Recordings as the model hears them."""
         return encode(examples, self.front, self.alphabet, self.model.reduction)
 
-    def find_held_out(self, path: str, progress: Progress) -> dict[str, list[Utterance]]:
-        """Other recordings to judge by, by split.
-
-        Raises:
-            DataError: they cannot be used.
-        """
-        return find_others(path, self.recipe.data, self.recipe.seed, progress)
+    def read_held_out(self, options: RecordingOptions, progress: Progress) -> dict[str, list[Utterance]]:
+        """Other recordings to judge by, by split."""
+        return find_held_out(options, self.recipe.seed, progress)
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""

@@ -219,13 +219,9 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
             tags.append(np.array([ids.get(tag, UNKNOWN) for tag in sentence.tags], np.int64))
         return Encoded(*self.lexicon.encode(sentence.tokens for sentence in examples), tags)
 
-    def find_held_out(self, path: str, progress: Progress) -> dict[str, list[TaggedSentence]]:  # noqa: ARG002
-        """Other sentences to judge by, by split.
-
-        Raises:
-            DataError: they cannot be used.
-        """
-        return find_held_out(self.recipe.data.model_copy(update={"path": path}))
+    def read_held_out(self, options: TaggedOptions, progress: Progress) -> dict[str, list[TaggedSentence]]:  # noqa: ARG002
+        """Other sentences to judge by, by split."""
+        return find_held_out(options)
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""

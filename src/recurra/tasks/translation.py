@@ -137,13 +137,9 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
         """
         self.take(find_pairs(self.recipe.data, progress))
 
-    def find_held_out(self, path: str, progress: Progress) -> dict[str, list[Pair]]:
-        """Other pairs to judge by, by split.
-
-        Raises:
-            DataError: they cannot be used.
-        """
-        return find_held_out(self.recipe.data.model_copy(update={"path": path, "test_files": None}), progress)
+    def read_held_out(self, options: PairOptions, progress: Progress) -> dict[str, list[Pair]]:
+        """Other pairs to judge by, by split."""
+        return find_held_out(options, progress)
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""
