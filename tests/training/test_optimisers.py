@@ -7,7 +7,14 @@ import torch
 from torch import nn
 
 from recurra.config import TrainingOptions
-from recurra.training.optimisers import build_optimiser, clip_gradients, next_learning_rate, set_learning_rate
+from recurra.training.optimisers import (
+    average_weights,
+    averaged,
+    build_optimiser,
+    clip_gradients,
+    next_learning_rate,
+    set_learning_rate,
+)
 
 
 def options(**values: Any) -> TrainingOptions:
@@ -101,3 +108,30 @@ def test_weight_decay_pulls_matrices_and_no_biases(rule: str) -> None:
     build_optimiser(parameters, options(optimiser=rule, learning_rate=0.5, weight_decay=0.1)).step()
     torch.testing.assert_close(parameters[0].detach(), before[0] * 0.95)
     assert torch.equal(parameters[1], before[1])
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adamw"])
+def test_the_mean_of_weights_over_the_updates_stands_in_their_place_for_a_while(rule: str) -> None:
+    first, second, unused = (weight.detach().clone().requires_grad_() for weight in parameters_with_gradients())
+    optimiser = build_optimiser([first, second, unused], options(optimiser=rule, learning_rate=0.3, average=0.6))
+    generator, seen = torch.Generator().manual_seed(5), []
+    for step in range(1, 6):
+        first.grad = torch.randn(first.shape, generator=generator)
+        second.grad = torch.randn(second.shape, generator=generator) if step > 1 else None  # takes part from then on
+        optimiser.step()
+        average_weights(optimiser, 0.6, step)
+        seen.append((first.detach().clone(), second.detach().clone()))
+    # Steps 1 and 2 count alike; from the third on the decay is 0.6, since 1 - 1/3 is more.
+    firsts, seconds = zip(*seen, strict=True)
+    expected = (firsts[0] + firsts[1]) / 2
+    for weight in firsts[2:]:
+        expected = 0.6 * expected + 0.4 * weight
+    late = seconds[1]
+    for weight in seconds[2:]:
+        late = 0.6 * late + 0.4 * weight
+    with averaged(optimiser):
+        assert torch.allclose(first, expected)
+        assert torch.allclose(second, late)
+        assert torch.equal(unused, torch.zeros(2))
+    assert torch.equal(first, firsts[-1])
+    assert torch.equal(second, seconds[-1])

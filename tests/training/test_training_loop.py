@@ -100,7 +100,7 @@ def assert_same_tensors(one: Run, other: Run, name: str) -> None:
         assert torch.equal(first[key], second[key]), key
 
 
-@pytest.mark.parametrize("rule", [SGD, ADAM], ids=["sgd", "adamw"])
+@pytest.mark.parametrize("rule", [SGD, ADAM, {**ADAM, "average": 0.9}], ids=["sgd", "adamw", "average"])
 @pytest.mark.parametrize("steps", [2, 27, 29, 40])  # within the first epoch, at its last step, at and after its end
 def test_interrupted_and_resumed_is_uninterrupted_bit_for_bit(
     rule: dict[str, Any], steps: int, text: Path, tmp_path: Path
@@ -118,6 +118,33 @@ def test_interrupted_and_resumed_is_uninterrupted_bit_for_bit(
     assert_same_position(whole, resumed)
     assert without_times(whole) == without_times(resumed)
     assert whole.read_json("metrics.json")["model"] == resumed.read_json("metrics.json")["model"]
+
+
+def test_the_mean_of_weights_is_judged_and_kept(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    step = Training.take_step
+
+    def noted(training: Training, batch: Any) -> tuple[float, int, float]:
+        result = step(training, batch)
+        seen.append({name: tensor.clone() for name, tensor in training.task.model.state_dict().items()})
+        return result
+
+    monkeypatch.setattr(Training, "take_step", noted)
+    plain = fit(text, tmp_path / "plain", **ADAM, epochs=1)
+    steps, seen[:] = seen.copy(), []
+    run = fit(text, tmp_path / "averaged", **ADAM, epochs=1, average=0.8)
+    assert all(torch.equal(one[key], other[key]) for one, other in zip(steps, seen, strict=True) for key in one)
+    kept = run.read_tensors(WEIGHTS).tensors
+    for name, tensor in kept.items():
+        expected = seen[0][name]
+        for number, weights in enumerate(seen[1:], 2):
+            decay = min(0.8, 1 - 1 / number)
+            expected = decay * expected + (1 - decay) * weights[name]
+        assert torch.allclose(tensor, expected, atol=1e-6), name
+        assert torch.equal(run.read_tensors(CHECKPOINT).tensors[f"model.{name}"], seen[-1][name]), "training goes on"
+    assert without_times(run)[0]["train_loss"] == without_times(plain)[0]["train_loss"]
+    assert without_times(run)[0]["valid_loss"] != without_times(plain)[0]["valid_loss"]
+    assert recurra.load(run.folder).evaluate()["model"] == run.read_json("metrics.json")["model"]
 
 
 def test_interrupted_again_and_again(text: Path, tmp_path: Path) -> None:

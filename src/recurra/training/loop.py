@@ -15,7 +15,14 @@ from recurra.runs import BEST, CHECKPOINT, HISTORY, WEIGHTS, Checkpoint, Json, R
 from recurra.tasks import Metrics, Task
 from recurra.training.checkpoint import pack, unpack
 from recurra.training.interruption import Interruption
-from recurra.training.optimisers import build_optimiser, clip_gradients, next_learning_rate, set_learning_rate
+from recurra.training.optimisers import (
+    average_weights,
+    averaged,
+    build_optimiser,
+    clip_gradients,
+    next_learning_rate,
+    set_learning_rate,
+)
 
 SMOOTHING = 0.98  # of the loss shown while an epoch runs
 ABSURD = 100  # times the first loss, from where no training comes back
@@ -165,6 +172,8 @@ class Training:
         if not math.isfinite(norm):
             raise self.diverged(f"the norm of the gradient is {norm}")
         self.optimiser.step()
+        if self.options.average:
+            average_weights(self.optimiser, self.options.average, self.position.step + 1)
         self.state = state
         return loss, num_items, norm
 
@@ -203,12 +212,13 @@ class Training:
         """Validate, add to the history, keep the weights if they are the best so far."""
         position, sums = self.position, self.position.sums
         started = time.monotonic()
-        metrics = self.task.validate(self.progress)
+        with averaged(self.optimiser):
+            metrics = self.task.validate(self.progress)
+            is_best = self.is_best(metrics)
+            if is_best:
+                position.best, position.best_epoch = metrics[self.task.criterion.name], position.epoch + 1
+                self.save_weights()
         position.seconds += time.monotonic() - started
-        is_best = self.is_best(metrics)
-        if is_best:
-            position.best, position.best_epoch = metrics[self.task.criterion.name], position.epoch + 1
-            self.save_weights()
         row = {
             "epoch": position.epoch + 1,
             "step": position.step,
@@ -244,7 +254,8 @@ class Training:
     def save(self) -> None:
         """Write the checkpoint that `restore` reads, and the history."""
         if self.position.best is None or not self.run.path(WEIGHTS).exists():
-            self.save_weights()
+            with averaged(self.optimiser):
+                self.save_weights()
         tensors, values = pack(self.task.model, self.optimiser, self.state, asdict(self.position))
         values["recipe"] = dump(self.task.recipe)
         self.run.write_tensors(CHECKPOINT, Checkpoint(tensors, values))

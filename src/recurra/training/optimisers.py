@@ -1,6 +1,7 @@
 """Update rules, clipping and learning-rate schedules, as the `[training]` section asks for them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from recurra.config import TrainingOptions
 
+AVERAGE = "average"  # name of the mean of a weight, beside its moments
 LEAST = 1e-3  # of the learning rate, below which a plateau does not bring it: nothing would be learned any more
 
 
@@ -23,6 +25,51 @@ def build_optimiser(parameters: Iterable[nn.Parameter], options: TrainingOptions
     rule = Adam if options.optimiser == "adam" else AdamW
     betas = (options.beta1, options.beta2)
     return rule(groups, options.learning_rate, betas, fused=True)
+
+
+def average_weights(optimiser: Optimizer, decay: float, step: int) -> None:
+    """Take the weights after an update into their running mean, which stands beside their moments.
+
+    average <- d average + (1 - d) weight (Polyak and Juditsky 1992, with a decay) where d = min(decay, 1 - 1 / step):
+    as long as there are few steps, each counts alike.
+
+    Args:
+        optimiser: whose weights, just updated; one that never had a gradient has no mean.
+        decay: between 0 and 1.
+        step: updates so far, from 1.
+    """
+    for weight in weights_of(optimiser):
+        if weight.grad is not None and AVERAGE not in optimiser.state[weight]:
+            optimiser.state[weight][AVERAGE] = weight.detach().clone()
+    averages = averages_of(optimiser)
+    weights = [weight.detach() for weight in averages]
+    torch._foreach_lerp_(list(averages.values()), weights, 1 - min(decay, 1 - 1 / step))
+
+
+@contextmanager
+def averaged(optimiser: Optimizer) -> Iterator[None]:
+    """Put the means of weights in their place for a while, where there are any."""
+    averages = averages_of(optimiser)
+    weights = [weight.detach() for weight in averages]
+    own = [weight.clone() for weight in weights]
+    for weight, average in zip(weights, averages.values(), strict=True):
+        weight.copy_(average)
+    try:
+        yield
+    finally:
+        for weight, value in zip(weights, own, strict=True):
+            weight.copy_(value)
+
+
+def averages_of(optimiser: Optimizer) -> dict[Tensor, Tensor]:
+    """The mean of each weight that has one."""
+    states = ((weight, optimiser.state.get(weight, {})) for weight in weights_of(optimiser))
+    return {weight: state[AVERAGE] for weight, state in states if AVERAGE in state}
+
+
+def weights_of(optimiser: Optimizer) -> list[Tensor]:
+    """What an update rule updates."""
+    return [weight for group in optimiser.param_groups for weight in group["params"]]
 
 
 def set_learning_rate(optimiser: Optimizer, learning_rate: float) -> None:
