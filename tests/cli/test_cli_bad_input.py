@@ -284,6 +284,7 @@ def test_a_disk_that_fills_up_while_saving(recurra_command: Any, tiny_run: Path,
         ("evaluate", "RUN"),
         ("evaluate RUN --loud", "--loud"),
         ("evaluate RUN corpus.txt --unit word", "reads all data as it was trained; leave this out"),
+        ("evaluate --unit word RUN", "--unit: stands before the run; write recurra evaluate RUN DATA --unit"),
         ("cook", "cook"),
     ],
 )

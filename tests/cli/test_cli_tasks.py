@@ -11,9 +11,16 @@ import pytest
 
 import recurra
 from recurra.errors import ShapeError, UsageError
+from recurra.tasks import TASKS
 
 SMALL = ["--hidden-size", "12", "--epochs", "3", "--learning-rate", "0.02", "--quiet"]
 CITIES, TOWNS = ("rome", "oslo", "lima"), ("york", "bath", "ulm")
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS.values() if hasattr(task, "may_differ")])
+def test_keys_in_which_other_data_may_differ_are_keys_of_data(task: Any) -> None:
+    fields = task.recipe_type.model_fields["data"].annotation.model_fields
+    assert set(task.may_differ) <= set(fields) - {"path"}
 
 
 @pytest.fixture

@@ -159,7 +159,11 @@ def test_other_pairs_may_stand_in_other_columns(run: Path, tmp_path: Path, recur
             "unit: is fixed by the training; other data may differ in source, target, separator",
         ),
         ([other, "--epochs", "3"], "training.epochs: is fixed by the training"),
-        (columns, "source: says how other data are read; name these"),
+        ([other, "--path", "x"], "path: is fixed by the training"),
+        (
+            ["--source=1", "--target=0"],
+            "the model was trained on a part of it, and its files do not say which; name other data",
+        ),
         ([other, other], "expected one DATA"),
     ]:
         outcome = recurra_command("evaluate", run, *arguments, "--quiet")

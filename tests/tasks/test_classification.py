@@ -10,7 +10,7 @@ import torch
 
 import recurra
 from recurra.config import resolve
-from recurra.errors import DataError, RunError, ShapeError
+from recurra.errors import DataError, RunError, ShapeError, UsageError
 from recurra.inference import TrainedClassifier
 from recurra.progress import Progress
 from recurra.runs import Run
@@ -156,6 +156,19 @@ def test_an_unknown_label_is_named_or_counted_as_wrong(places: Path) -> None:
     metrics, details = task.evaluate({"test": task.splits["test"]}, Progress())
     assert metrics["test"]["examples"] == 41
     assert len(details["test"]["confusion"]) == 3
+
+
+def test_other_examples_may_have_other_columns_and_labels(run: Path, tmp_path: Path) -> None:
+    rows = "".join(f"{text},{label}\n" for label, text in [*sentences(40, 9), ("bern", "so bern then rome")])
+    (tmp_path / "other.csv").write_text(f"words,place\n{rows}")
+    model, columns = recurra.load(run), {"label_column": "place", "text_column": "words"}
+    with pytest.raises(DataError, match=r"other.csv line 42: label 'bern' is none of .* with --unknown-labels wrong"):
+        model.evaluate(tmp_path / "other.csv", **columns)
+    found = model.evaluate(tmp_path / "other.csv", **columns, unknown_labels="wrong")
+    assert found["model"]["all"]["examples"] == 41
+    assert 0.9 < found["model"]["all"]["accuracy"] <= 40 / 41
+    with pytest.raises(UsageError, match="the model was trained on a part of it"):
+        model.evaluate(**columns)
 
 
 @pytest.fixture

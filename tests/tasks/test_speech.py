@@ -80,7 +80,7 @@ def test_strings_are_joined_within_a_split(tmp_path: Path) -> None:
             assert all(int(index) in kept for *_, index in clips)
             words = [["zero", "one", "two"][int(digit)] for digit, *_ in clips]
             assert one.transcript.split() == words
-    held_out = task.find_held_out(str(folder), Progress(), connected=None)  # recordings that nobody needs to join
+    held_out = task.find_held_out(str(folder), Progress(), {"connected": None})  # recordings that nobody needs to join
     assert {split: len(found) for split, found in held_out.items()} == {"valid": 30, "test": 30}
     assert {len(one.transcript.split()) for found in held_out.values() for one in found} == {1}
 
@@ -212,7 +212,7 @@ def test_recordings_of_which_none_counts(folder: Path, tmp_path: Path) -> None:
     task = start(folder)
     table = tmp_path / "others.csv"
     table.write_text("audio,transcript\ntunes/test0.wav,shrill\ntunes/test1.wav,hoarse\n")
-    found = task.find_held_out(str(table), Progress())
+    found = task.find_held_out(str(table), Progress(), {})
     notes = Notes()
     metrics = task.evaluate(found, notes)[0]["all"]
     assert notes.lines[0].endswith("others.csv line 2: training transcripts have no 'shrill'")
@@ -238,7 +238,7 @@ def test_what_counts_in_no_loss_is_told_once_a_reading(folder: Path) -> None:
 def test_made_numbers_judge_their_own_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recurra.data.touch_tones.COUNTS", {"train": 8, "valid": 3, "test": 4})
     task = start(Path(TOUCH_TONES), data={"unit": "character"})
-    found = task.find_held_out(TOUCH_TONES, Progress())
+    found = task.find_held_out(TOUCH_TONES, Progress(), {})
     assert [[one.transcript for one in found[split]] for split in ("valid", "test")] == [
         [one.transcript for one in task.splits[split]] for split in ("valid", "test")
     ]

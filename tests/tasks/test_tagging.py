@@ -202,6 +202,17 @@ def test_unknown_tags_are_named_or_counted_as_wrong(folder: Path) -> None:
     assert {row["label"] for row in details["test"]["classes"]} == {"leave", "reach", "stop"}
 
 
+def test_other_sentences_may_have_other_columns_and_tags(run: Path, tmp_path: Path) -> None:
+    turned = [[f"{tag} {token}" for token, tag in zip(*one, strict=True)] for one in trips(40, 9)]
+    (tmp_path / "other.txt").write_text("\n\n".join("\n".join(lines) for lines in [*turned, ["B-stop rome"]]) + "\n")
+    model, columns = TrainedTagger(Run(run)), {"token_column": 1, "tag_column": 0}
+    with pytest.raises(DataError, match=r"tag 'B-stop' is none of .* with --unknown-tags wrong"):
+        model.evaluate(tmp_path / "other.txt", **columns)
+    found = model.evaluate(tmp_path / "other.txt", **columns, unknown_tags="wrong")
+    assert found["model"]["all"]["tokens"] == sum(map(len, turned)) + 1
+    assert 0.9 < found["model"]["all"]["span_f1"] < 1
+
+
 def test_tags_that_break_bio(folder: Path) -> None:
     held_out = (folder / "test.txt").read_text()
     (folder / "test.txt").write_text("rome I-leave\n\n" + held_out)

@@ -384,3 +384,22 @@ def test_headline_and_criterion_suit_the_unit(unit: str, headline: str, criterio
     task = start(folder, data={"unit": unit})
     assert task.headline == (headline, True)
     assert task.criterion == (criterion, True)
+
+
+def test_test_files_are_those_of_the_data_they_stand_in(folder: Path, tmp_path: Path) -> None:
+    for ending in ("de", "en"):
+        (folder / f"test.{ending}").rename(folder / f"test_2016.{ending}")
+    write_pairs(tmp_path / "numbers-2017", (1, 1, 9))
+    for ending in ("de", "en"):
+        (tmp_path / "numbers-2017" / f"test.{ending}").rename(folder / f"test_2017.{ending}")
+    task = start(folder, data={"test_files": "test_2016"})
+    assert len(task.splits["test"]) == 23
+
+    def counts(**layout: str) -> dict[str, int]:
+        return {split: len(pairs) for split, pairs in task.find_held_out(str(folder), Progress(), layout).items()}
+
+    assert counts() == {"valid": 20, "test": 32}
+    assert counts(test_files="test_2017") == {"valid": 20, "test": 9}
+    (pair, *_), turned = task.splits["valid"], {"source": "en", "target": "de"}
+    other = task.find_held_out(str(folder), Progress(), turned)["valid"][0]
+    assert (other.source, other.target) == (pair.target, pair.source)

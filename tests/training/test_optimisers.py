@@ -113,22 +113,18 @@ def test_weight_decay_pulls_matrices_and_no_biases(rule: str) -> None:
 @pytest.mark.parametrize("rule", ["sgd", "adamw"])
 def test_the_mean_of_weights_over_the_updates_stands_in_their_place_for_a_while(rule: str) -> None:
     first, second, unused = (weight.detach().clone().requires_grad_() for weight in parameters_with_gradients())
-    optimiser = build_optimiser([first, second, unused], options(optimiser=rule, learning_rate=0.3, average=0.6))
+    optimiser = build_optimiser([first, second, unused], options(optimiser=rule, learning_rate=0.3, average_decay=0.2))
     generator, seen = torch.Generator().manual_seed(5), []
     for step in range(1, 6):
         first.grad = torch.randn(first.shape, generator=generator)
         second.grad = torch.randn(second.shape, generator=generator) if step > 1 else None  # takes part from then on
         optimiser.step()
-        average_weights(optimiser, 0.6, step)
+        average_weights(optimiser, 0.2, step)
         seen.append((first.detach().clone(), second.detach().clone()))
-    # Steps 1 and 2 count alike; from the third on the decay is 0.6, since 1 - 1/3 is more.
     firsts, seconds = zip(*seen, strict=True)
-    expected = (firsts[0] + firsts[1]) / 2
-    for weight in firsts[2:]:
-        expected = 0.6 * expected + 0.4 * weight
-    late = seconds[1]
-    for weight in seconds[2:]:
-        late = 0.6 * late + 0.4 * weight
+    expected, late = torch.lerp(firsts[1], firsts[0], 2 / 11), seconds[1]
+    for one, other in zip(firsts[2:], seconds[2:], strict=True):  # 3 / 12 is more than the decay
+        expected, late = 0.2 * expected + 0.8 * one, 0.2 * late + 0.8 * other
     with averaged(optimiser):
         assert torch.allclose(first, expected)
         assert torch.allclose(second, late)

@@ -100,7 +100,11 @@ def assert_same_tensors(one: Run, other: Run, name: str) -> None:
         assert torch.equal(first[key], second[key]), key
 
 
-@pytest.mark.parametrize("rule", [SGD, ADAM, {**ADAM, "average": 0.9}], ids=["sgd", "adamw", "average"])
+@pytest.mark.parametrize(
+    "rule",
+    [SGD, ADAM, {**SGD, "momentum": 0, "average_decay": 0.9}, {**ADAM, "average_decay": 0.9}],
+    ids=["sgd", "adamw", "sgd-mean", "adamw-mean"],
+)
 @pytest.mark.parametrize("steps", [2, 27, 29, 40])  # within the first epoch, at its last step, at and after its end
 def test_interrupted_and_resumed_is_uninterrupted_bit_for_bit(
     rule: dict[str, Any], steps: int, text: Path, tmp_path: Path
@@ -132,19 +136,31 @@ def test_the_mean_of_weights_is_judged_and_kept(text: Path, tmp_path: Path, monk
     monkeypatch.setattr(Training, "take_step", noted)
     plain = fit(text, tmp_path / "plain", **ADAM, epochs=1)
     steps, seen[:] = seen.copy(), []
-    run = fit(text, tmp_path / "averaged", **ADAM, epochs=1, average=0.8)
+    run = fit(text, tmp_path / "averaged", **ADAM, epochs=1, average_decay=0.8)
     assert all(torch.equal(one[key], other[key]) for one, other in zip(steps, seen, strict=True) for key in one)
     kept = run.read_tensors(WEIGHTS).tensors
     for name, tensor in kept.items():
         expected = seen[0][name]
         for number, weights in enumerate(seen[1:], 2):
-            decay = min(0.8, 1 - 1 / number)
+            decay = min(0.8, number / (number + 9))
             expected = decay * expected + (1 - decay) * weights[name]
         assert torch.allclose(tensor, expected, atol=1e-6), name
         assert torch.equal(run.read_tensors(CHECKPOINT).tensors[f"model.{name}"], seen[-1][name]), "training goes on"
     assert without_times(run)[0]["train_loss"] == without_times(plain)[0]["train_loss"]
     assert without_times(run)[0]["valid_loss"] != without_times(plain)[0]["valid_loss"]
     assert recurra.load(run.folder).evaluate()["model"] == run.read_json("metrics.json")["model"]
+
+
+def test_before_the_first_epoch_ends_it_is_the_mean_too_that_can_be_used(text: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(text, tmp_path / "run", InterruptAt(3), **ADAM, average_decay=0.9)
+    run = Run(tmp_path / "run")
+    kept, checkpoint = run.read_tensors(WEIGHTS).tensors, run.read_tensors(CHECKPOINT).tensors
+    means = {tensor.data_ptr(): tensor for key, tensor in checkpoint.items() if key.endswith(".average")}
+    assert len(means) == len(list(kept))
+    for name, tensor in kept.items():
+        assert not torch.equal(tensor, checkpoint[f"model.{name}"]), name
+        assert any(torch.equal(tensor, mean) for mean in means.values()), name
 
 
 def test_interrupted_again_and_again(text: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def evaluate(
         typer.Argument(
             metavar="[DATA] [--KEY VALUE]...",
             help="Data to judge by, all its splits but train, by default that of the run; and keys of the recipe's "
-            "data section that are otherwise in it.",
+            "[data] in which its files differ, such as --label-column stars.",
         ),
     ] = None,
     device: Device = "cpu",
@@ -27,16 +27,17 @@ def evaluate(
 
     Examples: recurra evaluate runs/ptb-256-128; recurra evaluate runs/reviews other.csv --label-column stars
     """
+    if run.startswith("-"):
+        raise UsageError(f"{run}: stands before the run; write recurra evaluate RUN DATA {run} ...")
     model = open_model(run, device)
     from recurra.inference import TrainedOnExamples
 
     plain, options = read_words(model.task.recipe_type, words or [])
-    data = one_of(plain)
+    data, layout = one_of(plain), {key.removeprefix("data."): value for key, value in options.items()}
     if isinstance(model, TrainedOnExamples):
-        layout = {key.removeprefix("data."): value for key, value in options.items()}
         metrics = model.evaluate(data, progress(quiet), **layout)
-    elif options:
-        raise UsageError(f"{next(iter(options))}: {run} reads all data as it was trained; leave this out")
+    elif layout:
+        raise UsageError(f"{next(iter(layout))}: {run} reads all data as it was trained; leave this out")
     else:
         metrics = model.evaluate(data, progress(quiet))
     if as_json:

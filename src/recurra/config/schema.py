@@ -4,7 +4,7 @@ import difflib
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -27,8 +27,6 @@ class Section(BaseModel):
     """A table of a recipe: typed, read-only, closed to unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    layout: ClassVar[tuple[str, ...]] = ()  # keys of how files are read, in which other data may differ
 
     @field_validator("*", mode="before")
     @classmethod

@@ -24,11 +24,11 @@ class TrainingOptions(Section):
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment in adam and adamw")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment in adam and adamw")
     weight_decay: float = Field(0.0, ge=0, description="pull of the weights towards zero; biases are left alone")
-    average: float = Field(
+    average_decay: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="decay of a running mean of the weights, which is judged and kept in their place; 0: none",
+        description="decay of a running mean of the weights, such as 0.998, judged and kept in their place; 0: no mean",
     )
     schedule: Literal["constant", "epoch", "plateau"] = Field(
         "plateau",

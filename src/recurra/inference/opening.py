@@ -72,8 +72,8 @@ class TrainedOnExamples(TrainedModel[AnyAnswering]):
             data: examples with answers, of the kind it was trained on, whose validation and test parts count where it
                 is split; by default what was held out of the run.
             progress: told how far it is.
-            **layout: keys of the recipe's `[data]` that say how files are read, such as `label_column`, where `data`
-                differs in them from what it was trained on.
+            **layout: keys of the recipe's `[data]` of how files are read, such as `label_column="stars"`, where they
+                differ from those that were trained on.
 
         Returns:
             Scores by model ("model" and the baselines) and by split. The baselines are missing where the training data
@@ -81,16 +81,21 @@ class TrainedOnExamples(TrainedModel[AnyAnswering]):
 
         Raises:
             DataError: the data cannot be used, or that of the run is no longer what it was.
-            UsageError: a key that says something else, or a value that cannot be.
+            UsageError: a key that says what the model reads, a value that cannot be, or keys for the run's own data,
+                where the files do not say what was held out.
         """
         progress = progress or Progress()
-        if is_own(data, self.task):
-            if layout:
-                raise UsageError(f"{next(iter(layout))}: says how other data are read; name these")
+        if is_own(data, self.task) and not layout:
             return self.evaluate_held_out(progress)
-        splits = self.task.find_held_out(str(data), progress, **layout)
+        path = self.task.recipe.data.path if data is None else str(data)
+        splits = self.task.find_held_out(path, progress, layout)
         if list(splits) == ["all"]:
-            progress.note(f"{data}: says no split, so all of it judges the model; training should have had none of it")
+            if is_own(data, self.task):
+                raise UsageError(
+                    f"{path}: the model was trained on a part of it, and its files do not say which; name other data, "
+                    f"or leave {', '.join(layout)} out"
+                )
+            progress.note(f"{path}: says no split, so all of it judges the model; training should have had none of it")
         metrics, _ = self.task.evaluate(splits, progress)
         return self.beside_baselines(metrics, lambda: self.task.baselines(splits, progress), "training data", progress)
 

@@ -44,8 +44,6 @@ SPARE = 10  # tokens that a caption may have beyond the longest in training
 class CaptionOptions(TokenOptions):
     """The `[data]` section: which pictures, and how their captions become tokens."""
 
-    layout: ClassVar[tuple[str, ...]] = ("image_column", "caption_column")
-
     path: str = Field(
         description="a table of images and captions, a folder with one, features (.npz), or MNIST; see docs/formats.md"
     )
@@ -104,6 +102,7 @@ class Captioning(WritingTask[Picture, Encoded, NDArray[Any]]):
     recipe_type: ClassVar[type[Recipe]] = CaptioningRecipe
     examples: ClassVar[str] = "pictures"
     shown: ClassVar[str] = "views"
+    may_differ: ClassVar[tuple[str, ...]] = ("image_column", "caption_column")
 
     model: Captioner
 

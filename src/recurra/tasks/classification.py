@@ -31,7 +31,7 @@ from recurra.tasks.examples import (
     fit_inputs,
     parse_inputs,
 )
-from recurra.tasks.judged import JudgedTask
+from recurra.tasks.judged import JudgedTask, refuse_unknown
 from recurra.tasks.task import Measure, Metrics, StepLoss, parse_recipe, refuse_other_architecture
 
 NUM_SAMPLES = 4
@@ -93,6 +93,15 @@ class Classification(JudgedTask[Example, Encoded]):
     recipe_type: ClassVar[type[Recipe]] = ClassificationRecipe
     headline: ClassVar[Measure] = Measure("accuracy", higher_is_better=True)
     item: ClassVar[str] = "example"
+    may_differ: ClassVar[tuple[str, ...]] = (
+        "text_column",
+        "label_column",
+        "id_column",
+        "time_column",
+        "group_column",
+        "on_bad",
+        "unknown_labels",
+    )
 
     def __init__(self, recipe: ClassificationRecipe, inputs: Inputs, labels: Sequence[str]) -> None:
         self.recipe, self.inputs, self.labels = recipe, inputs, list(labels)
@@ -157,39 +166,36 @@ class Classification(JudgedTask[Example, Encoded]):
         """
         self.take(find_examples(self.inputs.options, progress))
 
-    def encode(self, examples: Sequence[Example]) -> Encoded:
-        """Examples as the model reads them.
+    def take(self, splits: dict[str, list[Example]]) -> None:
+        """Encode examples by split."""
+        self.refuse_unknown(splits, self.recipe.data)
+        super().take(splits)
 
-        Raises:
-            DataError: a label that no training example has, where the recipe does not allow it.
-        """
-        targets = self.targets_of(examples)
-        return Encoded([self.inputs.encode(example.content) for example in examples], targets)
+    def refuse_unknown(self, splits: Mapping[str, Sequence[Example]], options: ExampleOptions) -> None:
+        """Refuse a label that no training example has, where the options do not allow it."""
+        if options.unknown_labels == "fail":
+            examples = (example for part in splits.values() for example in part)
+            refuse_unknown("label", self.labels, ((example.label, example.place) for example in examples))
+
+    def encode(self, examples: Sequence[Example]) -> Encoded:
+        """Examples as the model reads them."""
+        return Encoded([self.inputs.encode(example.content) for example in examples], self.targets_of(examples))
 
     def targets_of(self, examples: Sequence[Example]) -> NDArray[np.int64]:
-        """The label of each example, UNKNOWN where no training example has it.
-
-        Raises:
-            DataError: there is such a label, where the recipe does not allow it.
-        """
+        """The label of each example, UNKNOWN where no training example has it."""
         ids = {label: index for index, label in enumerate(self.labels)}
-        for example in examples:
-            if example.label not in ids and self.recipe.data.unknown_labels == "fail":
-                raise DataError(
-                    f"{example.place}: label {example.label!r} is none of the {len(ids)} that were trained on "
-                    f"({', '.join(self.labels[:8])}{', ...' if len(ids) > 8 else ''}); mend it, or count such examples "
-                    "as wrong with --unknown-labels wrong"
-                )
         return np.array([ids.get(example.label, UNKNOWN) for example in examples], np.int64)
 
     @property
-    def options(self) -> ExampleOptions:
+    def data_options(self) -> ExampleOptions:
         """How the examples are read, series by the channels that were trained on."""
         return self.inputs.options
 
     def read_held_out(self, options: ExampleOptions, progress: Progress) -> dict[str, list[Example]]:
         """Other examples to judge by, by split."""
-        return find_held_out(options, progress)
+        found = find_held_out(options, progress)
+        self.refuse_unknown(found, options)
+        return found
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,16 +58,6 @@ class Example(Protocol):
 
 class ExampleOptions(SeriesOptions, VocabularyOptions):
     """The `[data]` section: which examples, texts or series, and how they are read."""
-
-    layout: ClassVar[tuple[str, ...]] = (
-        "text_column",
-        "label_column",
-        "id_column",
-        "time_column",
-        "group_column",
-        "on_bad",
-        "unknown_labels",
-    )
 
     path: str = Field(description="a table, a file a class, a folder or the name of a data set; see docs/formats.md")
     kind: Literal["auto", "text", "series"] = Field(

@@ -1,12 +1,12 @@
 """What tasks share that are judged on examples: these are kept by split, and scored beside baselines."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 from recurra.config import Section
 from recurra.data.splits import all_but_train
-from recurra.errors import UsageError
+from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks.task import Metrics, Report
@@ -17,6 +17,8 @@ Encoded = TypeVar("Encoded")  # examples as the model reads them
 
 class JudgedTask(ABC, Generic[Example, Encoded]):
     """A task whose data are examples: how these are kept, and how the model is scored on those held out."""
+
+    may_differ: ClassVar[tuple[str, ...]]  # keys of `[data]` of how files are read, which other data may have otherwise
 
     recipe: Any
     splits: dict[str, list[Example]]
@@ -49,28 +51,29 @@ class JudgedTask(ABC, Generic[Example, Encoded]):
         """What plain means reach, by name and split."""
 
     @property
-    def options(self) -> Section:
-        """How the examples of the task are read."""
+    def data_options(self) -> Section:
+        """How other examples are read, where nothing else is said."""
         options: Section = self.recipe.data
         return options
 
-    def find_held_out(self, path: str, progress: Progress, **layout: Any) -> dict[str, list[Example]]:
-        """Other examples to judge by, by split.
+    def find_held_out(self, path: str, progress: Progress, layout: Mapping[str, Any]) -> dict[str, list[Example]]:
+        """Examples to judge by, by split.
 
         Args:
             path: of these.
             progress: told what was left out.
-            **layout: keys of the recipe's `[data]` of how files are read, where that differs; such as `source="en"`.
+            layout: keys in which their files differ from those that were trained on, with their values.
 
         Raises:
             DataError: they cannot be used; the message names the place.
             UsageError: a key that says what the model reads, or a value that cannot be.
         """
-        own = self.options
         for key in layout:
-            if key not in own.layout:
-                raise UsageError(f"{key}: is fixed by the training; other data may differ in {', '.join(own.layout)}")
-        return self.read_held_out(type(own).parse({**dict(own), "path": path, **layout}, path), progress)
+            if key not in self.may_differ:
+                known = ", ".join(self.may_differ)
+                raise UsageError(f"{key}: is fixed by the training; other data may differ in {known}")
+        options = type(self.data_options).parse({**dict(self.data_options), "path": path, **layout}, path)
+        return self.read_held_out(options, progress)
 
     def take(self, splits: dict[str, list[Example]]) -> None:
         """Encode examples by split."""
@@ -93,3 +96,24 @@ class JudgedTask(ABC, Generic[Example, Encoded]):
             encoded = self.encoding_of(split, examples)
             metrics[split], details[split] = self.judge_split(split, examples, encoded, progress)
         return metrics, details
+
+
+def refuse_unknown(name: str, labels: Sequence[str], found: Iterable[tuple[str, str]]) -> None:
+    """Refuse a label that training lacks.
+
+    Args:
+        name: what a label is called, "label" or "tag".
+        labels: those of training.
+        found: labels, each with its place.
+
+    Raises:
+        DataError: there is one.
+    """
+    known = frozenset(labels)
+    for label, place in found:
+        if label not in known:
+            raise DataError(
+                f"{place}: {name} {label!r} is none of the {len(labels)} that were trained on ({', '.join(labels[:8])}"
+                f"{', ...' if len(labels) > 8 else ''}); mend it, or count what has it as wrong with --unknown-{name}s "
+                "wrong"
+            )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -18,8 +18,6 @@ from recurra.tasks.writing import Batch, Ids, Indices
 
 class PairOptions(TokenOptions):
     """The `[data]` section: which pairs, and how they become tokens."""
-
-    layout: ClassVar[tuple[str, ...]] = ("source", "target", "separator")
 
     path: str = Field(description="files side by side, a table, lines of columns, or a folder; see docs/formats.md")
     source: int | str | None = Field(
@@ -117,7 +115,7 @@ def find_held_out(options: PairOptions, progress: Progress) -> dict[str, list[Pa
     Raises:
         DataError: they cannot be used; the message names the place.
     """
-    found = read_pairs(options.path, options.sides, progress)  # all its test files: test_files names some of training's
+    found = read_pairs(options.path, options.sides, progress, options.test_files)
     found = all_but_train(found) or found
     if not all(found.values()):
         raise DataError(f"{options.path}: holds no pairs")

@@ -1,7 +1,7 @@
 """Recordings with transcripts, and how they become what a recogniser reads."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -45,8 +45,6 @@ def rising(ends: tuple[int, int]) -> tuple[int, int]:
 
 class RecordingOptions(Section):
     """The `[data]` section: which recordings, and how they are heard."""
-
-    layout: ClassVar[tuple[str, ...]] = ("audio_column", "transcript_column", "speaker_column", "connected", "words")
 
     path: str = Field(
         description="a table of recordings and transcripts, a folder with one, or spoken digits; see docs/formats.md"

@@ -1,7 +1,7 @@
 """Tagged sentences, and how they become what a tagger reads."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,6 @@ from recurra.progress import Progress
 
 class TaggedOptions(Section):
     """The `[data]` section: which sentences, and how their words are looked up."""
-
-    layout: ClassVar[tuple[str, ...]] = ("token_column", "tag_column", "unknown_tags")
 
     path: str = Field(description="columns, CoNLL-U, JSON lines, or a folder or data set of them; see docs/formats.md")
     token_column: int | str | None = Field(

@@ -116,6 +116,13 @@ class Speech(JudgedTask[Utterance, Encoded]):
     name: ClassVar[str] = "speech"
     recipe_type: ClassVar[type[Recipe]] = SpeechRecipe
     item: ClassVar[str] = "symbol"
+    may_differ: ClassVar[tuple[str, ...]] = (
+        "audio_column",
+        "transcript_column",
+        "speaker_column",
+        "connected",
+        "words",
+    )
 
     def __init__(self, recipe: SpeechRecipe, alphabet: Alphabet, longest: int, transcripts: Mapping[str, int]) -> None:
         self.recipe, self.alphabet, self.transcripts = recipe, alphabet, dict(transcripts)

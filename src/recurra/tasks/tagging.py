@@ -25,7 +25,7 @@ from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.evaluation import inference
 from recurra.tasks.examples import digest_of
-from recurra.tasks.judged import JudgedTask
+from recurra.tasks.judged import JudgedTask, refuse_unknown
 from recurra.tasks.sentences import Batch, Encoded, TaggedOptions, collate, find_held_out, find_sentences, fit_lexicon
 from recurra.tasks.tagged_checks import check_tagged
 from recurra.tasks.task import Measure, Metrics, StepLoss, parse_recipe, refuse_other_architecture
@@ -107,6 +107,7 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
     name: ClassVar[str] = "tagging"
     recipe_type: ClassVar[type[Recipe]] = TaggingRecipe
     item: ClassVar[str] = "token"
+    may_differ: ClassVar[tuple[str, ...]] = ("token_column", "tag_column", "unknown_tags")
 
     def __init__(
         self, recipe: TaggingRecipe, lexicon: Lexicon, labels: Sequence[str], longest: int, *, constrained: bool
@@ -196,32 +197,28 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
 
     def take(self, splits: dict[str, list[TaggedSentence]]) -> None:
         """Encode sentences by split."""
+        self.refuse_unknown(splits, self.recipe.data)
         super().take(splits)
         seen = np.bincount(np.concatenate(self.encoded["train"].words), minlength=self.lexicon.num_words)
         self.rare = seen == 1
 
-    def encode(self, examples: Sequence[TaggedSentence]) -> Encoded:
-        """Sentences as the model reads them.
+    def refuse_unknown(self, splits: Mapping[str, Sequence[TaggedSentence]], options: TaggedOptions) -> None:
+        """Refuse a tag that no training token has, where the options do not allow it."""
+        if options.unknown_tags == "fail":
+            sentences = (sentence for part in splits.values() for sentence in part)
+            refuse_unknown("tag", self.labels, ((tag, one.place) for one in sentences for tag in one.tags))
 
-        Raises:
-            DataError: a tag that no training token has, where the recipe does not allow it.
-        """
+    def encode(self, examples: Sequence[TaggedSentence]) -> Encoded:
+        """Sentences as the model reads them."""
         ids = {label: index for index, label in enumerate(self.labels)}
-        tags = []
-        for sentence in examples:
-            unknown = [tag for tag in sentence.tags if tag not in ids]
-            if unknown and self.recipe.data.unknown_tags == "fail":
-                raise DataError(
-                    f"{sentence.place}: tag {unknown[0]!r} is none of the {len(ids)} that were trained on "
-                    f"({', '.join(self.labels[:8])}{', ...' if len(ids) > 8 else ''}); mend it, or count such tokens "
-                    "as wrong with --unknown-tags wrong"
-                )
-            tags.append(np.array([ids.get(tag, UNKNOWN) for tag in sentence.tags], np.int64))
+        tags = [np.array([ids.get(tag, UNKNOWN) for tag in sentence.tags], np.int64) for sentence in examples]
         return Encoded(*self.lexicon.encode(sentence.tokens for sentence in examples), tags)
 
     def read_held_out(self, options: TaggedOptions, progress: Progress) -> dict[str, list[TaggedSentence]]:  # noqa: ARG002
         """Other sentences to judge by, by split."""
-        return find_held_out(options)
+        found = find_held_out(options)
+        self.refuse_unknown(found, options)
+        return found
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""

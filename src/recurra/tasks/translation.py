@@ -79,6 +79,7 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
     recipe_type: ClassVar[type[Recipe]] = TranslationRecipe
     examples: ClassVar[str] = "pairs"
     shown: ClassVar[str] = "alignments"
+    may_differ: ClassVar[tuple[str, ...]] = ("source", "target", "separator", "test_files")
 
     def __init__(self, recipe: TranslationRecipe, vocabularies: Vocabularies, longest: tuple[int, int]) -> None:
         self.recipe, self.vocabularies = recipe, vocabularies
@@ -136,6 +137,12 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
             DataError: they cannot be used.
         """
         self.take(find_pairs(self.recipe.data, progress))
+
+    @property
+    def data_options(self) -> PairOptions:
+        """As the recipe says; but `test_files` names some of its own files."""
+        options: PairOptions = self.recipe.data
+        return options.model_copy(update={"test_files": None})
 
     def read_held_out(self, options: PairOptions, progress: Progress) -> dict[str, list[Pair]]:
         """Other pairs to judge by, by split."""

@@ -172,8 +172,8 @@ class Training:
         if not math.isfinite(norm):
             raise self.diverged(f"the norm of the gradient is {norm}")
         self.optimiser.step()
-        if self.options.average:
-            average_weights(self.optimiser, self.options.average, self.position.step + 1)
+        if self.options.average_decay:
+            average_weights(self.optimiser, self.options.average_decay, self.position.step + 1)
         self.state = state
         return loss, num_items, norm
 
@@ -214,11 +214,11 @@ class Training:
         started = time.monotonic()
         with averaged(self.optimiser):
             metrics = self.task.validate(self.progress)
+            position.seconds += time.monotonic() - started
             is_best = self.is_best(metrics)
             if is_best:
                 position.best, position.best_epoch = metrics[self.task.criterion.name], position.epoch + 1
                 self.save_weights()
-        position.seconds += time.monotonic() - started
         row = {
             "epoch": position.epoch + 1,
             "step": position.step,

@@ -30,8 +30,8 @@ def build_optimiser(parameters: Iterable[nn.Parameter], options: TrainingOptions
 def average_weights(optimiser: Optimizer, decay: float, step: int) -> None:
     """Take the weights after an update into their running mean, which stands beside their moments.
 
-    average <- d average + (1 - d) weight (Polyak and Juditsky 1992, with a decay) where d = min(decay, 1 - 1 / step):
-    as long as there are few steps, each counts alike.
+    average <- d average + (1 - d) weight (Polyak and Juditsky 1992, with a decay) where d = min(decay, n / (n + 9))
+    after n steps: as long as these are few, mostly their last tenth counts, so that the beginning is soon forgotten.
 
     Args:
         optimiser: whose weights, just updated; one that never had a gradient has no mean.
@@ -43,7 +43,7 @@ def average_weights(optimiser: Optimizer, decay: float, step: int) -> None:
             optimiser.state[weight][AVERAGE] = weight.detach().clone()
     averages = averages_of(optimiser)
     weights = [weight.detach() for weight in averages]
-    torch._foreach_lerp_(list(averages.values()), weights, 1 - min(decay, 1 - 1 / step))
+    torch._foreach_lerp_(list(averages.values()), weights, 1 - min(decay, step / (step + 9)))
 
 
 @contextmanager
