@@ -130,6 +130,16 @@ def test_the_order_of_places(cache: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert locate("novel") == Path("novel")
 
 
+def test_a_run_hides_no_data_set(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "novel").mkdir()
+    for file in ("model.json", "recipe.toml"):
+        (tmp_path / "novel" / file).touch()
+    with pytest.raises(DataError, match="novel: the folder of a run, which holds no data"):
+        locate("novel")
+    (cache / "data" / "novel").mkdir(parents=True)
+    assert locate("novel") == cache / "data" / "novel"
+
+
 def test_a_path_may_begin_with_the_home_folder(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "mine.txt").write_text("words")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from recurra.data.cache import cache_folder
 from recurra.data.embedded import EMBEDDED, embedded
 from recurra.errors import DataError
+from recurra.runs import MODEL, RECIPE
 
 
 class RemoteFile(NamedTuple):
@@ -109,14 +110,21 @@ def find(name: str) -> Path | None:
     """Path of a user's file or folder, or of a data set by name, if it is there.
 
     Looked for, in this order: the path as given, in `$RECURRA_DATA`, among the fetched data sets; else it is made, if
-    it is one of those that this machine can make.
+    it is one of those that this machine can make. A run folder is passed over: `--run multi30k` hides no data set.
     """
-    found = next((place for place in places(name) if place.exists() and not is_part(place, name)), None)
+    found = next(
+        (place for place in places(name) if place.exists() and not (is_run(place) or is_part(place, name))), None
+    )
     if name in EMBEDDED and found in (None, folder_of(name)):
         with contextlib.suppress(DataError):
             return embedded(name, folder_of(name))
         return None
     return found
+
+
+def is_run(place: Path) -> bool:
+    """Whether a place is the folder of a run."""
+    return (place / MODEL).exists() and (place / RECIPE).exists()
 
 
 def is_part(place: Path, name: str) -> bool:
@@ -139,6 +147,8 @@ def locate(name: str) -> Path:
         return embedded(name, folder_of(name))  # says why it cannot be made
     if name in CATALOGUE and CATALOGUE[name].only_for:
         raise DataError(f"{name}: made for {CATALOGUE[name].only_for} alone")
+    if is_run(Path(name)):
+        raise DataError(f"{name}: the folder of a run, which holds no data")
     looked = ", ".join(str(place) for place in places(name))
     if name in CATALOGUE:
         hint = f"; fetch it with: recurra data fetch {name}"
