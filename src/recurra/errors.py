@@ -3,6 +3,8 @@
 Every message says what was expected, what came, where, and what to do. Broken invariants of our own are `assert`s.
 """
 
+from collections.abc import Iterable
+
 
 class RecurraError(Exception):
     """Anything Recurra reports to its user. The command line exits with `exit_code`."""
@@ -36,3 +38,19 @@ class SaveError(RecurraError, OSError):
 
 class DivergedError(RecurraError, ArithmeticError):
     """The loss or the gradient is no longer finite; the last good checkpoint is kept."""
+
+
+def counted(number: int, what: str) -> str:
+    """So many of something, in words: "1 example", "2,000 examples"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def shortened(content: object, longest: int = 60) -> str:
+    """A cell, label or line as text of which a message has room for so many characters."""
+    text = str(content)
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names as a message lists them."""
+    return shortened(", ".join(map(str, names)), 1_000)

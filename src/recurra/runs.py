@@ -29,6 +29,7 @@ HISTORY = "history.jsonl"
 METRICS = "metrics.json"
 EVALUATION = "evaluation.json"
 SAMPLES = "samples.jsonl"
+SEEDS = "seeds.json"  # in a folder of runs that differ in their seed
 CARD = "README.md"
 CHECKPOINT = "last/checkpoint.safetensors"
 BEST = "last/best.safetensors"
@@ -217,6 +218,8 @@ class Run:
             return RunError(f"run {self.folder}: no such folder; `recurra train` makes one")
         if not self.folder.is_dir():
             return RunError(f"run {self.folder}: is a file; expected the folder that `recurra train` made")
+        if self.path(SEEDS).exists():
+            return RunError(f"run {self.folder}: holds runs of several seeds; name one, {self.folder}/seed-N")
         if not self.path(MODEL).exists():
             return RunError(f"run {self.folder}: not a run folder, it has no {MODEL}")
         return RunError(f"run {self.folder}: incomplete, {name} is missing")

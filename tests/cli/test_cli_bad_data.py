@@ -68,6 +68,14 @@ FILES: dict[str, str] = {
     "hole.csv": sales(row7=f"{HOURS[7]},"),
     "no-date.csv": sales(row7="soon,7"),
     "short.csv": csv("time,units", *(f"{hour},1" for hour in HOURS[:20])),
+    "shops.csv": csv("time,shop,units", *(f"{hour},{shop},1" for hour in HOURS[:20] for shop in "ab")),
+    "nothing.csv": "",
+    "nothing.conll": "",
+    "junk.npz": "this is text",
+    "digits.csv": series(row9=f"s2,1,{'7' * 1_000_000},81,down"),
+    "units.csv": sales(row7=f"{HOURS[7]},{'7' * 1_000_000}"),
+    "kinds.jsonl": "".join(f'{{"text": "{text}", "label": "a"}}\n' for text in ROWS) + '{"text": 3, "label": "b"}\n',
+    "hollow.jsonl": '{"tokens": ["a"], "tags": ["x"]}\n{"tokens": [], "tags": []}\n',
 }  # fmt: skip
 
 
@@ -87,7 +95,7 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 CASES = [
     (
         "classification headless.csv",
-        "headless.csv: no column 'text' with texts (text_column), none 'series' that names series (id_column)",
+        "headless.csv: no column 'text' with texts, none 'series' that names series; it has words, label. ",
     ),
     ("classification good.csv --label-column stars", "good.csv: no column 'stars'"),
     ("classification empty-text.csv", "empty-text.csv line 5: "),
@@ -111,15 +119,29 @@ CASES = [
     ("tagging list.jsonl", "list.jsonl line 1: 1 token, but 2 tags; expected a tag for every token"),
     ("tagging one-tag.txt", "all training tokens have the tag 'X'; expected at least two tags"),
     ("tagging tagsplit", "tagsplit/test.txt line 1: tag 'VERB' is none of the 2 that were trained on (DET, NOUN)"),
-    ("tagging good.txt --tag-column 2", "good.txt: no column 2 (tag_column); it has numbers 0 to 1, and -1 for the"),
+    ("tagging good.txt --tag-column 2", "good.txt: no column 2 (--tag-column); it has numbers 0 to 1, and -1 for the"),
     ("forecasting sales.csv --target price", "sales.csv: no column 'price' for a forecast; it has time, units"),
     ("forecasting sales.csv --target units --time-column when", "sales.csv: no column 'when'"),
     ("forecasting twice.csv --target units", "twice.csv line 7: 2020-01-01T04:00:00 is the same as"),
     ("forecasting unsorted.csv --target units", "unsorted.csv line 7: 2020-01-01T02:30:00 is before"),
     ("forecasting no-number.csv --target units", "no-number.csv line 9: units is '?0.2', expected a number; mend it"),
-    ("forecasting hole.csv --target units", "hole.csv line 9: units is empty (1 such cells); fill it, or"),
+    ("forecasting hole.csv --target units", "hole.csv line 9: units is empty (1 such cell); fill it, or"),
     ("forecasting no-date.csv --target units", "no-date.csv line 9: "),
-    ("forecasting short.csv --target units", "short: 20 steps, expected at least 24, a context of 20 and a horizon"),
+    (
+        "forecasting short.csv --target units",
+        "short.csv: 20 steps, expected at least 24, a context of 20 and a horizon",
+    ),
+    ("forecasting shops.csv --target units --series-column shop", "shops.csv series 'a': 20 steps, expected at least"),
+    ("classification nothing.csv", "nothing.csv: empty; expected a table with a header"),
+    ("tagging nothing.conll", "nothing.conll: empty, no sentences; expected some"),
+    ("classification junk.npz", "junk.npz: not an .npz archive, or cut off; write it with numpy.savez"),
+    (
+        "classification digits.csv --time-column time",
+        f"digits.csv line 11: column 'x': '{'7' * 60}...' cannot be used;",
+    ),
+    ("forecasting units.csv --target units", f"units.csv line 9: units is '{'7' * 60}...', expected a number; mend it"),
+    ("classification kinds.jsonl", "kinds.jsonl line 41: column 'text' changes from string to number; write it in"),
+    ("tagging hollow.jsonl", "hollow.jsonl line 2: no tokens; fill it, or leave the line out"),
     (
         "forecasting sales.csv --target units --horizon 170",
         "the train part holds 140 steps, no window of horizon 170 after a context of 20",
@@ -153,7 +175,7 @@ def test_bad_data(recurra_command: Any, tmp_path: Path, command: str, arguments:
         ("forecasting no-number.csv --target units --context 20 --horizon 4 --on-bad drop", "199         1 "),
         (
             "classification empty-label.csv --on-bad drop",
-            "left out 1 examples without text or label, the first: empty-label.csv line 5",
+            "left out 1 example without text or label, the first: empty-label.csv line 5",
         ),
     ],
 )
@@ -163,13 +185,28 @@ def test_what_is_dropped_is_counted(recurra_command: Any, arguments: str, said: 
     assert said in outcome.out + outcome.err
 
 
-@pytest.mark.parametrize("task", ["classification", "tagging"])
-def test_a_line_of_a_hundred_megabytes(recurra_command: Any, tmp_path: Path, task: str) -> None:
-    """It is read or refused in words, and kills nobody."""
-    path = tmp_path / "long.txt"
-    sentence = "good\tsome words\n" if task == "classification" else "some words\n\n"
-    path.write_text(sentence * 20 + "bad\t" + "x" * 100_000_000 + "\n" + sentence * 20)
-    outcome = recurra_command("check", task, path)
-    assert outcome.code in (0, BAD_DATA)
-    assert len(outcome.out + outcome.err) < 20_000
-    assert "Traceback" not in outcome.err
+@pytest.mark.parametrize(
+    ("task", "name", "line", "before", "after"),
+    [
+        ("classification", "long.txt", "good\tsome words\n", "bad\t", ""),
+        ("classification", "long.csv", "text,label\n", '"', '",bad'),
+        (
+            "classification",
+            "long.jsonl",
+            '{"text": "some words", "label": "good"}\n',
+            '{"label": "bad", "text": "',
+            '"}',
+        ),
+        ("tagging", "long.conll", "some words\n", "", ""),
+        ("tagging", "long.jsonl", '{"tokens": ["some"], "tags": ["A"]}\n', '{"tags": ["A"], "tokens": ["', '"]}'),
+    ],
+)
+def test_a_line_of_many_megabytes(
+    recurra_command: Any, tmp_path: Path, task: str, name: str, line: str, before: str, after: str
+) -> None:
+    """It is refused before it becomes tokens, which would take a hundred times the memory."""
+    (tmp_path / name).write_text(f"{line}{before}{'word ' * 2_000_001}{after}\n")
+    outcome = recurra_command("check", task, tmp_path / name)
+    assert f"{name} line 2: 10,000,0" in outcome.err
+    assert "characters, expected at most 10,000,000 for an example; cut it into shorter ones" in outcome.err
+    assert (outcome.code, outcome.out) == (BAD_DATA, "")

@@ -56,7 +56,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, story: Path) -> Path:
         ("binary.txt", BAD_DATA, "binary.txt: a binary file: byte 13 is 0; expected plain text"),
         ("zip.txt", BAD_DATA, "zip.txt: a binary file: byte 6 is 0; expected plain text"),
         ("utf16.txt", BAD_DATA, "utf16.txt: UTF-16 text; convert it first: iconv -f UTF-16 -t UTF-8 utf16.txt"),
-        ("latin.txt", BAD_DATA, "latin.txt: not UTF-8 text: byte 33 (0xe9)"),
+        ("latin.txt", BAD_DATA, "latin.txt line 4: not UTF-8 text: byte 33 (0xe9)"),
         ("short.txt --batch-size 40", BAD_DATA, "fewer than one window of 5 steps in each of 40 lanes (200)"),
         ("tiny.txt", BAD_DATA, "tiny.txt: too short to split; its"),
         ("one.txt --unit character", BAD_DATA, "the text has 1 distinct character; expected at least 2"),
@@ -298,8 +298,7 @@ def test_wrong_options(recurra_command: Any, tiny_run: Path, arguments: str, mes
     ("command", "message"),
     [
         (["evaluate", "absent.txt", "--quiet"], "absent.txt: no such file"),
-        (["evaluate", "latin.txt", "--quiet"], "latin.txt: not UTF-8 text: byte 33"),
-        (["predict", "", "--score"], "text '': has no tokens to score"),
+        (["evaluate", "latin.txt", "--quiet"], "latin.txt line 4: not UTF-8 text: byte 33"),
     ],
 )
 @pytest.mark.usefixtures("files")

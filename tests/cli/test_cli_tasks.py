@@ -54,7 +54,20 @@ def waves(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_classifier(recurra_command: Any, texts: Path, tmp_path: Path) -> None:
+def refuse_lost_lines(command: Any, run: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
+    """Each text must have its answer, an empty one null or nothing: as argument, in a file, on standard input."""
+    given = ["go to rome", "", "  ", "to bath"]
+    file = folder / "lines.txt"
+    file.write_text("".join(f"{line}\n" for line in given))
+    for arguments in (given, ["--file", file], []):
+        monkeypatch.setattr("sys.stdin", io.StringIO(file.read_text()))
+        answers = command("predict", run, *arguments, *options, "--json").json_lines
+        assert [answer is None for answer in answers] == [False, True, True, False]
+    shown = command("predict", run, *given, *options)
+    assert [word for word in ("rome", "bath") if word in shown.out] == ["rome", "bath"]
+
+
+def test_a_classifier(recurra_command: Any, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "run"
     assert recurra_command("train", "classification", texts, "--run", run, *SMALL).code == 0
     assert (run / "evaluation.html").exists()
@@ -62,14 +75,20 @@ def test_a_classifier(recurra_command: Any, texts: Path, tmp_path: Path) -> None
     assert [row["label"] for row in labelled] == ["city", "town"]
     found = recurra_command("predict", run, "--file", texts, "--json").json_lines
     assert len(found) == 120
+    lines = tmp_path / "places.txt"
+    lines.write_text("".join(f"{row['label']}\t{row['input']}\n" for row in found[:2]))
+    again = recurra_command("predict", run, "--file", lines, "--json").json_lines
+    assert [row["input"] for row in again] == [row["input"] for row in found[:2]]
+    assert [row["probability"] for row in again] == pytest.approx([row["probability"] for row in found[:2]], abs=1e-6)
     assert "probability" in recurra_command("predict", run, "the ulm is number 9").out
+    refuse_lost_lines(recurra_command, run, tmp_path, monkeypatch)
     metrics = recurra_command("evaluate", run, "--json", "--quiet").json
     assert set(metrics) == {"model", "majority", "linear", "mlp"}
     assert metrics["model"]["test"]["accuracy"] == 1
     assert recurra_command("info", run, "--check").code == 0
 
 
-def test_a_tagger(recurra_command: Any, sentences: Path, tmp_path: Path) -> None:
+def test_a_tagger(recurra_command: Any, sentences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "run"
     assert recurra_command("train", "tagging", sentences, "--run", run, *SMALL).code == 0
     (found,) = recurra_command("predict", run, "go to lima", "--json").json_lines
@@ -81,9 +100,15 @@ def test_a_tagger(recurra_command: Any, sentences: Path, tmp_path: Path) -> None
     lines.write_text("to bath\n\ngo to oslo\n")
     outcome = recurra_command("predict", run, "--file", lines)
     assert [word for word in ("bath", "B-town", "oslo", "B-city") if word not in outcome.out] == []
+    tagged = recurra_command("predict", run, "--file", sentences, "--json").json_lines
+    assert [row["tokens"] for row in tagged[:2]] == [["go", "to", "rome", "no0"], ["go", "to", "oslo", "no0"]]
+    refuse_lost_lines(recurra_command, run, tmp_path, monkeypatch)
+    assert recurra_command("predict", run, "").out == "\n"
+    hinted = recurra_command("predict", run, lines)
+    assert (hinted.code, f"for the texts in it: --file {lines}" in hinted.err) == (0, True)
     metrics = recurra_command("evaluate", run, "--json", "--quiet").json
     assert metrics["model"]["test"]["span_f1"] == 1
-    assert set(metrics) == {"model", "majority", "word", "linear"}
+    assert set(metrics) == {"model", "majority", "word", "linear", "mlp"}
     assert recurra_command("info", run, "--check").code == 0
     assert "Worst examples" in (run / "evaluation.html").read_text()
 
@@ -105,6 +130,13 @@ def test_a_forecaster(recurra_command: Any, waves: Path, tmp_path: Path) -> None
     first = next(csv.DictReader(io.StringIO(backtest.out)))
     assert {"actual", "q0.5"} <= first.keys()
     assert "level: mean absolute error" in backtest.err
+    assert "between q" not in backtest.err
+    told = recurra_command("forecast", run, "--backtest", "--quantiles", "0.2,0.5,0.7")
+    rows = list(csv.DictReader(io.StringIO(told.out)))
+    covered = np.mean([float(row["q0.2"]) <= float(row["actual"]) <= float(row["q0.7"]) for row in rows])
+    assert f"forecasts; {covered:.1%} of the values between q0.2 and q0.7, expected 50.0%\n" in told.err
+    as_json = recurra_command("forecast", run, "--backtest", "--quantiles", "0.2,0.5,0.7", "--json").json
+    assert as_json["coverage"] == {"level": covered}
     assert len(recurra_command("forecast", run, waves, "--json").json["forecast"]) == 6
     metrics = recurra_command("evaluate", run, "--json", "--quiet").json
     assert set(metrics) == {"model", "persistence", "seasonal_naive", "linear", "mlp"}
@@ -156,7 +188,13 @@ def test_what_a_run_is_not_for(recurra_command: Any, texts: Path, waves: Path, t
         assert (outcome.code, outcome.out) == (2, "")
 
 
-def test_what_one_might_mistake(recurra_command: Any, texts: Path, tmp_path: Path) -> None:
+def test_each_text_has_a_score(recurra_command: Any, tiny_run: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    refuse_lost_lines(recurra_command, tiny_run, tmp_path, monkeypatch, "--score")
+
+
+def test_what_one_might_mistake(
+    recurra_command: Any, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     labels, series = tmp_path / "labels", tmp_path / "series"
     assert recurra_command("train", "classification", texts, "--run", labels, *SMALL).code == 0
     hinted = recurra_command("predict", labels, texts)
@@ -165,9 +203,29 @@ def test_what_one_might_mistake(recurra_command: Any, texts: Path, tmp_path: Pat
     assert recurra_command("train", "classification", tmp_path / "x.npz", "--run", series, *SMALL).code == 0
     outcome = recurra_command("predict", series)
     assert (outcome.code, "reads series; name their files" in outcome.err) == (2, True)
+    folder = tmp_path / ("folder" * 20)
+    folder.mkdir()
+    np.savez(folder / "new.npz", x=np.zeros((2, 5, 2)))
+    monkeypatch.setenv("COLUMNS", "200")
+    told = recurra_command("predict", series, folder / "new.npz").out
+    assert [number for number in (1, 2) if f"/new.npz series {number} " in told] == [1, 2]
     assert "did you mean classification?" in recurra_command("train", "clasification", texts).err
     for run in (labels, series):
         with pytest.raises(UsageError, match="expected a list, got one text"):
             recurra.load(run).predict("great")
     with pytest.raises(ShapeError, match=r"expected measurements \(time, channels\), got 'a'"):
         recurra.load(series).predict(["a"])
+
+
+def test_several_seeds_end_with_a_verdict(recurra_command: Any, texts: Path, tmp_path: Path) -> None:
+    options = ["--seeds", "2", "--epochs", "1", "--hidden-size", "2", "--learning-rate", "1e-9"]
+    outcome = recurra_command("train", "classification", texts, "--run", tmp_path / "runs", *options)
+    assert outcome.code == 0
+    mean, linear = (json.loads((tmp_path / "runs/seeds.json").read_text())[who]["test"]["accuracy"]["mean"]
+                    for who in ("model", "linear"))  # fmt: skip
+    told = " ".join(outcome.out.split())
+    assert f"On test the model does NOT beat the linear baseline: accuracy {mean:.4g} against {linear:.4g}." in told
+    assert told.endswith(f"mean ± deviation over 2 seeds; runs {tmp_path}/runs/seed-*")
+    outcome = recurra_command("info", tmp_path / "runs")
+    assert outcome.code == 3
+    assert f"holds runs of several seeds; name one, {tmp_path}/runs/seed-N" in outcome.err

@@ -85,7 +85,7 @@ def test_tables(tmp_path: Path) -> None:
 
 def test_a_missing_column_names_those_there_are(tmp_path: Path) -> None:
     write(tmp_path, {"t.csv": "said,mood\na,b\n"})
-    message = "t.csv: no column 'text', 'label' for text and label (text_column, label_column); it has said, mood."
+    message = "t.csv: no column 'text', 'label' for text and label (--text-column, --label-column); it has said, mood."
     with pytest.raises(DataError, match=re.escape(message)):
         read(tmp_path / "t.csv")
 
@@ -207,17 +207,49 @@ def test_a_line_longer_than_a_piece_is_one_line(tmp_path: Path, monkeypatch: pyt
     assert pairs(read(tmp_path / "a.txt")["all"]) == [("a", "short"), ("b", long), ("c", "last")]
 
 
+def test_a_text_too_long_for_an_example_is_refused_before_it_is_read_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_module, "LONGEST_TEXT", 30)
+    allowed, long = "é" * 24, "word " * 6 + "é"
+    files = {
+        "lines.txt": (f"pos\t{allowed}\nneg\t{long}\n", "lines.txt line 2: 35 characters"),
+        "t.csv": (f"label,text\npos,{allowed}\nneg,{long}\n", "t.csv line 3: 31 characters"),
+        "t.tsv": (f"label\ttext\nneg\t{long}\n", "t.tsv line 2: 31 characters"),
+        "t.jsonl": (f'{{"text": "{long}", "label": "neg"}}\n', "t.jsonl line 1: 31 characters"),
+        "seq/seq.in": (f"{allowed}\n{long}\n", "seq.in line 2: 31 characters"),
+        "classes/neg.txt": (f"{long}\n", "neg.txt line 1: 31 characters"),
+        "folders/pos/2": (f"{allowed}\n{allowed}\n", "2: 49 characters"),
+    }
+    write(tmp_path, {name: content for name, (content, _) in files.items()})
+    write(tmp_path, {"seq/label": "pos\nneg\n", "classes/pos.txt": "a\n", "folders/pos/1": "a\n", "folders/neg/1": "b"})
+    write(tmp_path, {"folders/neg/2": "b"})
+    table = pa.table({"text": [allowed, long], "label": ["pos", "neg"]})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    for name, message in [*((name, message) for name, (_, message) in files.items()), ("t.parquet", "row 2: 31 char")]:
+        place = tmp_path / name.split("/")[0]
+        with pytest.raises(DataError, match=rf"{message}.*, expected at most 30 for an example; cut it"):
+            read(place)
+    with pytest.raises(DataError, match=r"lines\.txt line 2: 35 characters"):
+        read_texts(str(tmp_path / "lines.txt"), "text")
+
+
 # --- texts alone -------------------------------------------------------------------------------------------------
 
 
 def test_texts_without_labels(tmp_path: Path) -> None:
     write(tmp_path, {"a.txt": " one \n\ntwo\u2028three\n", "t.csv": "n,said\n1, one \n3,two\n", "f/a": "x"})
-    assert read_texts(str(tmp_path / "a.txt"), "text") == ["one", "two\u2028three"]
+    lines = ["one", "", "two\u2028three"]  # an empty one counts, so that answers stand beside lines
+    assert read_texts(str(tmp_path / "a.txt"), "text") == lines
+    write(tmp_path, {"b.txt": "x\t one\n\ny\ttwo\tor three\n", "c.txt": "x\tone\ntwo\n"})
+    assert read_texts(str(tmp_path / "b.txt"), "text", may_be_labelled=True) == ["one", "", "two\tor three"]
+    assert read_texts(str(tmp_path / "b.txt"), "text") == ["x\t one", "", "y\ttwo\tor three"]
+    assert read_texts(str(tmp_path / "c.txt"), "text", may_be_labelled=True) == ["x\tone", "two"]
     assert read_texts(str(tmp_path / "t.csv"), "said") == ["one", "two"]
-    with pytest.raises(DataError, match=r"no column 'text' for the text \(text_column\); it has n, said"):
+    with pytest.raises(DataError, match=r"no column 'text' for the text \(--text-column\); it has n, said"):
         read_texts(str(tmp_path / "t.csv"), "text")
     write(tmp_path, {"hole.csv": "n,said\n1,one\n2,\n3,two\n"})  # left out, answers would stand beside other rows
-    with pytest.raises(DataError, match=r"hole\.csv line 3: no text \(1 such rows\); fill it, or leave the row out"):
+    with pytest.raises(DataError, match=r"hole\.csv line 3: no text \(1 such row\); fill it, or leave the row out"):
         read_texts(str(tmp_path / "hole.csv"), "said")
     with pytest.raises(DataError, match="a folder; expected a table or a file of lines"):
         read_texts(str(tmp_path / "f"), "text")

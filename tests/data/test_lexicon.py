@@ -68,7 +68,7 @@ def test_vectors_of_known_words_and_the_first_others(header: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("the 1 2 3 4\n", r"line 1: expected a word and 3 numbers with spaces between, got 4; set embedding_size"),
+        ("the 1 2 3 4\n", r"line 1: expected a word and 3 numbers with spaces between, got 4; set --embedding-size"),
         ("9 4\nthe 1 2 3 4\n", "line 2: expected a word and 3 numbers"),
         ("the 1 2 3\nof 1 2\n", "line 2: expected a word and 3 numbers with spaces between, got 2"),
         ("the 1 2 3\nof 1 two 3\n", "line 2: expected 3 numbers after 'of'"),

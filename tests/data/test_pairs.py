@@ -116,7 +116,7 @@ def test_the_direction_is_not_guessed(sides: Sides, tmp_path: Path) -> None:
     [
         (Sides("de", "pl"), r"/train\.pl: no such file"),
         (Sides("pl", "en"), r"/train\.pl: no such file"),
-        (Sides("pl", "cs"), r": expected files ending in \.pl and \.cs \(source, target\), got \.de, \.en, \.fr;"),
+        (Sides("pl", "cs"), r": expected files ending in \.pl and \.cs \(--source, --target\), got \.de, \.en, \.fr;"),
         (Sides("de"), ": source 'de', target None; name the endings of both files"),
         (Sides(0, "de"), ": source 0, target 'de'; name the endings of both files"),
         (Sides("en", "en"), ": 'en' would be both source and target"),
@@ -192,7 +192,7 @@ def test_a_folder_of_tables(tmp_path: Path) -> None:
     [
         ("a,b,c\n1,2,3\n", Sides(), ": which column is the source? It has a, b, c; name one with --source"),
         ("a,b,c\n1,2,3\n", Sides("b"), ": which column is the target? It has a, b, c; name one with --target"),
-        ("a,b\n1,2\n", Sides("a", "d"), ": no column 'd' for the target; it has a, b"),
+        ("a,b\n1,2\n", Sides("a", "d"), ": no column 'd' for the target (--target); it has a, b"),
         ("a,b\n1,2\n", Sides(2, 1), ": no column 2 for the source; it has a, b, counted from 0"),
         ("a,b\n1,2\n", Sides(0, -1), ": no column -1 for the target; it has a, b, counted from 0"),
         ("a\n1\n", Sides(), ": no column 1 for the target; it has a, counted from 0"),

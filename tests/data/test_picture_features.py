@@ -94,7 +94,7 @@ def test_features_that_are_not_finite(tmp_path: Path, value: float) -> None:
         ({"features": FEATURES > 0}, r"features \(4, 3, 2\) bool"),
         ({"features": FEATURES[:0], "captions": TEXTS[:0]}, r"features \(0, 3, 2\) float64"),
         ({"features": (FEATURES * 9).astype(np.uint8)}, r"features \(4, 3, 2\) uint8"),
-        ({"captions": TEXTS.astype(object)}, r"holds arrays of Python objects; write .* and captions\.astype\(str\)$"),
+        ({"captions": TEXTS.astype(object)}, r"holds arrays of Python objects; write .*, text with astype\(str\)$"),
     ],
 )
 def test_other_layouts(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
@@ -114,13 +114,13 @@ def test_files_without_features(tmp_path: Path) -> None:
 
 def test_what_is_no_archive_of_arrays(tmp_path: Path) -> None:
     path = tmp_path / "toy.npz"
-    with pytest.raises(DataError, match=r"toy\.npz: no such file$"):
+    with pytest.raises(DataError, match=r"toy\.npz: cannot be read \(No such file or directory\)$"):
         load_cells(path)
     np.savez(path, features=FEATURES, captions=TEXTS)
     whole = path.read_bytes()
     for content in (whole[:100], b"no archive"):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=r"toy\.npz: no \.npz file, or cut off; write it with numpy\.savez$"):
+        with pytest.raises(DataError, match=r"toy\.npz: not an \.npz archive, or cut off; write it with numpy\.savez$"):
             read(path)
     at = whole.index(FEATURES.tobytes())
     path.write_bytes(whole[:at] + b"?" + whole[at + 1 :])

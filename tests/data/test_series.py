@@ -127,7 +127,7 @@ def test_files_that_say_no_split_are_read_together(tmp_path: Path) -> None:
 def test_a_folder_with_a_test_file_does_not_give_its_groups_away(tmp_path: Path) -> None:
     for split in ("train", "test"):
         save(tmp_path / "toy" / f"{split}.npz", 30, num_groups=5)
-    with pytest.raises(DataError, match="toy: has files for the test split; leave out test_groups"):
+    with pytest.raises(DataError, match="toy: has files for the test split; leave out --test-groups"):
         find_series(str(tmp_path / "toy"), options(test_groups=["g1"]))
     splits = find_series(str(tmp_path / "toy"), options(valid_groups=["g1"]))
     assert {one.group for one in splits["valid"]} == {"g1"}
@@ -164,7 +164,7 @@ def test_windows_of_one_person_are_on_one_side(tmp_path: Path) -> None:
         {"a": 6, "b": 6},
     ]
     assert {one.values.shape for series in found.values() for one in series} == {(10, 3)}
-    assert notes.lines == [f"{tmp_path / 'r.npz'}: 1 of 13 recordings have no stretch of 10 steps of one label"]
+    assert notes.lines == [f"{tmp_path / 'r.npz'}: no stretch of 10 steps of one label in 1 of 13 recordings"]
 
 
 def test_windows_without_groups_stay_with_their_recording(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_steps_with_missing_values_stop_or_are_left_out(tmp_path: Path) -> None:
     x = np.arange(24.0).reshape(3, 4, 2)
     x[0, 2, 1], x[1, :, 0] = np.nan, np.inf
     np.savez(path, x=x, y=np.array(["a", "b", "c"]))
-    with pytest.raises(DataError, match=r"series 1: channel 2 has no finite value at step 3; .*on_bad = drop"):
+    with pytest.raises(DataError, match=r"series 1: channel 2 has no finite value at step 3; .*--on-bad drop"):
         read_series(path, options())
     notes = Notes()
     first, last = read_series(path, options(on_bad="drop"), notes)
@@ -226,6 +226,9 @@ def test_series_without_labels_for_a_prediction(tmp_path: Path) -> None:
     found = read_series(tmp_path / "new.csv", options(window=3, overlap=1, labels=["up"]), labelled=False)
     assert [one.values.ravel().tolist() for one in found] == [[0, 1, 2], [2, 3, 4], [4, 5, 6]]
     assert {one.label for one in found} == {None}
+    for ahead in (None, 1):
+        with pytest.raises(DataError, match=r"new\.csv: 7 steps, expected a window of 9; give more data"):
+            read_series(tmp_path / "new.csv", options(window=9, ahead=ahead), labelled=False)
 
 
 def test_a_table_whose_labels_change_is_cut(tmp_path: Path) -> None:
@@ -233,7 +236,7 @@ def test_a_table_whose_labels_change_is_cut(tmp_path: Path) -> None:
     (tmp_path / "toy.csv").write_text("series,x,label\n" + "".join(rows))
     splits = find_series(str(tmp_path / "toy.csv"), options(window=4))
     assert [[one.label for one in series] for series in splits.values()] == [["up", "down"] * 2, *[["up", "down"]] * 2]
-    with pytest.raises(DataError, match=r"line 18, series 'a': label 'down' comes after 'up'.*set window"):
+    with pytest.raises(DataError, match=r"line 18, series 'a': label 'down' comes after 'up'.*with --window N"):
         find_series(str(tmp_path / "toy.csv"), options())
 
 

@@ -64,7 +64,7 @@ def test_labels_are_not_looked_at_where_they_are_not_wanted(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("7:8:down", "7:8", "line 12: expected 2 channels and a label, separated by colons; got 1 channels"),
+        ("7:8:down", "7:8", "line 12: expected 2 channels and a label, separated by colons; got 1\\."),
         ("7:8:down", "7:8:do", "line 12: label 'do' is none of @classLabel's: up, down"),
         ("7:8:down", "7,9:8:down", "line 12: expected 2 steps, got 1 in channel 2. Is the line cut short"),
         ("7:8:down", "7:eight:down", "line 12: 'eight' is no number"),

@@ -98,6 +98,8 @@ def test_labels_are_not_looked_at_where_they_are_not_wanted(tmp_path: Path) -> N
         found = read(tmp_path, rows, header, labelled=False)
         assert [one.segments for one in found] == [[Segment(None, 0, 3)], [Segment(None, 0, 2)]]
         assert found[0].channels == ("x", "y")
+    nobodys = [row.replace(",anna,", ",").replace(",bert,", ",") for row in ROWS]
+    assert len(read(tmp_path, nobodys, HEADER.replace("person,", ""), labelled=False)) == 2
 
 
 def test_parquet_with_dates_and_numbers(tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_parquet_with_dates_and_numbers(tmp_path: Path) -> None:
     }
     options = {"time_column": "t", "on_bad": "drop"}
     pyarrow.parquet.write_table(pa.table(columns), path)
-    with pytest.raises(DataError, match=r"toy\.parquet row 2: column 'y': inf cannot be used"):
+    with pytest.raises(DataError, match=r"toy\.parquet row 2: column 'y': 'inf' cannot be used"):
         read_series_table(path, ColumnOptions.parse({"time_column": "t"}, "test"), Progress())
     (one,) = read_series_table(path, ColumnOptions.parse(options, "test"), Progress())
     assert contents([one]) == [([[1, 0.5]], [Segment("1", 0, 1)], None, ("x", "y"))]
@@ -165,14 +167,16 @@ def test_dates_without_a_zone_know_no_summer_time(tmp_path: Path) -> None:
         (4, "b,2,", "b,0.5,", r"line 6, series 'b': t 0\.5 comes after 1"),
         (1, "a,2,", "a,soon,", r"line 3: column 't': 'soon' cannot be used"),
         (1, "a,2,", "a,,", r"line 3: column 't': an empty cell"),
-        (2, "a,", ",", r"line 4: column 'series': an empty cell; mend it, or leave out such rows: on_bad = drop"),
+        (2, "a,", ",", r"line 4: column 'series': an empty cell; mend it, or leave out such rows with --on-bad drop"),
         (2, "anna", " ", r"line 4: column 'person': ' ' cannot be used"),
         (2, "anna", "bert", r"line 4, series 'a': person 'bert' comes after 'anna', but a series has one; mend it"),
         (2, "up", "", r"line 4: column 'label': an empty cell"),
-        (4, "down", "up", r"line 6, series 'b': label 'up' comes after 'down', .*or set window"),
+        (4, "down", "up", r"line 6, series 'b': label 'up' comes after 'down', .*with --window N"),
         (3, "4.5", "", r"line 5: column 'x': an empty cell"),
         (3, "4.5", "NaN", r"line 5: column 'x': 'NaN' cannot be used"),
         (3, "4.5", "1e39", r"line 5: column 'x': '1e39' cannot be used"),
+        (3, "4.5", "5" * 1_000_000, r"line 5: column 'x': '5{60}\.\.\.' cannot be used"),
+        (4, "down", "u" * 1_000_000, r"line 6, series 'b': label 'u{60}\.\.\.' comes after 'down', but"),
     ],
 )
 def test_bad_rows_are_named_by_their_line(tmp_path: Path, row: int, old: str, new: str, message: str) -> None:
@@ -207,9 +211,9 @@ def test_bad_rows_are_left_out_and_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"id_column": "id"}, "no column 'id' for id_column; it has series, t, person"),
-        ({"label_column": "class"}, "no column 'class' for label_column"),
-        ({"channels": ["x", "z"]}, "no column 'z' for channels"),
+        ({"id_column": "id"}, "no column 'id' for --id-column; it has series, t, person"),
+        ({"label_column": "class"}, "no column 'class' for --label-column"),
+        ({"channels": ["x", "z"]}, "no column 'z' for --channels"),
         ({"channels": ["x", "remark"]}, "column 'remark' holds no numbers"),
     ],
 )
@@ -219,7 +223,7 @@ def test_columns_that_are_not_there(tmp_path: Path, options: dict[str, object], 
 
 
 def test_a_table_without_channels(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no column of numbers for channels; it has series, label"):
+    with pytest.raises(DataError, match="no column of numbers for --channels; it has series, label"):
         read(tmp_path, ["a,b"], "series,label\n", time_column=None, group_column=None)
 
 

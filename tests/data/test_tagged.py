@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recurra.data.catalogue import find
-from recurra.data.tagged import Columns, TaggedSentence, read_tagged, read_tokens, split_tagged
+from recurra.data.tagged import Column, Columns, TaggedSentence, read_tagged, read_tokens, split_tagged
 from recurra.errors import DataError
 
 SHARES = (0.6, 0.2, 0.2)
@@ -70,12 +70,28 @@ def test_conllu_has_words_only(tmp_path: Path) -> None:
 
 
 def test_tokens_alone(tmp_path: Path) -> None:
-    conllu = write(tmp_path / "text.conllu", CONLLU)
-    assert read_tokens(str(conllu)) == [("I", "do", "n't", "#", "10 000"), ("Yes",)]
-    lists = write(tmp_path / "text.jsonl", '{"tokens": ["a b", "c"]}\n\n{"tokens": ["d"], "tags": ["X"]}\n')
-    assert read_tokens(str(lists)) == [("a b", "c"), ("d",)]
-    lines = write(tmp_path / "text.txt", "to  rome\n\nnow\n")
-    assert read_tokens(str(lines)) == [("to", "rome"), ("now",)]
+    def tokens(name: str, text: str, token: Column | None = None, tag: Column | None = None) -> list[tuple[str, ...]]:
+        return read_tokens(str(write(tmp_path / name, text)), Columns(token, tag), ["O", "B-city"])
+
+    assert tokens("text.conllu", CONLLU) == [("I", "do", "n't", "#", "10 000"), ("Yes",)]
+    assert tokens("text.conllu", CONLLU, "lemma")[0] == ("I", "do", "not", "#", "10000")
+    lists = '{"tokens": ["a b", "c"]}\n\n{"tokens": ["d"], "tags": ["X"]}\n'
+    assert tokens("text.jsonl", lists, 3) == [("a b", "c"), ("d",)]
+    assert tokens("text.jsonl", '{"words": ["a"]}', "words") == [("a",)]
+    lines = [("to", "rome"), (), ("now",)]  # an empty one counts, so that answers stand beside lines
+    assert tokens("text.txt", "to  rome\n\nnow\n") == lines
+    assert tokens("text.txt", "to B-city\nto B-place\n") == [("to", "B-city"), ("to", "B-place")]  # no such tag
+    assert tokens("text.txt", "to O\n") == [("to", "O")]  # one line may end in any word
+    sentences = [("to", "rome"), ("now",)]
+    for name in ("text.txt", "text.conll"):
+        assert tokens(name, "to O\nrome B-city\n\nnow O\n") == sentences
+        assert tokens(name, "to\tX\tO\nrome\tX\tB-city\n\nnow\tX\tO\n") == sentences
+        assert tokens(name, "to x O z\nrome x B-city z\n\nnow y O z\n", 0, 2) == sentences
+    assert tokens("text.conll", "to\nrome\n\nnow\n") == sentences
+    with pytest.raises(DataError, match=r"text\.conll line 2: 1 column, where the first has 2"):
+        tokens("text.conll", "to O\nrome\n")
+    with pytest.raises(DataError, match=r"text\.txt line 2: a tab; expected a sentence a line, .* end in \.conll"):
+        tokens("text.txt", "to rome\nto\tX\n")
 
 
 def test_texts_beside_their_tags(tmp_path: Path) -> None:
@@ -95,12 +111,12 @@ def test_texts_beside_their_tags(tmp_path: Path) -> None:
 
 
 def test_json_lines(tmp_path: Path) -> None:
-    rows = [{"tokens": ["a b", "c"], "tags": ["X", "Y"], "id": 3}, {"tokens": [], "tags": []}]
+    rows = [{"tokens": ["a b", "c"], "tags": ["X", "Y"], "id": 3}]
     rows.append({"tokens": ["\ud800"], "tags": ["X"]})
     path = write(tmp_path / "text.jsonl", "\n\n".join(map(json.dumps, rows)) + "\n")
     assert read(path) == [
         TaggedSentence(("a b", "c"), ("X", "Y"), f"{path} line 1"),
-        TaggedSentence(("?",), ("X",), f"{path} line 5"),
+        TaggedSentence(("?",), ("X",), f"{path} line 3"),
     ]
     named = write(tmp_path / "named.jsonl", '{"words": ["a"], "ner": ["O"]}')
     assert read(named, "words", "ner")[0].tags == ("O",)
@@ -138,14 +154,15 @@ def test_splits_by_the_tokens(tmp_path: Path) -> None:
         ("a.txt", "a O\nb\n", Columns(), "line 2: 1 column, where the first has 2"),
         ("a.txt", "a O\n\nb x O\n", Columns(), "line 3: 3 columns, where the first has 2"),
         ("a.txt", "just\nwords\n", Columns(), "column 0 would be both token and tag of its 1 column"),
-        ("a.txt", "a O\n", Columns(0, 2), r"no column 2 \(tag_column\); it has numbers 0 to 1, and -1"),
-        ("a.txt", "a O\n", Columns("form"), r"no column 'form' \(token_column\)"),
+        ("a.txt", "a O\n", Columns(0, 2), r"no column 2 \(--tag-column\); it has numbers 0 to 1, and -1"),
+        ("a.txt", "a O\n", Columns("form"), r"no column 'form' \(--token-column\)"),
         ("a.txt", "a O\n", Columns(1), "column 1 would be both"),
         ("a.tsv", "a\tO\n\tO\n", Columns(), "line 2: an empty token or tag"),
         ("a.tsv", "a\tO\nb\t \n", Columns(), "line 2: an empty token or tag"),
         ("a.conllu", "# c\n1\tI\tPRON\n", Columns(), "line 2: 3 columns; expected the 10 of CoNLL-U"),
-        ("a.conllu", CONLLU, Columns("form", "pos"), r"no column 'pos' \(tag_column\); it has id, form, lemma, upos"),
-        ("a.jsonl", '{"tokens": ["a"]}', Columns(), "line 1: no 'tags'; it has tokens"),
+        ("a.conllu", CONLLU, Columns("form", "pos"), r"no column 'pos' \(--tag-column\); it has id, form, lemma, upos"),
+        ("a.jsonl", '{"tokens": ["a"]}', Columns(), "line 1: no 'tags'; it has tokens. Name .*--tag-column"),
+        ("a.jsonl", '\n{"tokens": [], "tags": []}\n', Columns(), "line 2: no tokens; fill it, or leave the line out"),
         (
             "a.jsonl",
             '\n{"tokens": ["a", "b"], "tags": ["O"]}',
@@ -155,6 +172,8 @@ def test_splits_by_the_tokens(tmp_path: Path) -> None:
         ("a.jsonl", '{"tokens": ["a"], "tags": [1]}', Columns(), "line 1: 'tags' is no list of texts"),
         ("a.jsonl", '{"tokens": ["a", ""], "tags": ["O", "O"]}', Columns(), "line 1: an empty token or tag"),
         ("a.jsonl", '["a"]', Columns(), "line 1: expected a JSON object"),
+        ("a.jsonl", "9" * 1_000_000, Columns(), "line 1: not JSON"),
+        ("a.jsonl", f"[{'9, ' * 1_000_000}9]", Columns(), r"line 1: expected a JSON object, got '\[[9, ]{59}\.\.\.'$"),
         ("a.jsonl", "{\n", Columns(), "line 1: not JSON"),
     ],
 )
@@ -180,10 +199,10 @@ def test_texts_and_tags_that_do_not_match(tmp_path: Path) -> None:
 def test_other_encodings_and_nothing_at_all(tmp_path: Path) -> None:
     path = tmp_path / "latin.txt"
     path.write_bytes("café O\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"latin.txt: not UTF-8 text: byte 3 \(0xe9\)"):
+    with pytest.raises(DataError, match=r"latin.txt line 1: not UTF-8 text: byte 3 \(0xe9\)"):
         read_tagged(str(path), Columns())
     empty = write(tmp_path / "empty.txt", "\n\n")
-    with pytest.raises(DataError, match=r"empty.txt: no sentences for train"):
+    with pytest.raises(DataError, match=r"empty.txt: empty, no sentences; expected some$"):
         split_tagged(read_tagged(empty, Columns()), empty, SHARES)
     with pytest.raises(DataError, match="no such file, folder or data set"):
         read_tagged(str(tmp_path / "nowhere"), Columns())

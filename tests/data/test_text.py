@@ -83,8 +83,9 @@ def test_a_byte_order_mark_goes_but_only_at_the_beginning(tmp_path: Path) -> Non
 @pytest.mark.parametrize("before", [0, 5, 64, 1000])
 def test_a_bad_byte_is_named_by_its_place_in_the_file(tmp_path: Path, before: int, mark: bytes) -> None:
     start = mark + b"good line\n" * (before // 10) + b"x" * (before % 10)
+    line = before // 10 + 1
     text = written(tmp_path, start + b"\xe9t\xe9\n" + b"good line\n" * 20)
-    with pytest.raises(DataError, match=rf"text\.txt: not UTF-8 text: byte {len(start)} \(0xe9\) .*iconv"):
+    with pytest.raises(DataError, match=rf"text\.txt line {line}: not UTF-8 text: byte {len(start)} \(0xe9\) .*iconv"):
         list(text.pieces())
 
 

@@ -72,10 +72,10 @@ def test_integers_are_stamps_where_the_column_is_named(tmp_path: Path) -> None:
     assert timeline.future_times(3).tolist() == [1764, 1769, 1774]
     assert str(timeline) == "t: 3 steps of 5 integers, 1749 to 1759; nothing to mend"
     with pytest.raises(
-        DataError, match=r"no column begins with a date; say time_column \(it may be when, of integers\)"
+        DataError, match=r"no column begins with a date; say --time-column \(it may be when, of integers\)"
     ):
         series_of(tmp_path, [1749, 1754], [1, 2])
-    with pytest.raises(DataError, match="no column begins with a date; say time_column, and time_format"):
+    with pytest.raises(DataError, match="no column begins with a date; say --time-column, and --time-format"):
         series_of(tmp_path, ["first", "second"], [1, 2])
 
 
@@ -216,7 +216,9 @@ def test_between_irregular_stamps_lines_are_drawn_in_time(tmp_path: Path) -> Non
 def test_a_cell_that_is_no_number(tmp_path: Path) -> None:
     stamps = [f"1984-07-{day}" for day in range(10, 16)]
     cells = [0.5, "?0.2", 1.5, 2.5, "?0.8", 4.5]
-    with pytest.raises(DataError, match=r"t\.csv line 3: y is '\?0\.2', expected a number; .* \(2 here\)"):
+    with pytest.raises(
+        DataError, match=r"t\.csv line 3: y is '\?0\.2', expected a number; .* \(2 here\) with --on-bad drop$"
+    ):
         series_of(tmp_path, stamps, cells)
     dropped = series_of(tmp_path, stamps, cells, on_bad="drop")
     assert dropped.values[:, 0].tolist() == [0.5, 1.5, 2.5, 4.5]
@@ -224,23 +226,29 @@ def test_a_cell_that_is_no_number(tmp_path: Path) -> None:
     filled = series_of(tmp_path, stamps, cells, on_bad="drop", missing="interpolate")
     np.testing.assert_allclose(filled.values[:, 0], [0.5, 1, 1.5, 2.5, 3.5, 4.5], rtol=1e-14)
     assert filled.repairs == (2, 2, 2, 0, 2)
-    with pytest.raises(DataError, match="t: no row in which all cells are numbers"):
+    with pytest.raises(DataError, match=r"t\.csv: no row in which all cells are numbers"):
         series_of(tmp_path, stamps, ["a"] * 6, on_bad="drop")
+    with pytest.raises(DataError, match=r"t\.csv line 2: y is '7{60}\.\.\.', expected a number; mend it"):
+        series_of(tmp_path, stamps, ["7" * 1_000_000, *cells[1:]])
 
 
 def test_an_empty_cell(tmp_path: Path) -> None:
     stamps = [f"2000-01-{day:02}" for day in range(1, 8)]
     cells = ["", 2, "", "NaN", 8, 3, ""]
-    with pytest.raises(DataError, match=r"t\.csv line 2: y is empty \(4 such cells\); fill it, or say missing"):
+    with pytest.raises(
+        DataError, match=r"t\.csv line 2: y is empty \(4 such cells\); fill it, or say --missing interpolate or"
+    ):
         series_of(tmp_path, stamps, cells)
+    with pytest.raises(DataError, match=r"t\.csv line 3: y is 'NaN', no number \(1 such cell\); fill it, or say"):
+        series_of(tmp_path, stamps[2:5], [2, "NaN", 8])
     straight = series_of(tmp_path, stamps, cells, missing="interpolate")
     np.testing.assert_allclose(straight.values[:, 0], [2, 2, 4, 6, 8, 3, 3], rtol=1e-14)
     assert straight.repairs.filled == 4
     forward = series_of(tmp_path, stamps[1:], cells[1:], missing="forward")
     assert forward.values[:, 0].tolist() == [2, 2, 2, 8, 3, 3]
-    with pytest.raises(DataError, match="t: y begins empty, with nothing to carry forward"):
+    with pytest.raises(DataError, match=r"t\.csv: y begins empty, with nothing to carry forward"):
         series_of(tmp_path, stamps, cells, missing="forward")
-    with pytest.raises(DataError, match="t: y is empty throughout"):
+    with pytest.raises(DataError, match=r"t\.csv: y is empty throughout"):
         series_of(tmp_path, stamps, [""] * 7, missing="interpolate")
 
 
@@ -248,7 +256,7 @@ def test_a_gap_too_wide_is_not_filled(tmp_path: Path) -> None:
     """A wrong year must not become a million made-up steps."""
     stamps = ["2000-01-01 00:00", "2000-01-01 00:01", "2000-01-01 00:02", "2100-01-01 00:00"]
     assert series_of(tmp_path, stamps, [1, 2, 3, 4]).repairs.gaps == 1
-    with pytest.raises(DataError, match=r"t: [0-9,]+ steps of 1 minute absent between 4 rows"):
+    with pytest.raises(DataError, match=r"t\.csv: [0-9,]+ steps of 1 minute absent between 4 rows"):
         series_of(tmp_path, stamps, [1, 2, 3, 4], missing="forward")
 
 
@@ -271,7 +279,7 @@ def test_several_series_one_below_the_other(tmp_path: Path) -> None:
     assert (a.name, a.values[:, 0].tolist(), stamps_of(a.times)[0]) == ("a", [10, 20, 30], "2000-02-01T00:00:00")
     assert (b.name, b.values[:, 0].tolist(), b.repairs.gaps) == ("b", [1, 2, 3, 5], 1)
     assert stamps_of(b.future_times(1)) == ["2000-06-01T00:00:00"]
-    with pytest.raises(DataError, match="say series_column if there are several"):
+    with pytest.raises(DataError, match="say --series-column if there are several"):
         read(path)
     with pytest.raises(DataError, match=r"line 9: shop is empty; expected the name of a series"):
         read(write(tmp_path, LONG + ",2000-06,9,\n"), series_column="shop")
@@ -303,7 +311,9 @@ def test_channels_have_an_order_and_rows_without_targets_carry_the_known_on(tmp_
     assert all(np.shares_memory(part, timeline.data) for part in (timeline.values, timeline.known))
     assert timeline.future_known(2).tolist() == [[1], [0]]
     assert timeline.future_known(1).tolist() == [[1]]
-    with pytest.raises(DataError, match="t: expected holiday for 3 steps after the last target, got 2; append rows"):
+    with pytest.raises(
+        DataError, match=r"t\.csv: expected holiday for 3 steps after the last target, got 2; append rows"
+    ):
         timeline.future_known(3)
 
 

@@ -98,7 +98,7 @@ def test_a_vocabulary_of_one_leaves_nothing_to_predict(unit: str, text: str) -> 
     if unit == "character" and text == "   \n":
         assert len(vocabulary(text, unit=unit)) == 3
         return
-    with pytest.raises(DataError, match=rf"the text has [01] distinct {unit}; expected at least 2"):
+    with pytest.raises(DataError, match=rf"the text has [01] distinct {unit}s?; expected at least 2"):
         vocabulary(text, unit=unit)
 
 

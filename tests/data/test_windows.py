@@ -26,7 +26,8 @@ def series(name: str, num_steps: int, first: int = 0, seed: int = 3) -> Timeline
     data = np.random.default_rng(seed).normal(size=(num_steps, sum(SHAPE)))
     times = np.datetime64("2020-01-01", "us") + np.arange(first, first + num_steps) * np.timedelta64(1, "h")
     channels = tuple(f"c{number}" for number in range(sum(SHAPE)))
-    return Timeline(name, times, data, channels, targets, known, HOUR, np.empty((0, known)), Repairs(0, 0, 0, 0, 0))
+    path, ahead, repairs = Path("t.csv"), np.empty((0, known)), Repairs(0, 0, 0, 0, 0)
+    return Timeline(name, path, times, data, channels, targets, known, HOUR, ahead, repairs)
 
 
 def options(**values: Any) -> SplitOptions:
@@ -147,7 +148,7 @@ def test_a_split_in_which_all_targets_are_filled_in_is_refused(tmp_path: Path) -
     rows = [f"{np.datetime64('2020-01-01') + step},{cell},1" for step, cell in enumerate(cells)]
     path.write_text("\n".join(["day,y,past", *rows]) + "\n")
     given = options(path=str(path), covariates_past=["past"], missing="forward")
-    with pytest.raises(DataError, match="t: the targets of the test part are all filled in; cut it off"):
+    with pytest.raises(DataError, match=r"t\.csv: the targets of the test part are all filled in; cut it off"):
         split_spans(read_timelines(given), given, 4, 3)
 
 
@@ -194,14 +195,16 @@ def test_all_series_are_cut_at_the_same_times() -> None:
 
 def test_splits_that_cannot_be() -> None:
     timeline = series("a", 40)
-    with pytest.raises(DataError, match="a: 40 steps, fewer than split_steps"):
+    with pytest.raises(
+        DataError, match=r"t\.csv: 40 steps, fewer than --split-steps [0-9]+,[0-9]+,[0-9]+; choose smaller ones$"
+    ):
         split_spans([timeline], options(split_steps=[20, 10, 11]), 4, 3)
     assert split_spans([timeline], options(split_steps=[20, 10, 10]), 17, 3)["train"] == [range(20)]
     with pytest.raises(
-        DataError, match="a: the train part holds 20 steps, no window of horizon 3 after a context of 18"
+        DataError, match=r"t\.csv: the train part holds 20 steps, no window of horizon 3 after a context of 18"
     ):
         split_spans([timeline], options(split_steps=[20, 10, 10]), 18, 3)
-    with pytest.raises(DataError, match="a: the valid part holds 4 steps, no window of horizon 5"):
+    with pytest.raises(DataError, match=r"t\.csv: the valid part holds 4 steps, no window of horizon 5"):
         split_spans([timeline], options(), 4, 5)
     for values in ({"shares": [0.5, 0.5, 0.5]}, {"shares": [1.1, -0.2, 0.1]}, {"split_steps": [5, 0, 5]}):
         with pytest.raises(UsageError, match=r"above 0"):
@@ -211,9 +214,11 @@ def test_splits_that_cannot_be() -> None:
 def test_series_that_are_too_short_are_left_out() -> None:
     a, b, c = series("a", 9), series("b", 10), series("c", 3)
     assert [timeline.name for timeline in long_enough([a, b, c], 6, 4)] == ["b"]
-    with pytest.raises(DataError, match="b: 10 steps, expected at least 11, a context of 7 and a horizon of 4;"):
+    with pytest.raises(
+        DataError, match=r"t\.csv series 'b': 10 steps, expected at least 11, a context of 7 and a horizon of 4;"
+    ):
         long_enough([a, b, c], 7, 4)
-    with pytest.raises(DataError, match="b: 10 steps, expected at least 11, a context of 11;"):
+    with pytest.raises(DataError, match=r"t\.csv series 'b': 10 steps, expected at least 11, a context of 11;"):
         long_enough([a, b, c], 11, 0)
     assert left_out([a, b, c], [b]) == ["2 of 3 series are too short and left out: a, c"]
     assert left_out([a, b, c], [b, a]) == ["1 of 3 series is too short and left out: c"]

@@ -8,7 +8,7 @@ import pytest
 import recurra
 from hours import DATA, noise, write, write_four
 from noting import Notes
-from recurra.errors import DataError
+from recurra.errors import DataError, UsageError
 from recurra.inference.forecasting import TrainedForecaster
 from recurra.progress import Progress
 from recurra.runs import Run
@@ -51,7 +51,9 @@ def test_series_that_are_too_short_are_left_out_and_named(shops: Path, tmp_path:
     assert len(model.forecast(some)) == 2
     few = several(tmp_path / "few.csv", first="short", **{"much shorter": 7})
     few.write_text("".join(line for line in few.read_text().splitlines(True) if ",short," not in line))
-    with pytest.raises(DataError, match="much shorter: 7 steps, expected at least 9, a context of 9;"):
+    with pytest.raises(
+        DataError, match=r"few\.csv series 'much shorter': 7 steps, expected at least 9, a context of 9;"
+    ):
         model.forecast(few)
     notes = Notes()
     Forecasting.start(model.task.recipe, notes)
@@ -78,7 +80,9 @@ def test_a_backtest_is_cut_where_training_was(tmp_path: Path) -> None:
     assert [forecast.start for forecast in found] == list(range(128, 160, 4))
     assert notes.lines == ["4 of 5 series are too short and left out: s0, s1, s2, s3"]
     assert len(model.backtest(horizon=30)) == 1  # longer than the validation part
-    with pytest.raises(DataError, match="long: the test part holds 32 steps, expected a horizon of 33"):
+    with pytest.raises(
+        DataError, match=r"shops.csv series 'long': the test part holds 32 steps, expected a horizon of 33"
+    ):
         model.backtest(horizon=33)
 
 
@@ -113,6 +117,20 @@ def test_a_backtest_is_each_forecast_by_itself(decoding: str, table: Path, tmp_p
         DataError, match=r"expected known for 8 steps .*always forecasts whole blocks of 4 steps.* needs 6"
     ):
         model.forecast(few, 6)
+
+
+def test_beyond_what_a_direct_model_can_tell(table: Path, tmp_path: Path) -> None:
+    """What no further row of the table would help is said before it asks for rows."""
+    run = recurra.train(
+        "forecasting", table, run=tmp_path / "run", progress=Progress(), **DATA, covariates_past="past",
+        covariates_future="known", epochs=1, hidden_size=[4],
+    )  # fmt: skip
+    model = TrainedForecaster(Run(run))
+    with pytest.raises(DataError, match="expected known for 4 steps after the last target, got 0; append rows"):
+        model.forecast()
+    with pytest.raises(UsageError, match="horizon: expected at most 4 steps, since past would have to be known beyond"):
+        model.forecast(horizon=5)
+    assert len(model.backtest(horizon=3, stride=9)[0].values) == 3
 
 
 def test_what_a_table_is_too_short_to_tell_is_as_in_training(tmp_path: Path) -> None:

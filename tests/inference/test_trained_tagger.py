@@ -79,7 +79,7 @@ def test_other_sentences_are_judged_with_the_baselines_of_the_training_ones(run:
     other = tmp_path / "new.txt"
     other.write_text("Ann B-person\nruns O\n\nruns B-person\n")
     found = model.evaluate(other)
-    assert set(found) == {"model", "majority", "word", "linear"}
+    assert set(found) == {"model", "majority", "word", "linear", "mlp"}
     assert found["word"]["all"]["accuracy"] == pytest.approx(2 / 3)
     assert found["model"]["all"]["tokens"] == 3
     (tmp_path / "train.txt").unlink()

@@ -1,6 +1,19 @@
 """Taggers without recurrence: what each knows and does not know."""
 
-from recurra.models.tag_baselines import TAG_BASELINES, linear_rule, majority_rule, token_features, word_rule
+from collections.abc import Callable
+
+import pytest
+
+from recurra.models.tag_baselines import (
+    TAG_BASELINES,
+    Rule,
+    Sentences,
+    linear_rule,
+    majority_rule,
+    network_rule,
+    token_features,
+    word_rule,
+)
 
 SENTENCES = [["the", "walk", "ended"], ["the", "walk", "is"], ["we", "walk", "home"], ["the", "end"]]
 TAGS = [["D", "N", "V"], ["D", "N", "V"], ["P", "V", "R"], ["D", "N"]]
@@ -18,13 +31,14 @@ def test_each_word_has_its_most_frequent_tag_and_unknown_ones_that_of_rare_words
     assert nothing_rare([["strange"]]) == [["D"]]
 
 
-def test_linear_model_knows_neighbours_and_endings() -> None:
+@pytest.mark.parametrize("learn", [linear_rule, network_rule])
+def test_learned_models_know_neighbours_and_endings(learn: Callable[[Sentences, Sentences, int], Rule]) -> None:
     sentences = [["to", "run", "it"], ["a", "run", "it"], ["to", "hope"], ["a", "hope"]] * 5
     tags = [["T", "V", "P"], ["D", "N", "P"], ["T", "V"], ["D", "N"]] * 5
-    rule = linear_rule(sentences, tags, 1)
+    rule = learn(sentences, tags, 1)
     assert rule([["a", "run"], [], ["to", "hope", "it"]]) == [["D", "N"], [], ["T", "V", "P"]]
     assert rule([["to", "slope"]]) == [["T", "V"]]
-    assert rule(sentences) == linear_rule(sentences, tags, 1)(sentences)
+    assert rule(sentences) == learn(sentences, tags, 1)(sentences)
 
 
 def test_features_by_hand() -> None:
@@ -35,4 +49,4 @@ def test_features_by_hand() -> None:
 
 
 def test_their_names() -> None:
-    assert list(TAG_BASELINES) == ["majority", "word", "linear"]
+    assert list(TAG_BASELINES) == ["majority", "word", "linear", "mlp"]

@@ -252,5 +252,6 @@ def test_check_tells_counts_and_leaks(folder: Path) -> None:
     (folder / "test3.png").write_bytes((folder / "train7.png").read_bytes())
     found = Captioning.check(recipe_of(folder), Progress())
     assert found["splits"]["train"] == {"pictures": 40, "captions": 54, "median words": 3, "longest": 6}
-    (problem,) = [text for text in found["problems"] if "of test stand in train too" in text]
+    (problem,) = [text for text in found["problems"] if " of test, such as " in text]
+    assert problem.startswith("in train too: 7 pictures")
     assert "captions.csv line" in problem

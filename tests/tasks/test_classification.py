@@ -19,7 +19,8 @@ from recurra.tasks.classification import Classification, ClassificationRecipe, E
 
 PLACES = ("paris", "rome", "oslo", "lima")
 FILLERS = ("please", "now", "well", "the", "a", "so", "then")
-TINY = {"embedding_size": 7, "hidden_size": [9], "dropout": 0.0, "dropout_embedding": 0.0, "dropout_output": 0.0}
+NARROW = {"hidden_size": [9], "dropout": 0.0, "dropout_output": 0.0}
+TINY = {**NARROW, "embedding_size": 7, "dropout_embedding": 0.0}
 
 
 def sentences(count: int, seed: int) -> list[tuple[str, str]]:
@@ -50,7 +51,8 @@ def places(tmp_path: Path) -> Path:
 
 
 def start(path: Path, model: dict[str, Any] | None = None, **data: Any) -> Classification:
-    values = {"data": {"path": str(path), **data}, "model": {**TINY, **(model or {})}, "training": {"batch_size": 6}}
+    own = NARROW if path.suffix == ".npz" or "id_column" in data else TINY
+    values = {"data": {"path": str(path), **data}, "model": {**own, **(model or {})}, "training": {"batch_size": 6}}
     torch.manual_seed(2)
     return Classification.start(resolve(ClassificationRecipe, values, {}, "test"), Progress())
 
@@ -260,7 +262,7 @@ def test_channels_are_told_apart_by_their_names(tmp_path: Path) -> None:
     metrics = model.evaluate(tmp_path / "turned.csv")
     assert metrics["model"]["all"]["accuracy"] > 0.95
     assert metrics["model"]["all"]["examples"] == 60
-    with pytest.raises(DataError, match=r"no column 'a' for channels; it has series, t, b, c, label"):
+    with pytest.raises(DataError, match=r"no column 'a' for --channels; it has series, t, b, c, label"):
         model.evaluate(tmp_path / "other.csv")
     own = model.evaluate(tmp_path / "train.csv")
     assert own == model.evaluate(), "training examples judge the model"
@@ -269,3 +271,63 @@ def test_channels_are_told_apart_by_their_names(tmp_path: Path) -> None:
     with pytest.raises(ShapeError, match=r"expected measurements \(time, channels\), got an array \(3,\)"):
         model.predict([[1, 2, 3]])
     assert model.predict([[[3.0, 0.0]] * 5])[0].label == "hi"
+
+
+def check(path: Path, **data: Any) -> list[str]:
+    recipe = resolve(ClassificationRecipe, {"data": {"path": str(path), **data}, "model": TINY}, {}, "test")
+    problems: list[str] = Classification.check(recipe, Progress())["problems"]
+    return problems
+
+
+def test_check_says_what_to_look_at(places: Path) -> None:
+    assert check(places) == []
+    train, test = ((places / f"{split}.csv").read_text().splitlines() for split in ("train", "test"))
+    other = {"rome": "paris", "paris": "rome"}[test[1].split(",")[0]]
+    (places / "train.csv").write_text(
+        "\n".join([*train, train[1], train[5], f"{other},{test[1].split(',')[1]}", "oslo,so"])
+    )
+    (places / "test.csv").write_text("\n".join([*test, train[2], "lima,now"]))
+    found = check(places)
+    assert found == [
+        f"repeated within train: 2 examples, such as {places / 'train.csv'} line 242",
+        f"in train too: 2 examples of test, such as {places / 'test.csv'} line 2; test is easier than new data would "
+        "be",
+        f"with different labels: 1 example, such as {other!r} at {places / 'train.csv'} line 244 and "
+        f"{test[1].split(',')[0]!r} at {places / 'test.csv'} line 2",
+        "hardly in train: 1 label with fewer than 5 examples there: oslo",
+        f"with a label that train lacks: 1 example of test, such as 'lima' at {places / 'test.csv'} line 43; "
+        "training refuses them without --unknown-labels wrong",
+        "valid has no example of 'oslo', so it tells nothing of them",
+        "test has no example of 'oslo', so it tells nothing of them",
+    ]
+    assert "line 43; they count as wrong" in check(places, unknown_labels="wrong")[4]
+
+
+def test_check_tells_that_one_label_is_too_few(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("".join(f"rome\tgo to number {n}\n" for n in range(60)))
+    assert "all of train has the label 'rome': training refuses it, it takes two" in check(tmp_path / "one.txt")
+
+
+def test_labels_to_keep(places: Path) -> None:
+    rows = (places / "train.csv").read_text()
+    (places / "train.csv").write_text(rows + "oslo,the well\n" * 7)
+    task = start(places, labels=["rome", "oslo"])
+    assert task.labels == ["oslo", "rome"]
+    kept = [line for line in rows.splitlines() if line.startswith("rome,")]
+    assert [len(task.splits["train"]), len(task.splits["test"])] == [len(kept) + 7, sum(
+        label == "rome" for label, _ in sentences(40, 3))]  # fmt: skip
+    with pytest.raises(DataError, match="places: no label 'york'; it has oslo, paris, rome"):
+        start(places, labels=["rome", "york"])
+
+
+def test_keys_about_other_examples_are_refused(places: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"window: is about series, and .*places holds texts; leave it out"):
+        start(places, window=5)
+    with pytest.raises(UsageError, match="noise: is about series"):
+        start(places, model={"noise": 0.2})
+    lines = [",".join(COLUMNS), *(f"{n},{t},{t},{n},{'hi' if n % 2 else 'lo'}" for n in range(40) for t in range(4))]
+    (tmp_path / "series.csv").write_text("\n".join(lines))
+    with pytest.raises(UsageError, match=r"unit: is about texts, and .*series.csv holds series"):
+        start(tmp_path / "series.csv", id_column="series", unit="character")
+    with pytest.raises(UsageError, match="embedding_size: is about texts"):
+        start(tmp_path / "series.csv", id_column="series", model={"embedding_size": 7})

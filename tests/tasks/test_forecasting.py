@@ -403,8 +403,12 @@ def test_check_counts_one_as_one_and_reads_the_table_once(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("data", "kind", "message"),
     [
-        ({"context": 158}, DataError, "table: 160 steps, expected at least 162, a context of 158 and a horizon of 4"),
-        ({"horizon": 17}, DataError, "table: the valid part holds 16 steps, no window of horizon 17"),
+        (
+            {"context": 158},
+            DataError,
+            r"table\.csv: 160 steps, expected at least 162, a context of 158 and a horizon of 4",
+        ),
+        ({"horizon": 17}, DataError, r"table\.csv: the valid part holds 16 steps, no window of horizon 17"),
         ({"residual": "season"}, UsageError, "season needs a context of at least a season, 24 steps, got 9; choose"),
         ({"target": ["x"]}, DataError, "no column 'x'"),
         ({"scaling": "window"}, UsageError, "data.scaling: expected"),

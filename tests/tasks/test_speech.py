@@ -309,12 +309,12 @@ def test_a_check_counts_what_makes_a_test_easy_or_impossible(folder: Path) -> No
     assert [found["splits"][split]["speakers"] for split in ("train", "valid", "test")] == [3, 3, 5]
     problems = found["problems"]
     for text in (
-        "2 recordings of test are scored but count in no loss, such as ",
+        "scored but in no loss: 2 recordings of test, such as ",
         "tunes.csv line 45: training transcripts have no 'hoarse', 'shrill'",
-        "1 recordings of test are too short for their transcripts: ",
-        "1 recordings of test stand in train too, such as ",
-        "12 of 14 recordings of test are of speakers that train has, such as s0: ",
-        "10 of 10 recordings of valid are of speakers that train has",
+        "too short for the transcript: 1 recording of test, such as ",
+        "in train too: 1 recording of test, such as ",
+        "by speakers that train has: 12 of 14 recordings of test, such as s0; ",
+        "by speakers that train has: 10 of 10 recordings of valid",
     ):
         assert sum(text in problem for problem in problems) == 1, text
     assert len(problems) == 5
@@ -327,7 +327,7 @@ def test_a_check_leaves_out_what_training_leaves_out(folder: Path) -> None:
     add_rows(folder, f"test1.wav,{'shrill ' * 900},s9,train")
     found = Speech.check(recipe_of(folder), Progress())
     assert (found["splits"]["train"]["recordings"], found["alphabet"]["symbols"]["kept"]) == (31, 4)
-    assert "1 recordings of train are too short for their transcripts" in found["problems"][0]
+    assert "too short for the transcript: 1 recording of train" in found["problems"][1]
     notes = Notes()
     found = Speech.check(recipe_of(folder, data={"on_short": "drop"}), notes)
     assert (found["splits"]["train"]["recordings"], found["alphabet"]["symbols"]["kept"]) == (30, 3)

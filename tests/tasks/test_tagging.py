@@ -80,7 +80,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_learns_what_needs_memory(run: Path) -> None:
     metrics = Run(run).read_json("metrics.json")
-    assert set(metrics) == {"model", "majority", "word", "linear", "training"}
+    assert set(metrics) == {"model", "majority", "word", "linear", "mlp", "training"}
     assert metrics["model"]["test"]["span_f1"] > 0.95
     assert metrics["linear"]["test"]["span_f1"] < 0.8
     assert metrics["majority"]["test"]["span_f1"] == 0
@@ -255,6 +255,8 @@ def test_one_tag_only(tmp_path: Path) -> None:
     path.write_text(columns([([f"w{n}", "is"], ["X", "X"]) for n in range(60)]))
     with pytest.raises(DataError, match="all training tokens have the tag 'X'"):
         start(path)
+    found = Tagging.check(recipe_of(path, {}, {}, {}), Progress())
+    assert "all of train has the tag 'X': training refuses it, it takes two" in found["problems"]
 
 
 def test_a_run_of_another_shape_is_refused(run: Path, tmp_path: Path) -> None:
@@ -277,9 +279,9 @@ def test_check_says_what_to_look_at(folder: Path) -> None:
     assert found["tags"]["B-stop"] == {"train": 0, "valid": 0, "test": 1}
     assert found["tags"]["B-leave"]["train"] == sum("B-leave" in tags for _, tags in train)
     problems = "\n".join(found["problems"])
-    assert "1 sentences of test stand in train too, such as" in problems
-    assert "1 tokens of test have a tag that training lacks: 'B-stop' at" in problems
-    assert "1 sentences of test have an I- tag that goes on from nothing" in problems
+    assert "in train too: 1 sentence of test, such as" in problems
+    assert "with a tag that train lacks: 1 token of test, such as 'B-stop' at" in problems
+    assert "with an I- tag that goes on from nothing: 1 sentence of test" in problems
 
 
 def test_a_batch_lists_each_spelling_once(folder: Path) -> None:

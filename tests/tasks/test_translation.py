@@ -348,9 +348,9 @@ def test_check_tells_lengths_leaks_and_unknown_words(folder: Path) -> None:
     found = Translation.check(recipe_of(folder, {}, {}, {}), Progress())
     assert found["splits"]["train"]["pairs"] == 60
     assert found["splits"]["train"]["source longest"] == 5
-    leak, *_ = [text for text in found["problems"] if "of test stand in train too" in text]
+    leak, *_ = [text for text in found["problems"] if "in train too: 1 source of test" in text]
     assert f"{folder / 'test.de'} line 1" in leak
-    assert any("1 pairs of test have the source as target" in text for text in found["problems"])
+    assert any("target as source: 1 pair of test" in text for text in found["problems"])
     assert any("of the source tokens of test are unknown" in text for text in found["problems"])
 
 

@@ -99,6 +99,18 @@ def test_update_rules(given: dict[str, Any], kind: type, expected: dict[str, Any
     assert [group["lr"] for group in optimiser.param_groups] == [0.125, 0.125]
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_weight_may_get_its_first_gradient_late(momentum: float) -> None:
+    first, late = nn.Parameter(torch.tensor([[1.0]])), nn.Parameter(torch.tensor([[2.0]]))
+    optimiser = build_optimiser([first, late], options(optimiser="sgd", momentum=momentum, learning_rate=0.5))
+    first.grad = torch.tensor([[0.2]])
+    optimiser.step()
+    late.grad = torch.tensor([[0.4]])
+    optimiser.step()
+    assert first.item() == pytest.approx(1 - 0.5 * 0.2 - 0.5 * (momentum * 0.2 + 0.2))
+    assert late.item() == pytest.approx(2 - 0.5 * 0.4)
+
+
 @pytest.mark.parametrize("rule", ["sgd", "adamw"])
 def test_weight_decay_pulls_matrices_and_no_biases(rule: str) -> None:
     parameters = parameters_with_gradients()

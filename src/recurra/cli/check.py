@@ -12,7 +12,10 @@ from recurra.cli.recipe_options import one_of, read_words
 def check(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="TASK|RECIPE.toml [DATA] [--KEY VALUE]...", help="As for `recurra train`."),
+        typer.Argument(
+            metavar="TASK|RECIPE.toml [DATA] [--KEY VALUE]...",
+            help="As for `recurra train`, whose --help lists the keys.",
+        ),
     ],
     as_json: Json = False,
 ) -> None:

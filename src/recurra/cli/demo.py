@@ -255,7 +255,7 @@ DEMOS = {
             "decay": 0.6,
             "decay_after": 2,
         },
-        {"model": 0.9868, "majority": 0.1868, "word": 0.7465, "linear": 0.9577},
+        {"model": 0.9868, "majority": 0.1868, "word": 0.7465, "linear": 0.9577, "mlp": 0.9544},
         tag_code,
         '  recurra predict {run} "total = sum ( values ) / len ( values )"\n'
         "  recurra check tagging python-code\n"

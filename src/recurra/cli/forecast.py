@@ -3,13 +3,14 @@
 import csv
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from recurra.cli.output import Device, Json, RunFolder, not_for, open_model, print_json, progress
-from recurra.errors import UsageError
+from recurra.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from recurra.tasks.forecasts import Forecast
@@ -54,15 +55,15 @@ def forecast(
     title = f"{model.run.folder.name}: {'backtest' if backtest else 'forecast'}"
     page = write_charts(model.run.path(FILE), title, by_series(fans), fan_figure)
     if as_json:
-        print_json({"forecast": rows, "page": str(page), **({"mae": mean_errors(rows)} if backtest else {})})
+        print_json({"forecast": rows, "page": str(page), **(scores(rows, found[0]) if backtest else {})})
         return
     text = as_csv(rows)
     if out:
         write_atomically(Path(out), text.encode())
     else:
         print(text, end="")
-    for name, error in mean_errors(rows).items() if backtest else ():
-        print(f"{name}: mean absolute error {error:,.4g} over {len(found):,} forecasts", file=sys.stderr)
+    if backtest:
+        tell_scores(scores(rows, found[0]), found)
     print(f"{f'forecast {out}; ' if out else ''}chart {page}", file=sys.stderr)
 
 
@@ -96,13 +97,40 @@ def rows_of(found: "Forecast", backtest: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def mean_errors(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Mean absolute error of each target where it is known what came, in units of the table."""
-    errors: dict[str, list[float]] = {}
+def tell_scores(scores: dict[str, dict[str, float]], found: "list[Forecast]") -> None:
+    """Scores of a backtest in words, on standard error."""
+    levels = sorted(found[0].quantiles)
+    for name, error in scores["mae"].items():
+        told = f"{name}: mean absolute error {error:,.4g} over {counted(len(found), 'forecast')}"
+        if "coverage" in scores:
+            told += (
+                f"; {scores['coverage'][name]:.1%} of the values between q{levels[0]:g} and q{levels[-1]:g}, expected "
+                f"{levels[-1] - levels[0]:.1%}"
+            )
+        print(told, file=sys.stderr)
+
+
+def scores(rows: list[dict[str, Any]], found: "Forecast") -> dict[str, dict[str, float]]:
+    """Mean absolute error of each target, in units of the table, and its share between the outermost quantiles.
+
+    Args:
+        rows: of all forecasts.
+        found: one of them; two levels of quantiles make an interval.
+    """
+    told, levels = {"mae": means(rows, lambda row: abs(row["forecast"] - row["actual"]))}, sorted(found.quantiles)
+    if len(levels) > 1:
+        low, high = f"q{levels[0]:g}", f"q{levels[-1]:g}"
+        told["coverage"] = means(rows, lambda row: float(row[low] <= row["actual"] <= row[high]))
+    return told
+
+
+def means(rows: list[dict[str, Any]], score: Callable[[dict[str, Any]], float]) -> dict[str, float]:
+    """Mean of a score of each target where it is known what came."""
+    found: dict[str, list[float]] = {}
     for row in rows:
         if row["actual"] is not None:
-            errors.setdefault(row["target"], []).append(abs(row["forecast"] - row["actual"]))
-    return {name: sum(found) / len(found) for name, found in errors.items()}
+            found.setdefault(row["target"], []).append(score(row))
+    return {name: sum(each) / len(each) for name, each in found.items()}
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:

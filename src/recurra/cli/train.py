@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recurra.cli.interrupts import dying_at_once
-from recurra.cli.output import Json, print_json, print_metrics, print_table, progress
+from recurra.cli.output import Json, print_json, print_metrics, print_table, print_text, progress, verdict
 from recurra.cli.recipe_options import one_of, option_rows, read_words
 from recurra.errors import UsageError
 
@@ -103,8 +103,8 @@ def show_run(folder: "Path", quiet: bool, as_json: bool) -> None:
 
 def show_seeds(folder: "Path", quiet: bool, as_json: bool) -> None:
     """Mean and spread over several seeds."""
-    from recurra.runs import Run
-    from recurra.training.seeds import SEEDS
+    from recurra.runs import SEEDS, Run
+    from recurra.tasks import task_of
 
     found = Run(folder).read_json(SEEDS)
     if as_json:
@@ -115,16 +115,14 @@ def show_seeds(folder: "Path", quiet: bool, as_json: bool) -> None:
         return
     rows = [(who, split, values) for who, splits in found.items() for split, values in splits.items()]
     columns = list(dict.fromkeys(name for _, _, values in rows for name in values))
-    cells = [
-        (
-            who,
-            split,
-            *(told(values[n]) if n in values else "" for n in columns),
-        )
-        for who, split, values in rows
-    ]
+    cells = [(who, split, *(told(values[n]) if n in values else "" for n in columns)) for who, split, values in rows]
     print_table(("", "on", *(name.replace("_", " ") for name in columns)), cells, folds=False)
-    print(f"mean ± deviation over {len(list(folder.glob('seed-*')))} seeds; runs {folder}/seed-*")
+    means: dict[str, dict[str, Any]] = {who: {} for who in found}
+    for who, split, values in rows:
+        means[who][split] = {name: value["mean"] for name, value in values.items()}
+    runs = [Run(path) for path in folder.glob("seed-*")]
+    print_text(verdict(means, task_of(runs[0]).restore(runs[0]).headline))
+    print(f"mean ± deviation over {len(runs)} seeds; runs {folder}/seed-*")
 
 
 def told(values: dict[str, Any]) -> str:

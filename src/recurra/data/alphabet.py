@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.errors import DataError
+from recurra.errors import DataError, shortened
 
 Unit: TypeAlias = Literal["character", "word"]
 
@@ -56,8 +56,8 @@ class Alphabet:
         if unknown:
             shown = ", ".join(map(repr, self.symbols[:NUM_SHOWN]))
             raise DataError(
-                f"{place}: {unknown[0]!r} in {transcript!r} is no {self.unit} of the training transcripts "
-                f"({shown}{', ...' if len(self.symbols) > NUM_SHOWN else ''}); mend the transcript"
+                f"{place}: {shortened(unknown[0])!r} in {shortened(transcript)!r} is no {self.unit} of the training "
+                f"transcripts ({shown}{', ...' if len(self.symbols) > NUM_SHOWN else ''}); mend the transcript"
             )
         return np.array([self.ids[symbol] for symbol in symbols], np.int64)
 

@@ -7,8 +7,8 @@ from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.splits import completed, files_by_split
 from recurra.data.tables import is_table, read_table
-from recurra.data.text import lines_of
-from recurra.errors import DataError
+from recurra.data.text import lines_of, refuse_too_long
+from recurra.errors import DataError, counted, shortened
 
 INPUT, LABEL = "seq.in", "label"  # files of texts and of their labels, line by line
 
@@ -57,8 +57,13 @@ def read_labelled_texts(path: str, columns: Columns) -> dict[str, list[LabelledT
     return read_splits(locate(path), columns)
 
 
-def read_texts(path: str, column: str) -> list[str]:
-    """Texts without labels: the cells of a column of a table, or the lines of any other file that are not empty.
+def read_texts(path: str, column: str, *, may_be_labelled: bool = False) -> list[str]:
+    """Texts alone: the cells of a column of a table, or the lines of any other file, of which empty ones count.
+
+    Args:
+        path: a file.
+        column: of a table.
+        may_be_labelled: whether lines that all have a tab are a label, the tab and a text.
 
     Raises:
         DataError: nothing there, or nothing that can be read so.
@@ -67,13 +72,17 @@ def read_texts(path: str, column: str) -> list[str]:
     if place.is_dir():
         raise DataError(f"{place}: a folder; expected a table or a file of lines")
     if not is_table(place):
-        return [line.strip() for line in lines_of(place) if line.strip()]
+        lines = lines_of(place)
+        if may_be_labelled and all("\t" in line for line in lines if line.strip()):
+            lines = [line.partition("\t")[2] for line in lines]
+        return [line.strip() for line in lines]
     table = read_table(place)
-    table.require([column], "the text (text_column)")
+    table.require([column], "the text (--text-column)")
     texts = table.text(column)
     empty = [row for row, text in enumerate(texts) if not (text or "").strip()]
     if empty:
-        raise DataError(f"{table.place(empty[0])}: no text ({len(empty):,} such rows); fill it, or leave the row out")
+        such = counted(len(empty), "such row")
+        raise DataError(f"{table.place(empty[0])}: no text ({such}); fill it, or leave the row out")
     return [text.strip() for text in texts if text]
 
 
@@ -108,7 +117,9 @@ def read_files(files: list[Path], columns: Columns, root: Path) -> list[Labelled
     if len(files) == 1:
         return read_file(files[0], columns)
     if len(folders) > 1 and len(files) > len(folders):
-        return [LabelledText(" ".join(lines_of(file)), file.parent.name, str(file)) for file in files]
+        texts = [LabelledText(" ".join(lines_of(file)), file.parent.name, str(file)) for file in files]
+        refuse_too_long((text.content for text in texts), lambda index: texts[index].place)
+        return texts
     names = {file: file.stem for file in files}
     if len(set(names.values())) < len(files):  # as of rt-polarity.pos and rt-polarity.neg
         names = {file: file.suffix[1:] for file in files}
@@ -130,8 +141,8 @@ def read_file(path: Path, columns: Columns) -> list[LabelledText]:
         label, tab, text = line.partition("\t")
         if not tab:
             raise DataError(
-                f"{path} line {number}: expected a label, a tab and a text, got {line[:60]!r}; or name it .csv, .tsv, "
-                ".jsonl or .parquet if it is a table"
+                f"{path} line {number}: expected a label, a tab and a text, got {shortened(line)!r}; or name it .csv, "
+                ".tsv, .jsonl or .parquet if it is a table"
             )
         examples.append(LabelledText(text.strip(), label.strip(), f"{path} line {number}"))
     return examples
@@ -140,7 +151,7 @@ def read_file(path: Path, columns: Columns) -> list[LabelledText]:
 def read_rows(path: Path, columns: Columns) -> list[LabelledText]:
     """Examples of a table."""
     table = read_table(path)
-    table.require([columns.text, columns.label], "text and label (text_column, label_column)")
+    table.require([columns.text, columns.label], "text and label (--text-column, --label-column)")
     pairs = zip(table.text(columns.text), table.text(columns.label), strict=True)
     places = table.places()
     return [
@@ -157,9 +168,8 @@ def side_by_side(path: Path) -> list[LabelledText]:
     """
     texts, labels = lines_of(path), lines_of(path.parent / LABEL)
     if len(texts) != len(labels):
-        raise DataError(
-            f"{path}: {len(texts):,} lines, but {path.parent / LABEL} has {len(labels):,}; they belong together"
-        )
+        there = f"{counted(len(texts), 'line')}, but {path.parent / LABEL} has {len(labels):,}"
+        raise DataError(f"{path}: {there}; they belong together")
     return [
         LabelledText(text.strip(), label.strip(), f"{path} line {number}")
         for number, (text, label) in enumerate(zip(texts, labels, strict=True), 1)

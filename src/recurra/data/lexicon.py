@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recurra.data.catalogue import locate
 from recurra.data.text import Text
-from recurra.errors import DataError
+from recurra.errors import DataError, shortened
 
 Ids = NDArray[np.int64]
 
@@ -136,7 +136,7 @@ def read_vectors(path: str, size: int, known: Collection[str], room: int) -> dic
         if numbers_there < size or (is_first and numbers_there > size):
             raise DataError(
                 f"{path} line {number}: expected a word and {size} numbers with spaces between, got {numbers_there}; "
-                "set embedding_size to what the vectors have"
+                "set --embedding-size to what the vectors have"
             )
         is_first = False
         word, *numbers = line.rstrip().rsplit(" ", size)
@@ -148,5 +148,5 @@ def read_vectors(path: str, size: int, known: Collection[str], room: int) -> dic
         except ValueError:
             found[word] = np.array([np.nan])
         if not np.isfinite(found[word]).all():
-            raise DataError(f"{path} line {number}: expected {size} numbers after {word!r}; mend that line")
+            raise DataError(f"{path} line {number}: expected {size} numbers after {shortened(word)!r}; mend that line")
     return found

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from recurra.data.splits import files_by_split
 from recurra.data.tables import read_table
 from recurra.data.text import SPLIT_NAMES, folder_files
-from recurra.errors import DataError
+from recurra.errors import DataError, shortened
 
 SPLIT = "split"  # the column that may say it
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
@@ -110,7 +110,8 @@ class FilesBelow:
             return below[0].resolve()
         if below:
             raise DataError(f"{place}: file {name} may be {below[0]} or {below[1]}; write more of its path")
-        raise DataError(f"{place}: no file {beside}, nor any {name} below {self.folder}; expected paths from the table")
+        there = f"no file {shortened(beside, 200)}, nor any {shortened(name, 200)} below {self.folder}"
+        raise DataError(f"{place}: {there}; expected paths from the table")
 
 
 def split_said(text: str, place: str) -> str:
@@ -121,7 +122,7 @@ def split_said(text: str, place: str) -> str:
     """
     split = SPLIT_OF.get(text.strip().lower())
     if split is None:
-        raise DataError(f"{place}: split {text!r}; expected one of {', '.join(SPLIT_OF)}")
+        raise DataError(f"{place}: split {shortened(text)!r}; expected one of {', '.join(SPLIT_OF)}")
     return split
 
 

@@ -11,7 +11,7 @@ from recurra.data.catalogue import locate
 from recurra.data.splits import completed, files_by_split
 from recurra.data.tables import Table, is_table, read_table
 from recurra.data.text import lines_of, split_of
-from recurra.errors import DataError, UsageError
+from recurra.errors import DataError, UsageError, counted, listed, shortened
 from recurra.progress import Progress
 
 Column = str | int  # its name or the ending of its file, or its number: 0 is the first
@@ -193,7 +193,7 @@ def files_side_by_side(files: Iterable[Path], sides: Sides, root: Path) -> list[
     stems = dict.fromkeys(file.with_suffix("") for file in files if file.suffix[1:] in (source, target))
     if not stems:
         raise DataError(
-            f"{root}: expected files ending in .{source} and .{target} (source, target), got {endings_of(files)}; "
+            f"{root}: expected files ending in .{source} and .{target} (--source, --target), got {endings_of(files)}; "
             "where a line holds both sides, they are numbers of columns, counted from 0"
         )
     return [(Path(f"{stem}.{source}"), Path(f"{stem}.{target}")) for stem in stems]
@@ -207,7 +207,8 @@ def side_by_side(source: Path, target: Path) -> Iterator[Pair]:
     """
     sources, targets = lines_of(source), lines_of(target)
     if len(sources) != len(targets):
-        raise DataError(f"{source}: {len(sources):,} lines, but {target} has {len(targets):,}; they belong together")
+        there = f"{counted(len(sources), 'line')}, but {target} has {len(targets):,}"
+        raise DataError(f"{source}: {there}; they belong together")
     for number, lines in enumerate(zip(sources, targets, strict=True), 1):
         asked, answered = (line.strip() for line in lines)
         if asked and answered:
@@ -234,14 +235,14 @@ def column_of(table: Table, column: Column | None, side: Side) -> str:
     """Name of the column of a table that holds a side."""
     names = table.names
     if column is None and len(names) > 2:
-        raise DataError(f"{table.path}: which column is the {side}? It has {', '.join(names)}; name one with --{side}")
+        raise DataError(f"{table.path}: which column is the {side}? It has {listed(names)}; name one with --{side}")
     if column is None:
         column = int(side == "target")
     if isinstance(column, str):
-        table.require([column], f"the {side}")
+        table.require([column], f"the {side} (--{side})")
         return column
     if not 0 <= column < len(names):
-        raise DataError(f"{table.path}: no column {column} for the {side}; it has {', '.join(names)}, counted from 0")
+        raise DataError(f"{table.path}: no column {column} for the {side}; it has {listed(names)}, counted from 0")
     return names[column]
 
 
@@ -261,7 +262,8 @@ def read_lines(path: Path, sides: Sides) -> Iterator[Pair]:
         if len(cells) <= max(source, target):
             raise DataError(
                 f"{place}: expected at least {max(source, target) + 1} columns with {separator!r} between them, got "
-                f"{line[:60]!r}; name another separator, or the endings of source and target if each has its own file"
+                f"{shortened(line)!r}; name another separator, or the endings of source and target if each has "
+                "its own file"
             )
         yield Pair(filled(cells[source], "source", place), filled(cells[target], "target", place), place)
 

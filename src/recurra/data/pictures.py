@@ -1,6 +1,5 @@
 """Pictures with captions: tables that name image files, `.npz` files of features, strips of digits."""
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +13,11 @@ from recurra.data.digit_strips import Strip, digit_strips, small_strips
 from recurra.data.digits import holds_digits
 from recurra.data.images import ImageOptions, read_image
 from recurra.data.listings import SPLIT, Columns, list_files, refuse_partial_splits, split_files, split_said
-from recurra.data.series_arrays import DAMAGE
+from recurra.data.series_arrays import load
 from recurra.data.splits import completed
 from recurra.data.tables import KINDS as TABLES
 from recurra.data.tables import is_table
-from recurra.errors import DataError
+from recurra.errors import DataError, counted
 from recurra.progress import Progress
 
 KINDS = (*TABLES, ".npz")
@@ -185,7 +184,7 @@ def load_features(path: Path) -> tuple[NDArray[np.float32], NDArray[np.str_], ND
     Raises:
         DataError: it cannot be read, has another layout, or values that are not finite.
     """
-    found = load_arrays(path)
+    found = load(path, LAYOUT)
     if not (
         {"features", "captions"} <= found.keys()
         and all(array.dtype.kind == LAYOUT[name][0] and array.ndim in LAYOUT[name][1] for name, array in found.items())
@@ -206,7 +205,7 @@ def load_cells(path: Path) -> NDArray[np.float32]:
     Raises:
         DataError: as `load_features`.
     """
-    found = load_arrays(path)
+    found = load(path, LAYOUT)
     features = found.get("features")
     if features is None or features.dtype.kind != "f" or features.ndim not in LAYOUT["features"][1]:
         raise DataError(
@@ -214,31 +213,6 @@ def load_cells(path: Path) -> NDArray[np.float32]:
             f"{shapes_of(found)}"
         )
     return as_cells(features, path)
-
-
-def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an `.npz` file that mean something here.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    if not zipfile.is_zipfile(path):
-        raise DataError(f"{path}: no .npz file, or cut off; write it with numpy.savez")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in LAYOUT if name in archive.files}
-    except DAMAGE as error:
-        if "allow_pickle" in str(error):
-            remedy = "holds arrays of Python objects; write features.astype(np.float32) and captions.astype(str)"
-        else:
-            remedy = "cannot be read, it is damaged; write it anew with numpy.savez"
-        raise DataError(f"{path}: {remedy}") from None
-    for name, array in found.items():
-        if not isinstance(array, np.ndarray):  # what has not even the header of an array comes as bytes
-            raise DataError(f"{path}: {name} is no array; write the file anew with numpy.savez")
-    return found
 
 
 def shapes_of(arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -256,7 +230,8 @@ def as_cells(features: NDArray[np.floating], path: Path) -> NDArray[np.float32]:
         found = features.astype(np.float32, copy=False).reshape(len(features), -1, features.shape[-1])
     bad = np.flatnonzero(~np.isfinite(found).all(axis=(1, 2)))
     if len(bad):
-        raise DataError(f"{path} image {bad[0] + 1}: a feature is not finite ({len(bad):,} such images); leave it out")
+        such = counted(len(bad), "such image")
+        raise DataError(f"{path} image {bad[0] + 1}: a feature is not finite ({such}); leave it out")
     return found
 
 

@@ -1,6 +1,7 @@
 """Labelled series from files, in splits: what a classifier of series is trained and judged on."""
 
 import itertools
+from collections.abc import Set
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from recurra.data.series_splits import split_recordings
 from recurra.data.series_tables import ColumnOptions, read_series_table
 from recurra.data.tables import KINDS as TABLES
 from recurra.data.text import SPLIT_NAMES, folder_files, split_of
-from recurra.errors import DataError
+from recurra.errors import DataError, counted, listed
 from recurra.progress import Progress
 
 KINDS = (".ts", ".npz", *TABLES)
@@ -80,7 +81,8 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
     found = find_recordings(locate(path), options, progress)
     recordings = [recording for part in found.values() for recording in part]
     refuse_mixed_channels(recordings)
-    refuse_unknown_labels(path, recordings, options.labels or [])
+    known = {str(segment.label) for recording in recordings for segment in recording.segments}
+    refuse_unknown_labels(path, known, options.labels or [])
     if options.ahead:
         return split_by_time(path, recordings, options)
     for split, part in found.items():
@@ -145,15 +147,21 @@ def read_series(
         path: a `.ts` archive, `.npz` arrays (`recurra.data.series_arrays` says which) or a table of long form.
         options: how to read it.
         progress: told what was left out.
-        labelled: whether labels are wanted; without, they are not looked at.
+        labelled: whether labels and groups are wanted; without, they are not looked at.
 
     Raises:
         DataError: no such kind of file, bad content, or no series.
     """
     if not labelled:
         options = options.model_copy(update={"labels": None})
-    recordings = useful(read_recordings(path, options, progress, labelled=labelled), options, progress, str(path))
-    return [one for recording in recordings for one in cut(recording, options)]
+    recordings = read_recordings(path, options, progress, labelled=labelled)
+    if labelled:
+        recordings = useful(recordings, options, progress, str(path))
+    found = [one for recording in recordings for one in cut(recording, options)]
+    if not found:
+        longest = max(len(recording.values) for recording in recordings)
+        raise DataError(f"{path}: {counted(longest, 'step')}, expected a window of {options.window}; give more data")
+    return found
 
 
 def read_recordings(
@@ -170,7 +178,7 @@ def read_recordings(
     good = [without_bad_steps(recording, options) for recording in recordings]
     dropped = sum(len(recording.values) for recording in recordings) - sum(len(recording.values) for recording in good)
     if dropped:
-        progress.note(f"{path}: left out {dropped:,} steps with a missing value")
+        progress.note(f"{path}: left out {counted(dropped, 'step')} with a missing value")
     good = [recording for recording in good if len(recording.values)]
     if not good:
         raise DataError(f"{path}: every step has a missing value")
@@ -187,7 +195,7 @@ def with_channels(recording: Recording, names: list[str] | None) -> Recording:
         return recording
     missing = [name for name in names if name not in recording.channels]
     if missing:
-        raise DataError(f"{recording.name}: no channel {missing[0]!r}; it has {', '.join(recording.channels)}")
+        raise DataError(f"{recording.name}: no channel {missing[0]!r}; it has {listed(recording.channels)}")
     picked = [recording.channels.index(name) for name in names]
     return recording._replace(values=recording.values[:, picked], channels=tuple(names))
 
@@ -205,7 +213,7 @@ def without_bad_steps(recording: Recording, options: SeriesOptions) -> Recording
     if options.on_bad == "fail":
         raise DataError(
             f"{recording.name}: channel {recording.channels[channel]} has no finite value at step {step + 1}; mend it, "
-            "or leave out such steps: on_bad = drop"
+            "or leave out such steps with --on-bad drop"
         )
     return without_steps(recording, np.any(bad, axis=1))
 
@@ -232,12 +240,11 @@ def refuse_mixed_channels(recordings: list[Recording]) -> None:
             )
 
 
-def refuse_unknown_labels(path: str, recordings: list[Recording], labels: list[str]) -> None:
-    """Refuse labels that no recording has."""
-    known = {str(segment.label) for recording in recordings for segment in recording.segments}
+def refuse_unknown_labels(path: str, known: Set[str], labels: list[str]) -> None:
+    """Refuse labels to keep that nothing has."""
     unknown = [label for label in labels if label not in known]
     if unknown:
-        raise DataError(f"{path}: no label {unknown[0]!r}; it has {', '.join(sorted(known))}")
+        raise DataError(f"{path}: no label {unknown[0]!r}; it has {listed(sorted(known))}")
 
 
 def cut(recording: Recording, options: SeriesOptions, part: tuple[float, float] = (0, 1)) -> list[Series]:
@@ -266,7 +273,7 @@ def useful(recordings: list[Recording], options: SeriesOptions, progress: Progre
         raise DataError(f"{name}: no {wanted(options)}; give more data{hint}")
     if options.window is not None and len(found) < len(recordings):
         without = len(recordings) - len(found)
-        progress.note(f"{name}: {without} of {len(recordings)} recordings have no {wanted(options)}")
+        progress.note(f"{name}: no {wanted(options)} in {without} of {counted(len(recordings), 'recording')}")
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.recordings import Recording, Segment, numbered
-from recurra.errors import DataError
+from recurra.errors import DataError, counted, listed, shortened
 
 MISSING = ("?", "nan")
 
@@ -113,7 +113,7 @@ def count(said: dict[str, str], key: str, path: Path) -> int | None:
     if key not in said:
         return None
     if not said[key].isdecimal() or not int(said[key]):
-        raise DataError(f"{path}: {key} {said[key]}: expected a number above 0")
+        raise DataError(f"{path}: {key} {shortened(said[key])}: expected a number above 0")
     return int(said[key])
 
 
@@ -129,18 +129,19 @@ def parse_series(line: str, header: Header, place: str) -> tuple[NDArray[np.floa
     if len(channels) != num_channels:
         also = " and a label" if header.labels is not None else ""
         raise DataError(
-            f"{place}: expected {num_channels} channels{also}, separated by colons; got {len(channels)} channels. "
+            f"{place}: expected {counted(num_channels, 'channel')}{also}, separated by colons; got {len(channels)}. "
             "Is the line cut short?"
         )
     if header.labels and label not in header.labels:
-        raise DataError(f"{place}: label {label!r} is none of @classLabel's: {', '.join(header.labels)}")
+        raise DataError(f"{place}: label {shortened(label)!r} is none of @classLabel's: {listed(header.labels)}")
     columns = [[number(cell, place) for cell in channel.split(",")] for channel in channels]
     steps = [len(column) for column in columns]
     expected = header.num_steps or steps[0]
     for channel, num_steps in enumerate(steps, 1):
         if num_steps != expected:
             raise DataError(
-                f"{place}: expected {expected} steps, got {num_steps} in channel {channel}. Is the line cut short?"
+                f"{place}: expected {counted(expected, 'step')}, got {num_steps} in channel {channel}. "
+                "Is the line cut short?"
             )
     with np.errstate(over="ignore"):  # too large for float32 is infinite, and found with the missing values
         return np.array(columns, np.float64).T.astype(np.float32, order="C"), label
@@ -153,4 +154,5 @@ def number(cell: str, place: str) -> float:
     try:
         return float(cell)
     except ValueError:
-        raise DataError(f"{place}: {cell.strip()!r} is no number; expected numbers and ? for missing ones") from None
+        what = f"{shortened(cell.strip())!r} is no number"
+        raise DataError(f"{place}: {what}; expected numbers and ? for missing ones") from None

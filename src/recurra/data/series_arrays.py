@@ -17,12 +17,15 @@ Labels, groups and names are text or whole numbers; in a label per step, empty t
 
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.recordings import Recording, Segment, numbered, segments_of
+from recurra.data.text import opened
 from recurra.errors import DataError
 
 Array = NDArray[np.generic]
@@ -112,23 +115,35 @@ def read_arrays(path: Path, *, labelled: bool = True) -> list[Recording]:
         DataError: no such file, none of the layouts, or lengths and segments that do not fit; the message names what
             the file has.
     """
-    arrays = load(path)
+    arrays = Arrays(path, load(path, KNOWN))
     if all(name in arrays for name in HAPT):
         arrays = from_hapt(arrays)
     return recordings_of(arrays, labelled) if "segments" in arrays else series_of(arrays, labelled)
 
 
-def load(path: Path) -> Arrays:
-    """The arrays of a file, never any pickled object.
+def load(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Those arrays of an `.npz` file that have one of some names, never any pickled object.
 
     Raises:
         DataError: it cannot be read.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return Arrays(path, {name: archive[name] for name in KNOWN if name in archive.files})
-    except DAMAGE as error:
-        raise DataError(f"{path}: cannot be read as .npz of plain numbers and text: {str(error)[:300]}") from None
+    with opened(path) as file:
+        if not zipfile.is_zipfile(file):
+            raise DataError(f"{path}: not an .npz archive, or cut off; write it with numpy.savez")
+        file.seek(0)
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                found = {name: archive[name] for name in names if name in archive.files}
+        except DAMAGE as error:
+            if "allow_pickle" in str(error):
+                remedy = "holds arrays of Python objects; write numbers with astype(float), text with astype(str)"
+            else:
+                remedy = "cannot be read, it is damaged; write it anew with numpy.savez"
+            raise DataError(f"{path}: {remedy}") from None
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray):  # what has not even the header of an array comes as bytes
+            raise DataError(f"{path}: {name} is no array; write the file anew with numpy.savez")
+    return found
 
 
 def series_of(arrays: Arrays, labelled: bool) -> list[Recording]:

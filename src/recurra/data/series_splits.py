@@ -8,7 +8,7 @@ import numpy as np
 
 from recurra.config import Shares
 from recurra.data.recordings import Recording
-from recurra.errors import DataError
+from recurra.errors import DataError, listed
 
 
 def split_recordings(
@@ -37,7 +37,7 @@ def split_recordings(
         if names is None:
             continue
         if split in splits:
-            raise DataError(f"{path}: has files for the {split} split; leave out {split}_groups")
+            raise DataError(f"{path}: has files for the {split} split; leave out --{split}-groups")
         splits[split] = of_groups(path, rest, names)
         rest = [recording for recording in rest if recording.group not in names]
     by_hash = ("train", "valid", "test") if "all" in found else ("train", "valid")
@@ -55,7 +55,7 @@ def of_groups(path: str, recordings: list[Recording], groups: list[str]) -> list
     there = {recording.group for recording in recordings if recording.group is not None}
     for group in groups:
         if group not in there:
-            has = f"it has {', '.join(sorted(there))}" if there else "its series have no groups"
+            has = f"it has {listed(sorted(there))}" if there else "its series have no groups"
             raise DataError(f"{path}: no group {group!r}; {has}")
     return [recording for recording in recordings if recording.group in groups]
 

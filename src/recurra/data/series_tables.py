@@ -14,7 +14,7 @@ from pydantic import Field
 from recurra.config import Names, Section
 from recurra.data.recordings import Recording, segments_of
 from recurra.data.tables import Table, read_table
-from recurra.errors import DataError
+from recurra.errors import DataError, listed, shortened
 from recurra.progress import Progress
 
 USUAL_ID = "series"
@@ -55,7 +55,7 @@ def read_series_table(
         path: CSV, TSV, JSON lines or Parquet.
         options: what the columns mean.
         progress: told how many rows were left out.
-        labelled: whether labels are wanted; without, their column is not looked at.
+        labelled: whether labels and groups are wanted; without, their columns are not looked at.
         one_label: whether a series must have one label; else a step without one is in no segment.
 
     Raises:
@@ -65,14 +65,14 @@ def read_series_table(
     table = read_table(path)
     if options.id_column is None and USUAL_ID in table.names:
         options = options.model_copy(update={"id_column": USUAL_ID})
-    label_column = options.label_column if labelled else None
-    ids = read_cells(table, options.id_column, "id_column")
-    labels = read_cells(table, label_column, "label_column")
-    groups = read_cells(table, options.group_column, "group_column")
+    label_column, group_column = (options.label_column, options.group_column) if labelled else (None, None)
+    ids = read_cells(table, options.id_column, "--id-column")
+    labels = read_cells(table, label_column, "--label-column")
+    groups = read_cells(table, group_column, "--group-column")
     times = read_times(table, options.time_column)
     channels = read_channels(table, options)
     bad = {name: ~np.isfinite(column) for name, column in channels.items()}
-    bad |= {name: cells.codes < 0 for name, cells in ((options.id_column, ids), (options.group_column, groups)) if name}
+    bad |= {name: cells.codes < 0 for name, cells in ((options.id_column, ids), (group_column, groups)) if name}
     if options.time_column:
         bad[options.time_column] = np.isnan(times)
     if label_column and one_label:
@@ -81,10 +81,10 @@ def read_series_table(
     rows = Rows(table, good_rows(table, bad, options.on_bad, progress), ids)
     if options.time_column:
         rows.refuse_disorder(options.time_column, times)
-    if options.group_column:
-        rows.refuse_change(options.group_column, groups, "mend it")
+    if group_column:
+        rows.refuse_change(group_column, groups, "mend it")
     if label_column and one_label:
-        rows.refuse_change(label_column, labels, "mend it, or set window to cut series into windows of one label")
+        rows.refuse_change(label_column, labels, "mend it, or cut series into windows of one label with --window N")
     values = np.stack([column[rows.order] for column in channels.values()], axis=1)  # (rows, channels)
     recordings = []
     for start, stop in pairwise([*rows.starts.tolist(), len(rows.order)]):
@@ -112,7 +112,7 @@ class Rows:
     def name_of(self, row: int) -> str:
         """The series of a row, for messages."""
         id = self.ids.texts[self.ids.codes[row]]
-        return str(self.table.path) if id is None else f"{self.table.path} series {id!r}"
+        return str(self.table.path) if id is None else f"{self.table.path} series {shortened(id)!r}"
 
     def refuse_disorder(self, column: str, times: NDArray[np.float64]) -> None:
         """Refuse time that does not increase within a series.
@@ -128,7 +128,7 @@ class Rows:
         late[self.starts] = False
         if late.any():
             at = int(late.argmax())
-            now, before = (self.table.cell(column, int(row)) for row in self.order[[at, at - 1]])
+            now, before = (shortened(self.table.cell(column, int(row))) for row in self.order[[at, at - 1]])
             raise self.wrong(
                 at,
                 f"{column} {now} comes after {before}, but must increase; sort the rows, and leave out repeated ones",
@@ -150,14 +150,14 @@ class Rows:
         changes[self.starts] = False
         if changes.any():
             at = int(changes.argmax())
-            now, before = (cells.texts[code] for code in codes[[at, at - 1]])
+            now, before = (shortened(cells.texts[code]) for code in codes[[at, at - 1]])
             raise self.wrong(at, f"{column} {now!r} comes after {before!r}, but a series has one; {remedy}")
 
     def wrong(self, at: int, what: str) -> DataError:
         """The error for a place in the order."""
         row = int(self.order[at])
-        series = self.ids.texts[self.ids.codes[row]]
-        return DataError(f"{self.table.place(row)}{'' if series is None else f', series {series!r}'}: {what}")
+        id = self.ids.texts[self.ids.codes[row]]
+        return DataError(f"{self.table.place(row)}{'' if id is None else f', series {shortened(id)!r}'}: {what}")
 
 
 def read_cells(table: Table, name: str | None, option: str) -> Cells:
@@ -192,16 +192,16 @@ def read_channels(table: Table, options: ColumnOptions) -> dict[str, NDArray[np.
     """
     taken = (options.id_column, options.time_column, options.label_column, options.group_column)
     names = options.channels or [name for name in table.names if name not in taken]
-    table.require(names, "channels")
+    table.require(names, "--channels")
     channels = {}
     for name in names:
         values = read_numbers(table, name)
         if values is not None:
             channels[name] = values
         elif options.channels:
-            raise DataError(f"{table.path}: column {name!r} holds no numbers; leave it out of channels")
+            raise DataError(f"{table.path}: column {name!r} holds no numbers; leave it out of --channels")
     if not channels:
-        raise DataError(f"{table.path}: no column of numbers for channels; it has {', '.join(table.names)}")
+        raise DataError(f"{table.path}: no column of numbers for --channels; it has {listed(table.names)}")
     return channels
 
 
@@ -221,7 +221,7 @@ def read_times(table: Table, name: str | None) -> NDArray[np.float64]:
     """Numbers, or seconds of dates, NaN where a cell is neither; the row where there is no such column."""
     if name is None:
         return np.arange(len(table), dtype=np.float64)
-    table.require([name], "time_column")
+    table.require([name], "--time-column")
     try:
         values, others = table.numbers(name)
     except pa.ArrowException:  # a column of dates
@@ -259,10 +259,10 @@ def good_rows(
     row = int(is_bad.argmax())
     column = next(name for name, cells in bad.items() if cells[row])
     cell = table.cell(column, row)
-    what = "an empty cell" if cell in (None, "") else f"{cell!r} cannot be used"
+    what = "an empty cell" if cell in (None, "") else f"{shortened(cell)!r} cannot be used"
     if on_bad == "fail":
         raise DataError(
-            f"{table.place(row)}: column {column!r}: {what}; mend it, or leave out such rows: on_bad = drop"
+            f"{table.place(row)}: column {column!r}: {what}; mend it, or leave out such rows with --on-bad drop"
         )
     if is_bad.all():
         raise DataError(f"{table.place(row)}: column {column!r}: {what}; and no other row is without a bad cell")

@@ -20,7 +20,7 @@ from recurra.data.splits import SPLITS, completed, deal, trained_on
 from recurra.data.tables import KINDS as TABLES
 from recurra.data.text import folder_files
 from recurra.data.vocabulary import as_line
-from recurra.errors import DataError, RecurraError, ShapeError, UsageError
+from recurra.errors import DataError, RecurraError, ShapeError, UsageError, counted
 from recurra.progress import Progress
 
 Samples = NDArray[np.float32]
@@ -229,8 +229,8 @@ def split_by_speaker(
     unnamed = [one.place for one in utterances if not one.speaker]
     if unnamed:
         raise DataError(
-            f"{unnamed[0]}: no speaker ({len(unnamed):,} such recordings), but others have one; fill it, leave the row "
-            "out, or split recordings one by one with --no-by-speaker"
+            f"{unnamed[0]}: no speaker ({counted(len(unnamed), 'such recording')}), but others have one; "
+            "fill it, leave the row out, or split recordings one by one with --no-by-speaker"
         )
     keys = [f"speaker {one.speaker}" for one in utterances]
     if len(set(keys)) < len(shares):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.tables import Table
-from recurra.errors import DataError
+from recurra.errors import DataError, shortened
 
 Times = NDArray[Any]  # datetime64[us], or int64
 Offsets = NDArray[np.timedelta64]  # of the clock on the wall from UTC
@@ -141,10 +141,10 @@ def parse_times(table: Table, name: str, time_format: str | None) -> tuple[Times
             return split_offsets(stamps)
         except (ValueError, OverflowError):
             furthest = max(furthest, min(len(stamps), len(cells) - 1))
-    expected = time_format or (f"one like {cells[0]!r}" if furthest else "a date such as 2016-07-01, or an integer")
+    like = f"one like {shortened(cells[0])!r}" if furthest else "a date such as 2016-07-01, or an integer"
     raise DataError(
-        f"{table.place(furthest)}: {name} is {cells[furthest] or ''!r}, expected {expected}; mend it, or say "
-        "time_column and time_format"
+        f"{table.place(furthest)}: {name} is {shortened(cells[furthest] or '')!r}, expected {time_format or like}; "
+        "mend it, or say --time-column and --time-format"
     )
 
 

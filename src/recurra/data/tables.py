@@ -1,6 +1,7 @@
 """Tables with named columns: CSV, TSV, JSON lines and Parquet, each cell with its place for messages."""
 
 import csv
+import re
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,14 +15,15 @@ import pyarrow.json
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from recurra.data.text import Text
-from recurra.errors import DataError
+from recurra.data.text import Text, refuse_too_long
+from recurra.errors import DataError, counted, listed
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 OTHER_DELIMITERS = ";\t"  # of files called .csv, as spreadsheets write them where the comma is of numbers
 KINDS = (*DELIMITERS, ".jsonl", ".ndjson", ".parquet")
 LARGEST_BLOCK = 1 << 28  # bytes a line may have
 EMPTY = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None")  # cells of numbers that hold none
+CHANGED = re.compile(r"Column\(/?(.*)\) changed from (\w+) to (\w+)")  # what pyarrow says of JSON
 TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary())  # what Parquet may hold text as
 
 
@@ -62,21 +64,23 @@ class Table:
         if missing:
             raise DataError(
                 f"{self.path}: no column {', '.join(map(repr, missing))} for {purpose}; it has "
-                f"{', '.join(self.names)}. Name the right one"
+                f"{listed(self.names)}. Name the right one"
             )
 
     def text(self, name: str) -> list[str | None]:
         """Cells of a column as text; None where a cell is empty.
 
         Raises:
-            DataError: it holds what is neither text nor numbers nor dates.
+            DataError: it holds what is neither text nor numbers nor dates, or a text too long for an example.
         """
         column = self.columns[name].combine_chunks()
         try:
             column = pc.cast(column, pa.large_string())
         except pa.ArrowException:
             raise DataError(f"{self.path}: column {name!r} holds {column.type}; expected text or numbers") from None
-        return [cell if cell is None or cell.strip() else None for cell in column.to_pylist()]
+        cells = column.to_pylist()
+        refuse_too_long(cells, self.place)
+        return [cell if cell is None or cell.strip() else None for cell in cells]
 
     def numbers(self, name: str) -> tuple[NDArray[np.float64], list[int]]:
         """Cells of a column as numbers.
@@ -236,9 +240,15 @@ def rows_of(path: Path, delimiter: str) -> Generator[tuple[int, list[str]], None
 
 
 def header_of(path: Path, delimiter: str) -> list[str]:
-    """Names of the columns of a delimited file."""
+    """Names of the columns of a delimited file.
+
+    Raises:
+        DataError: it is empty.
+    """
     with closing(rows_of(path, delimiter)) as rows:
-        return next(rows, (1, []))[1]
+        for _, cells in rows:
+            return cells
+    raise DataError(f"{path}: empty; expected a table with a header")
 
 
 def lines_of_rows(path: Path, delimiter: str | None) -> list[int]:
@@ -265,7 +275,13 @@ def explain(path: Path, error: Exception) -> NoReturn:
     reason = str(error).split("\n")[0][:300]
     reason, _, row = reason.partition(" in row ")  # of JSON, counted from 0
     line = dict(enumerate(lines_of_rows(path, delimiter))).get(int(row)) if row.isdecimal() else None
-    raise DataError(f"{path}{f' line {line}' if line else ''}: cannot be read as {suffix[1:]}: {reason}") from None
+    place = f"{path} line {line}" if line else str(path)
+    changed = CHANGED.search(reason)
+    if changed:
+        name, before, here = changed.groups()
+        what = f"column {name!r} changes from {before} to {here}; write it in one way throughout"
+        raise DataError(f"{place}: {what if name else f'expected a JSON object, got {here}'}") from None
+    raise DataError(f"{place}: cannot be read as {suffix[1:]}: {reason}") from None
 
 
 def refuse_ragged(path: Path, delimiter: str) -> None:
@@ -278,6 +294,6 @@ def refuse_ragged(path: Path, delimiter: str) -> None:
     for line, cells in rows_of(path, delimiter):
         if len(cells) != len(header):
             raise DataError(
-                f"{path} line {line}: expected {len(header)} cells, as the header has, got {len(cells)}; mend it, and "
-                f"quote cells that hold {delimiter!r} or line ends"
+                f"{path} line {line}: expected {counted(len(header), 'cell')}, as the header has, got {len(cells)}; "
+                f"mend it, and quote cells that hold {delimiter!r} or line ends"
             )

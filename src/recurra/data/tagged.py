@@ -1,7 +1,7 @@
 """Tagged sentences, a tag for every token: columns, CoNLL-U, texts beside their tags, JSON lines."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,10 +9,11 @@ from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.splits import completed, files_by_split
 from recurra.data.text import lines_of
-from recurra.errors import DataError
+from recurra.errors import DataError, counted, listed, shortened
 
 INPUT, OUTPUT = "seq.in", "seq.out"  # files of texts and of their tags, line by line
 JSON_LINES = (".jsonl", ".ndjson")
+COLUMNS = ".conll"
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 NEW_DOCUMENT = "-DOCSTART-"  # a line of the CoNLL 2003 corpus that is no token
 
@@ -65,19 +66,45 @@ def read_tagged(path: str, columns: Columns) -> dict[str, list[TaggedSentence]]:
     return {split: read_files(found, columns) for split, found in files.items()}
 
 
-def read_tokens(path: str) -> list[tuple[str, ...]]:
-    """Sentences without tags: of CoNLL-U, of JSON lines with a list of tokens, of `seq.in`, else lines split at spaces.
+def read_tokens(path: str, columns: Columns, tags: Collection[str]) -> list[tuple[str, ...]]:
+    """Sentences without their tags, where they have any.
+
+    Args:
+        path: a file: CoNLL-U, JSON lines with a list of tokens, columns, or else lines split at spaces, of which an
+            empty one is a sentence of no tokens. Columns are called .conll, or have known tags.
+        columns: where token and tag stand in training.
+        tags: those known.
 
     Raises:
         DataError: nothing there, or nothing that can be read so; the message names the line.
     """
     place = locate(path)
+    name = columns.token if isinstance(columns.token, str) else None
     if place.suffix.lower() == ".conllu":
-        return [sentence.tokens for sentence in conllu(place, Columns())]
-    lines = [(number, line) for number, line in enumerate(lines_of(place), 1) if line.strip()]
+        return [sentence.tokens for sentence in conllu(place, Columns(name))]
+    lines = list(enumerate(lines_of(place), 1))
     if place.suffix.lower() in JSON_LINES:
-        return [tuple(lists_of(line, ["tokens"], f"{place} line {number}")[0]) for number, line in lines]
+        full = [(number, line) for number, line in lines if line.strip()]
+        return [tuple(lists_of(line, [name or "tokens"], f"{place} line {number}")[0]) for number, line in full]
+    if place.suffix.lower() == COLUMNS or are_tagged((line for _, line in lines), columns, tags):
+        return [sentence.tokens for sentence in plain_columns(place, columns, tagged=False)]
+    for number, line in lines:
+        if "\t" in line:
+            raise DataError(
+                f"{place} line {number}: a tab; expected a sentence a line, with spaces between its tokens; where a "
+                f"line is a token, let the file's name end in {COLUMNS}"
+            )
     return [tuple(split_at_spaces(line)) for _, line in lines]
+
+
+def are_tagged(lines: Iterable[str], columns: Columns, tags: Collection[str]) -> bool:
+    """Whether lines, more than one, are columns with a known tag in each."""
+    rows = [cells_of(line) for line in lines if line.strip() and not line.startswith(NEW_DOCUMENT)]
+    _, tag = columns.filled(0, -1)
+    width = len(rows[0]) if len(rows) > 1 else 0
+    if not (isinstance(tag, int) and width > 1 and -width <= tag < width):
+        return False
+    return all(len(cells) == width and cells[tag].strip() in tags for cells in rows)
 
 
 def split_tagged(found: dict[str, list[TaggedSentence]], path: str, shares: Shares) -> dict[str, list[TaggedSentence]]:
@@ -109,18 +136,19 @@ def read_file(path: Path, columns: Columns) -> list[TaggedSentence]:
     return list(conllu(path, columns) if path.suffix.lower() == ".conllu" else plain_columns(path, columns))
 
 
-def plain_columns(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
-    """Sentences of columns without names: as many in every line as in the first."""
+def plain_columns(path: Path, columns: Columns, *, tagged: bool = True) -> Iterator[TaggedSentence]:
+    """Sentences of columns without names: as many in every line as in the first; without tags one is enough."""
     token, tag, width = 0, 0, 0
     for block in blocks(path):
         rows = [(number, cells_of(line)) for number, line in block if not line.startswith(NEW_DOCUMENT)]
         if rows and not width:
             width = len(rows[0][1])
-            token, tag = positions(columns.filled(0, -1), width, path)
+            if tagged or width > 1:
+                token, tag = positions(columns.filled(0, -1), width, path)
         for number, cells in rows:
             if len(cells) != width:
                 raise DataError(
-                    f"{path} line {number}: {count(len(cells), 'column')}, where the first has {width}; expected a "
+                    f"{path} line {number}: {counted(len(cells), 'column')}, where the first has {width}; expected a "
                     "line a token, all of as many columns, and a blank line between sentences"
                 )
         if rows:
@@ -135,7 +163,7 @@ def conllu(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
         for number, cells in rows:
             if len(cells) != len(CONLLU):
                 raise DataError(
-                    f"{path} line {number}: {count(len(cells), 'column')}; expected the {len(CONLLU)} of CoNLL-U, "
+                    f"{path} line {number}: {counted(len(cells), 'column')}; expected the {len(CONLLU)} of CoNLL-U, "
                     "separated by tabs"
                 )
         # 3-4 is the written form of the words 3 and 4; 5.1 is a word that the sentence leaves out
@@ -149,7 +177,8 @@ def side_by_side(path: Path) -> Iterator[TaggedSentence]:
     beside = path.parent / OUTPUT
     texts, tags = lines_of(path), lines_of(beside)
     if len(texts) != len(tags):
-        raise DataError(f"{path}: {len(texts):,} lines, but {beside} has {len(tags):,}; they belong together")
+        there = f"{counted(len(texts), 'line')}, but {beside} has {len(tags):,}"
+        raise DataError(f"{path}: {there}; they belong together")
     for number, pair in enumerate(zip(texts, tags, strict=True), 1):
         tokens_there, tags_there = (split_at_spaces(line) for line in pair)
         yield from matched(tokens_there, tags_there, f"{path} line {number}")
@@ -162,6 +191,8 @@ def json_lines(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
         if line.strip():
             place = f"{path} line {number}"
             tokens, tags = lists_of(line, names, place)
+            if not (tokens or tags):
+                raise DataError(f"{place}: no tokens; fill it, or leave the line out")
             yield from matched(tokens, tags, place)
 
 
@@ -172,11 +203,11 @@ def lists_of(line: str, names: Sequence[Column], place: str) -> list[list[str]]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{place}: not JSON ({error}); expected an object a line") from None
     if not isinstance(row, dict):
-        raise DataError(f"{place}: expected a JSON object, got {line[:60]!r}")
+        raise DataError(f"{place}: expected a JSON object, got {shortened(line)!r}")
     for name in names:
         if name not in row:
             raise DataError(
-                f"{place}: no {name!r}; it has {', '.join(row)}. Name the right ones (token and tag_column)"
+                f"{place}: no {name!r}; it has {listed(row)}. Name the right ones with --token-column and --tag-column"
             )
         if not isinstance(row[name], list) or not all(isinstance(item, str) for item in row[name]):
             raise DataError(f"{place}: {name!r} is no list of texts")
@@ -188,7 +219,7 @@ def matched(tokens: Sequence[str], tags: Sequence[str], place: str) -> Iterator[
     """The sentence of some tokens and as many tags; nothing where there are none."""
     if len(tokens) != len(tags):
         raise DataError(
-            f"{place}: {count(len(tokens), 'token')}, but {count(len(tags), 'tag')}; expected a tag for every token"
+            f"{place}: {counted(len(tokens), 'token')}, but {counted(len(tags), 'tag')}; expected a tag for every token"
         )
     if not all(text.strip() for text in (*tokens, *tags)):
         raise DataError(f"{place}: an empty token or tag; give it a text, or leave both out")
@@ -212,7 +243,7 @@ def positions(columns: tuple[Column, Column], width: int, path: Path, names: Seq
         DataError: no such column, or one for both.
     """
     found = []
-    for column, option in zip(columns, ("token_column", "tag_column"), strict=True):
+    for column, option in zip(columns, ("--token-column", "--tag-column"), strict=True):
         if isinstance(column, int) and -width <= column < width:
             found.append(column % width)
         elif column in names:
@@ -222,8 +253,8 @@ def positions(columns: tuple[Column, Column], width: int, path: Path, names: Seq
             raise DataError(f"{path}: no column {column!r} ({option}); it has {known}")
     if found[0] == found[1]:
         raise DataError(
-            f"{path}: column {found[0]} would be both token and tag of its {count(width, 'column')}; set token_column "
-            "and tag_column"
+            f"{path}: column {found[0]} would be both token and tag of its {counted(width, 'column')}; set "
+            "--token-column and --tag-column"
         )
     return found[0], found[1]
 
@@ -247,8 +278,3 @@ def cells_of(line: str) -> list[str]:
 def split_at_spaces(line: str) -> list[str]:
     """What stands between spaces; a no-break space is part of a token."""
     return [part for part in line.split(" ") if part]
-
-
-def count(number: int, thing: str) -> str:
-    """A number of things in words."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"

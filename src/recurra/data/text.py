@@ -4,7 +4,7 @@ import codecs
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +15,7 @@ from recurra.progress import Advance, ignore
 
 PIECE = 1 << 20  # bytes read at a time
 LONGEST_LINE = 1 << 24  # bytes after which a line is cut at a space
+LONGEST_TEXT = 10_000_000  # characters that an example may have: tokens take a hundred times the memory
 SPLIT_NAMES = {"train": ("train",), "valid": ("valid", "val", "dev"), "test": ("test",)}
 
 
@@ -133,7 +134,7 @@ def decode(piece: bytes, path: Path, offset: int) -> str:
     """Text of some bytes; line ends become newlines, a byte-order mark goes.
 
     Raises:
-        DataError: not UTF-8, or a NUL byte; the message names the byte. Or UTF-16.
+        DataError: not UTF-8, or a NUL byte; the message names the line and the byte. Or UTF-16.
     """
     if offset == 0 and piece.startswith(codecs.BOM_UTF8):
         offset = len(codecs.BOM_UTF8)
@@ -146,22 +147,48 @@ def decode(piece: bytes, path: Path, offset: int) -> str:
         text = piece.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: not UTF-8 text: byte {offset + error.start} (0x{piece[error.start]:02x}) is not part of a "
-            f"character; convert text of an older encoding, such as Latin 1: iconv -f LATIN1 -t UTF-8 {path} > NEW"
+            f"{path} line {line_at(path, offset + error.start)}: not UTF-8 text: byte {offset + error.start} "
+            f"(0x{piece[error.start]:02x}) is not part of a character; convert text of an older encoding, such as "
+            f"Latin 1: iconv -f LATIN1 -t UTF-8 {path} > NEW"
         ) from None
     return text.replace("\r\n", "\n") if "\r" in text else text
+
+
+def line_at(path: Path, position: int) -> int:
+    """The line of a file that a byte lies in."""
+    with opened(path) as file:
+        return 1 + sum(file.read(min(PIECE, position - start)).count(b"\n") for start in range(0, position, PIECE))
 
 
 def lines_of(path: Path) -> list[str]:
     """Lines of a text file, without their ends.
 
     Raises:
-        DataError: no such file, or not UTF-8; the message names the byte.
+        DataError: no such file, not UTF-8, or a line that is too long for an example; the message names the line.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     lines = "".join(Text.of([path]).pieces()).split("\n")  # no other line end: those of Unicode may stand in a text
+    refuse_too_long(lines, lambda index: f"{path} line {index + 1}")
     return lines if lines[-1] else lines[:-1]
+
+
+def refuse_too_long(texts: Iterable[str | None], place_of: Callable[[int], str]) -> None:
+    """Refuse a text that is too long for an example.
+
+    Args:
+        texts: any; None is no text.
+        place_of: what messages call the one of an index.
+
+    Raises:
+        DataError: there is one.
+    """
+    for index, text in enumerate(texts):
+        if text is not None and len(text) > LONGEST_TEXT:
+            raise DataError(
+                f"{place_of(index)}: {len(text):,} characters, expected at most {LONGEST_TEXT:,} for an example; "
+                "cut it into shorter ones, or leave it out"
+            )
 
 
 def find_text(name: str) -> dict[str, Text]:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from recurra.config import Names, Section
 from recurra.data.catalogue import locate
 from recurra.data.stamps import Clock, Step, Times, as_text, calendar_features, parse_times, readers
 from recurra.data.tables import Table, read_table
-from recurra.errors import DataError
+from recurra.errors import DataError, counted, shortened
 
 Rows = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -77,7 +78,8 @@ class Timeline(NamedTuple):
     `told` what came.
     """
 
-    name: str
+    name: str  # what the table calls it, else that of the file
+    path: Path
     times: Times  # (steps,)
     data: Values  # (steps, channels), all finite
     channels: tuple[str, ...]
@@ -88,6 +90,11 @@ class Timeline(NamedTuple):
     repairs: Repairs
     latest: Rows | None = None  # see `latest_values`, (steps, first_known); None where nothing of these was filled in
     offset: timedelta | None = None  # of the clock on the wall from `times`, at the end
+
+    @property
+    def place(self) -> str:
+        """What messages call it."""
+        return place_of(self.path, self.name)
 
     @property
     def values(self) -> Values:
@@ -145,8 +152,8 @@ class Timeline(NamedTuple):
         if given and len(self.ahead) < num_steps:
             names = ", ".join(self.channels[self.first_known : self.first_known + given])
             raise DataError(
-                f"{self.name}: expected {names} for {num_steps} steps after the last target, got {len(self.ahead)}; "
-                "append rows that hold them, with empty targets"
+                f"{self.place}: expected {names} for {counted(num_steps, 'step')} after the last target, got "
+                f"{len(self.ahead)}; append rows that hold them, with empty targets"
             )
         ahead = self.ahead[:num_steps] if given else np.empty((num_steps, 0))
         if self.num_known == given:
@@ -167,7 +174,7 @@ class Timeline(NamedTuple):
     def __str__(self) -> str:
         found = ", ".join(f"{name} {count:,}" for name, count in self.repairs._asdict().items() if count)
         first, last = self.local(self.times[[0, -1]])
-        steps = f"{len(self.times):,} step{'s' if len(self.times) > 1 else ''} of {self.step}"
+        steps = f"{counted(len(self.times), 'step')} of {self.step}"
         return f"{self.name}: {steps}, {as_text(first)} to {as_text(last)}; {found or 'nothing to mend'}"
 
 
@@ -192,7 +199,7 @@ def read_timelines(
     rows_of = rows_by_series(table, options.series_column)
     clock = Clock.of(wall, offsets, list(rows_of.values()), expected)
     if options.calendar and wall.dtype == np.int64:
-        raise DataError(f"{table.path}: calendar needs dates, but {time!r} holds integers; turn it off")
+        raise DataError(f"{table.path}: --calendar needs dates, but {time!r} holds integers; leave it out")
     data, is_bad = read_columns(table, options)
     kept = {name: rows[~is_bad[rows]] for name, rows in rows_of.items()}
     for name, rows in kept.items():
@@ -202,7 +209,7 @@ def read_timelines(
     if clock is None:
         raise DataError(f"{table.path}: one row a series; expected at least a context and a horizon")
     return [
-        build(name, clock.at(rows), data[rows], options, int(is_bad[rows_of[name]].sum()))
+        build(name, table.path, clock.at(rows), data[rows], options, int(is_bad[rows_of[name]].sum()))
         for name, rows in kept.items()
     ]
 
@@ -221,7 +228,7 @@ def find_time_column(table: Table, options: TimelineOptions) -> str:
     integers = " or ".join(name for name in free if str(table.cell(name, 0)).strip().isdigit())
     hint = f" (it may be {integers}, of integers)" if integers else ""
     raise DataError(
-        f"{table.path}: no column begins with a date; say time_column{hint}, and time_format if it is unusual"
+        f"{table.path}: no column begins with a date; say --time-column{hint}, and --time-format if it is unusual"
     )
 
 
@@ -236,8 +243,8 @@ def read_columns(table: Table, options: TimelineOptions) -> tuple[Values, NDArra
         is_bad[bad] = True
         if bad and options.on_bad == "fail":
             raise DataError(
-                f"{table.place(bad[0])}: {name} is {table.cell(name, bad[0])!r}, expected a number; mend it, or leave "
-                f'such rows out ({len(bad)} here) with on_bad = "drop"'
+                f"{table.place(bad[0])}: {name} is {shortened(table.cell(name, bad[0]))!r}, expected a number; mend "
+                f"it, or leave out such rows ({len(bad):,} here) with --on-bad drop"
             )
     return data, is_bad
 
@@ -257,14 +264,15 @@ def rows_by_series(table: Table, column: str | None) -> dict[str, Rows]:
 def check_rows(table: Table, name: str, rows: Rows, times: Times) -> None:
     """Refuse a series that is empty, or whose stamps do not rise."""
     if not len(rows):
-        raise DataError(f"{table.path}: {name}: no row in which all cells are numbers; name other columns")
+        raise DataError(f"{place_of(table.path, name)}: no row in which all cells are numbers; name other columns")
     for late in np.flatnonzero(np.diff(times[rows]).astype(np.int64) <= 0)[:1]:
         before, row = rows[late], rows[late + 1]
         is_twice = times[before] == times[row]
         relation, remedy = ("the same as", "keep one") if is_twice else ("before", "sort the rows by time")
         raise DataError(
             f"{table.place(row)}: {as_text(times[row])} is {relation} {as_text(times[before])} of "
-            f"{table.place(before).removeprefix(f'{table.path} ')}; {remedy}, or say series_column if there are several"
+            f"{table.place(before).removeprefix(f'{table.path} ')}; {remedy}, or say --series-column if there "
+            "are several"
         )
 
 
@@ -277,12 +285,14 @@ def check_complete(table: Table, rows: Rows, data: Values, options: TimelineOpti
         first = rows[np.argwhere(is_empty)[0][0]]
         raise DataError(
             f"{table.place(first)}: from here to the end the target is empty; cut these rows "
-            "off, or say covariates_future if they carry columns that are known beforehand"
+            "off, or say --covariates-future if they carry columns that are known beforehand"
         )
     for row, column in np.argwhere(is_empty)[:1]:
+        cell, such = table.cell(options.columns[column], rows[row]), counted(int(is_empty.sum()), "such cell")
+        what = "empty" if cell is None or not str(cell).strip() else f"{cell!r}, no number"
         raise DataError(
-            f"{table.place(rows[row])}: {options.columns[column]} is empty ({is_empty.sum()} such cells); fill it, or "
-            'say missing = "interpolate" or "forward"'
+            f"{table.place(rows[row])}: {options.columns[column]} is {what} ({such}); fill it, or say --missing "
+            "interpolate or --missing forward"
         )
 
 
@@ -292,7 +302,12 @@ def steps_ahead(data: Values, options: TimelineOptions) -> int:
     return len(data) - 1 - int(targets[-1, 0]) if options.covariates_future and len(targets) else 0
 
 
-def build(name: str, clock: Clock, data: Values, options: TimelineOptions, dropped: int) -> Timeline:
+def place_of(path: Path, name: str) -> str:
+    """What messages call a series: the file, and its name there unless the file is one series."""
+    return str(path) if name == path.stem else f"{path} series {shortened(name)!r}"
+
+
+def build(name: str, path: Path, clock: Clock, data: Values, options: TimelineOptions, dropped: int) -> Timeline:
     """A series of its rows, filled where the options say so; between irregular stamps nothing counts as absent."""
     step, lengths = clock.step, np.diff(clock.step.positions(clock.times))  # (rows - 1,)
     irregular = int(np.count_nonzero(lengths % step.size))
@@ -302,12 +317,14 @@ def build(name: str, clock: Clock, data: Values, options: TimelineOptions, dropp
     if options.missing != "fail":
         if not irregular:
             if absent.sum() > len(data):
-                raise DataError(f"{name}: {absent.sum():,} steps of {step} absent between {len(data):,} rows; cut it")
+                between = f"{counted(int(absent.sum()), 'step')} of {step} absent between {counted(len(data), 'row')}"
+                raise DataError(f"{place_of(path, name)}: {between}; cut it")
             at = np.concatenate([[0], np.cumsum(absent + 1)])
             spread = np.full((at[-1] + 1, data.shape[1]), np.nan)
             spread[at] = data
             data, clock, end = spread, clock.spread(at), at[end - 1] + 1
-        names, positions = [f"{name}: {column}" for column in options.columns], step.positions(clock.times)
+        names = [f"{place_of(path, name)}: {column}" for column in options.columns]
+        positions = step.positions(clock.times)
         is_empty = np.isnan(data[:end, :first_known])
         filled = fill(data[:end, :first_known], positions[:end], options.missing, names[:first_known])
         filled += fill(data[:, first_known:], positions, options.missing, names[first_known:])
@@ -318,6 +335,7 @@ def build(name: str, clock: Clock, data: Values, options: TimelineOptions, dropp
         data, channels = np.hstack([data, calendar]), channels + names
     return Timeline(
         name=name,
+        path=path,
         times=clock.times,
         data=data,
         channels=tuple(channels),

@@ -12,7 +12,7 @@ from tokenizers.models import BPE, WordLevel
 from tokenizers.trainers import BpeTrainer, WordLevelTrainer
 
 from recurra.config import Section
-from recurra.errors import DataError
+from recurra.errors import DataError, counted
 
 UNKNOWN = "<unk>"
 END_OF_LINE = "\n"
@@ -108,7 +108,8 @@ class Vocabulary:
         tokenizer = byte_pairs(lines, options) if options.unit == "bpe" else whole_tokens(lines, options)
         num_types = sum(token != UNKNOWN for token in tokenizer.get_vocab())
         if num_types < 2:
-            raise DataError(f"the text has {num_types} distinct {options.unit}; expected at least 2 to predict between")
+            there = counted(num_types, f"distinct {options.unit}")
+            raise DataError(f"the text has {there}; expected at least 2 to predict between")
         return cls(tokenizer, options.unit)
 
     @classmethod

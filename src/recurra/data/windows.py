@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from recurra.config import Shares
 from recurra.data.timeline import Timeline, TimelineOptions
-from recurra.errors import DataError
+from recurra.errors import DataError, counted, shortened
 
 SPLITS = ("train", "valid", "test")
 
@@ -50,8 +50,9 @@ def long_enough(timelines: Sequence[Timeline], context: int, horizon: int) -> li
     if not kept:
         longest = max(timelines, key=lambda timeline: len(timeline.times))
         raise DataError(
-            f"{longest.name}: {len(longest.times):,} steps, expected at least {context + horizon:,}, a context of "
-            f"{context:,}{f' and a horizon of {horizon:,}' if horizon else ''}; choose smaller ones, or give more data"
+            f"{longest.place}: {counted(len(longest.times), 'step')}, expected at least {context + horizon:,}, a "
+            f"context of {context:,}{f' and a horizon of {horizon:,}' if horizon else ''}; choose smaller ones, or "
+            "give more data"
         )
     return kept
 
@@ -63,7 +64,8 @@ def left_out(timelines: Sequence[Timeline], kept: Sequence[Timeline]) -> list[st
     if not short:
         return []
     are, more = "is" if len(short) == 1 else "are", ", ..." if len(short) > 8 else ""
-    return [f"{len(short):,} of {len(timelines):,} series {are} too short and left out: {', '.join(short[:8])}{more}"]
+    shown = ", ".join(map(shortened, short[:8]))
+    return [f"{len(short):,} of {len(timelines):,} series {are} too short and left out: {shown}{more}"]
 
 
 def cut_spans(timelines: Sequence[Timeline], options: SplitOptions) -> dict[str, list[range]]:
@@ -81,7 +83,8 @@ def cut_spans(timelines: Sequence[Timeline], options: SplitOptions) -> dict[str,
     cuts = [round(end) for end in itertools.accumulate(parts)]
     if cuts[-1] > len(stamps):
         raise DataError(
-            f"{timelines[0].name}: {len(stamps):,} steps, fewer than split_steps {parts}; choose smaller ones"
+            f"{timelines[0].path}: {counted(len(stamps), 'step')}, fewer than --split-steps "
+            f"{','.join(map(str, parts))}; choose smaller ones"
         )
     spans = {}
     for split, cut in zip(SPLITS, itertools.pairwise([0, *cuts]), strict=True):
@@ -102,14 +105,14 @@ def split_spans(
     for split, parts in spans.items():
         if not len(Windows(timelines, parts, context, horizon)):
             raise DataError(
-                f"{timelines[0].name}: the {split} part holds {max(map(len, parts)):,} steps, no window of "
+                f"{timelines[0].path}: the {split} part holds {counted(max(map(len, parts)), 'step')}, no window of "
                 f"horizon {horizon:,} after a context of {context:,}; choose smaller ones, or other shares"
             )
         told = (
             timeline.told(np.arange(part.start, part.stop)) for timeline, part in zip(timelines, parts, strict=True)
         )
         if all(np.isnan(values).all() for values in told):
-            raise DataError(f"{timelines[0].name}: the targets of the {split} part are all filled in; cut it off")
+            raise DataError(f"{timelines[0].path}: the targets of the {split} part are all filled in; cut it off")
     return spans
 
 

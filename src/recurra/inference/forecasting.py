@@ -88,7 +88,7 @@ class TrainedForecaster(TrainedModel[Forecasting]):
         windows = Windows(timelines, spans, self.options.context, horizon, stride)
         if not len(windows):
             raise DataError(
-                f"{timelines[0].name}: the test part holds {max(map(len, spans)):,} steps, expected a horizon of "
+                f"{timelines[0].place}: the test part holds {max(map(len, spans)):,} steps, expected a horizon of "
                 f"{horizon:,}; choose a smaller one, or give more data"
             )
         places = np.stack(windows.locate(np.arange(len(windows))), 1).tolist()
@@ -117,7 +117,7 @@ class TrainedForecaster(TrainedModel[Forecasting]):
         windows = Windows(scaled, whole, self.options.context, self.options.horizon)
         if not len(windows):
             raise DataError(
-                f"{timelines[0].name}: expected at least {self.options.context + self.options.horizon:,} steps, a "
+                f"{timelines[0].place}: expected at least {self.options.context + self.options.horizon:,} steps, a "
                 f"context and a horizon, got {max(map(len, whole)):,}; give more data"
             )
         scorer = self.task.scorer(timelines, whole)
@@ -140,7 +140,7 @@ class TrainedForecaster(TrainedModel[Forecasting]):
             timelines = read_timelines(self.options.model_copy(update={"path": path}), expected=known)
         for timeline in timelines:
             if timeline.step._replace(day=1) != known._replace(day=1):
-                raise DataError(f"{timeline.name}: steps of {timeline.step}, expected {known}, as in training")
+                raise DataError(f"{timeline.place}: steps of {timeline.step}, expected {known}, as in training")
         return timelines
 
     def read_long_enough(
@@ -182,7 +182,13 @@ class TrainedForecaster(TrainedModel[Forecasting]):
         levels = self.task.levels if quantiles is None else sorted(set(quantiles))
         if horizon < 1:
             raise UsageError(f"horizon: expected at least 1 step, got {horizon}")
-        steps = horizon if self.task.recipe.model.decoding == "autoregressive" else -(-horizon // block) * block
+        is_direct = self.task.recipe.model.decoding == "direct"
+        if is_direct and horizon > block and self.options.covariates_past:
+            raise UsageError(
+                f"horizon: expected at most {block} steps, since {', '.join(self.options.covariates_past)} would have "
+                "to be known beyond them; train with a longer horizon, or with decoding = autoregressive"
+            )
+        steps = -(-horizon // block) * block if is_direct else horizon
         scaled = [normalise_series(timeline, self.task.normaliser) for timeline in timelines]
         ends = dict(sorted(places))  # the last start in each series
         known = {series: self.known_until(scaled[series], end + steps, horizon) for series, end in ends.items()}
@@ -204,7 +210,7 @@ class TrainedForecaster(TrainedModel[Forecasting]):
         context = self.options.context
         if start < max(context, scaled.opening + 1):
             raise DataError(
-                f"{scaled.name}: {start:,} steps before the forecast, expected a context of {context:,}, and a value "
+                f"{scaled.place}: {start:,} steps before the forecast, expected a context of {context:,}, and a value "
                 "of every column"
             )
         return scaled.read(np.arange(start - context, start))
@@ -241,11 +247,6 @@ class TrainedForecaster(TrainedModel[Forecasting]):
         task, block = self.task, self.options.horizon
         if task.recipe.model.decoding == "autoregressive" or len(future) == block:
             return task.parameters(context, future)
-        if self.options.covariates_past:
-            raise UsageError(
-                f"horizon: expected at most {block} steps, since {', '.join(self.options.covariates_past)} would have "
-                "to be known beyond them; train with a longer horizon, or with decoding = autoregressive"
-            )
         found = []
         for first in range(0, len(future), block):
             ahead = future[first : first + block]

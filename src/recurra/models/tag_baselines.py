@@ -1,10 +1,14 @@
-"""What tagging reaches without recurrence: one tag for all, one a word, a linear model of a word and its neighbours."""
+"""What tagging reaches without recurrence: one tag for all, one a word, plain models of a word and its neighbours."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import SGDClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
 Sentences = Sequence[Sequence[str]]  # tokens of each, or their tags
@@ -12,6 +16,10 @@ Rule = Callable[[Sentences], list[list[str]]]  # from tokens to tags
 
 MOST_FEATURES = 200_000
 PASSES = 5  # of the linear model over the training tokens
+NETWORK_FEATURES = 20_000
+NETWORK_PASSES = 6
+LARGEST_BATCH = 1000  # tokens
+STEPS_A_PASS = 100  # of the network, at the least
 LONGEST_AFFIX = 4  # characters
 LONGEST_SHAPE = 6  # characters
 EDGE = "\n"  # stands before and behind a sentence, and is no token
@@ -37,10 +45,24 @@ def word_rule(sentences: Sentences, tags: Sentences, seed: int) -> Rule:  # noqa
 
 def linear_rule(sentences: Sentences, tags: Sentences, seed: int) -> Rule:
     """A linear model (averaged logistic regression by single examples) on features of each token."""
-    features = CountVectorizer(analyzer=lambda given: given, binary=True, max_features=MOST_FEATURES)
     learner = SGDClassifier(loss="log_loss", alpha=1e-6, max_iter=PASSES, tol=None, average=True, random_state=seed)
+    return learned(learner, MOST_FEATURES, sentences, tags)
+
+
+def network_rule(sentences: Sentences, tags: Sentences, seed: int) -> Rule:
+    """A network of one hidden layer on the most frequent of the same features."""
+    batch = min(max(sum(map(len, tags)) // STEPS_A_PASS, 1), LARGEST_BATCH)
+    learner = MLPClassifier((64,), batch_size=batch, max_iter=NETWORK_PASSES, random_state=seed)
+    return learned(learner, NETWORK_FEATURES, sentences, tags)
+
+
+def learned(learner: Any, most_features: int, sentences: Sentences, tags: Sentences) -> Rule:
+    """What a classifier makes of the features of single tokens."""
+    features = CountVectorizer(analyzer=lambda given: given, binary=True, max_features=most_features)
     model = make_pipeline(features, learner)
-    model.fit([row for one in sentences for row in token_features(one)], [tag for one in tags for tag in one])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline is given its time, not more
+        model.fit([row for one in sentences for row in token_features(one)], [tag for one in tags for tag in one])
 
     def rule(tokens: Sentences) -> list[list[str]]:
         found = iter(model.predict([row for one in tokens for row in token_features(one)]).tolist())
@@ -53,11 +75,12 @@ TAG_BASELINES: dict[str, Callable[[Sentences, Sentences, int], Rule]] = {
     "majority": majority_rule,
     "word": word_rule,
     "linear": linear_rule,
+    "mlp": network_rule,
 }
 
 
 def token_features(tokens: Sequence[str]) -> list[list[str]]:
-    """What the linear model knows of each token: the word, its affixes and shape, and two neighbours on either side."""
+    """What plain models know of each token: the word, its affixes and shape, and two neighbours on either side."""
     words = [EDGE, EDGE, *(token.lower() for token in tokens), EDGE, EDGE]
     rows = []
     for at, token in enumerate(tokens, 2):

@@ -20,6 +20,7 @@ from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
 from recurra.models.search import Hypothesis
 from recurra.progress import Progress
 from recurra.runs import Json, Run
+from recurra.tasks.checks import leaks
 from recurra.tasks.examples import digest_of
 from recurra.tasks.task import Metrics, parse_recipe, refuse_other_architecture
 from recurra.tasks.writing import (
@@ -302,16 +303,7 @@ def check_pictures(splits: Mapping[str, Sequence[Picture]]) -> Json:
         lengths = [len(caption.split()) for picture in pictures for caption in picture.captions]
         rows[split] = {"pictures": len(pictures), "captions": len(lengths)}
         rows[split] |= {"median words": int(np.median(lengths)), "longest": max(lengths)}
-    trained = {picture.content.tobytes() for picture in splits["train"]}
-    problems = []
-    for split in [split for split in splits if split != "train"]:
-        leaked = [picture for picture in splits[split] if picture.content.tobytes() in trained]
-        if leaked:
-            problems.append(
-                f"{len(leaked):,} pictures of {split} stand in train too, such as {leaked[0].place}: {split} is easier "
-                "than new data would be"
-            )
-    return {"splits": rows, "problems": problems}
+    return {"splits": rows, "problems": leaks(splits, lambda picture: picture.content.tobytes(), "picture")}
 
 
 def flattened(pictures: Sequence[Picture]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.buckets import Collated, buckets, by_length
-from recurra.errors import DataError
+from recurra.errors import DataError, shortened
 from recurra.models.classifier import ClassifierOptions, SequenceClassifier, TokenVectors, Verdict, label_ratios
 from recurra.models.plain import baselines, persistence, probabilities_of
 from recurra.models.scores import UNKNOWN, classification_details, classification_scores
@@ -30,6 +30,7 @@ from recurra.tasks.examples import (
     find_held_out,
     fit_inputs,
     parse_inputs,
+    refuse_other_keys,
 )
 from recurra.tasks.judged import JudgedTask, refuse_unknown
 from recurra.tasks.task import Measure, Metrics, StepLoss, parse_recipe, refuse_other_architecture
@@ -120,14 +121,18 @@ class Classification(JudgedTask[Example, Encoded]):
 
         Raises:
             DataError: they cannot be used, or have one label only.
+            UsageError: a key that is about examples of the other kind.
         """
         splits = find_examples(recipe.data, progress)
         labels = sorted({example.label for example in splits["train"]})
         if len(labels) < 2:
             raise DataError(
-                f"{recipe.data.path}: all training examples have the label {labels[0]!r}; expected at least two labels"
+                f"{recipe.data.path}: all training examples have the label {shortened(labels[0])!r}; expected at least "
+                "two labels"
             )
-        task = cls(recipe, fit_inputs(recipe.data, splits["train"]), labels)
+        inputs = fit_inputs(recipe.data, splits["train"])
+        refuse_other_keys(inputs, recipe.data, recipe.model)
+        task = cls(recipe, inputs, labels)
         task.take(splits)
         weight, front, (sequences, targets) = recipe.model.naive_bayes, task.model.front, task.encoded["train"]
         if weight and isinstance(front, TokenVectors):
@@ -138,7 +143,9 @@ class Classification(JudgedTask[Example, Encoded]):
     def check(cls, recipe: ClassificationRecipe, progress: Progress) -> Json:
         """Counts, lengths, label balance and repetitions of the examples the recipe names."""
         splits = find_examples(recipe.data, progress)
-        return check_examples(splits, fit_inputs(recipe.data, splits["train"]))
+        inputs = fit_inputs(recipe.data, splits["train"])
+        refuse_other_keys(inputs, recipe.data, recipe.model)
+        return check_examples(splits, inputs)
 
     @classmethod
     def restore(cls, run: Run) -> Self:

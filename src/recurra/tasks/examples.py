@@ -8,21 +8,34 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from recurra.config import Shares
+from recurra.config import Section, Shares
 from recurra.data.catalogue import locate
 from recurra.data.digits import holds_digits
 from recurra.data.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
 from recurra.data.normaliser import Normaliser
-from recurra.data.series import SeriesOptions, find_series, held_out_series, read_series
+from recurra.data.series import SeriesOptions, find_series, held_out_series, read_series, refuse_unknown_labels
 from recurra.data.series_tables import USUAL_ID
 from recurra.data.splits import all_but_train, files_by_split
 from recurra.data.tables import columns_of, is_table
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
-from recurra.errors import DataError, ShapeError
+from recurra.errors import DataError, ShapeError, UsageError, counted, listed
 from recurra.models.classifier import InputShape, steps_in_common
 from recurra.models.plain import series_features, text_features
 from recurra.progress import Progress
 from recurra.runs import Json, Run
+
+TEXT_KEYS = frozenset(VocabularyOptions.model_fields) | {
+    "embedding_size",
+    "embedding_deviation",
+    "dropout_embedding",
+    "dropout_words",
+    "naive_bayes",
+}
+SERIES_KEYS = frozenset(SeriesOptions.model_fields) - {"labels", "label_column", "shares", "on_bad"} | {
+    "noise",
+    "drift",
+    "warp",
+}
 
 Encoded = NDArray[Any]  # ids (time,), or measurements (time, channels)
 
@@ -94,10 +107,6 @@ class Inputs(Protocol):
         """What plain models read of examples instead."""
         ...
 
-    def given(self, argument: str) -> Iterable[tuple[str, Any]]:
-        """What an argument of a command stands for: contents, each with its name."""
-        ...
-
     def read(self, path: str) -> Iterable[tuple[str, Any]]:
         """Contents of a file, which need no labels, each with its name."""
         ...
@@ -146,13 +155,9 @@ class TextInputs:
         """Counts of words or characters."""
         return text_features(self.vocabulary.unit)
 
-    def given(self, argument: str) -> list[tuple[str, str]]:
-        """The text itself."""
-        return [(argument, argument)]
-
     def read(self, path: str) -> list[tuple[str, str]]:
-        """The texts of a table, or the lines of a file."""
-        return [(text, text) for text in read_texts(path, self.options.text_column)]
+        """The texts of a table, or the lines of a file, without labels where they have some."""
+        return [(text, text) for text in read_texts(path, self.options.text_column, may_be_labelled=True)]
 
     def show(self, content: str) -> str:
         """The text."""
@@ -216,10 +221,6 @@ class SeriesInputs:
         """Statistics of each channel."""
         return series_features()
 
-    def given(self, argument: str) -> list[tuple[str, NDArray[np.float32]]]:
-        """The series of the file that it names."""
-        return self.read(argument)
-
     def read(self, path: str) -> list[tuple[str, NDArray[np.float32]]]:
         """The series of a file."""
         return [(one.name, one.values) for one in read_series(locate(path), self.options, labelled=False)]
@@ -257,8 +258,8 @@ def is_series(options: ExampleOptions) -> bool:
     id_column = options.id_column or USUAL_ID
     if not {options.text_column, id_column} & set(names) and options.window is None:
         raise DataError(
-            f"{files[0]}: no column {options.text_column!r} with texts (text_column), none {id_column!r} that "
-            f"names series (id_column); it has {', '.join(names)}. Name the right one"
+            f"{files[0]}: no column {options.text_column!r} with texts, none {id_column!r} that names series; it has "
+            f"{listed(names)}. Name the right one with --text-column or --id-column"
         )
     return options.text_column not in names
 
@@ -271,7 +272,9 @@ def find_examples(options: ExampleOptions, progress: Progress) -> dict[str, list
     """
     if is_series(options):
         return dict(find_series(options.path, options, progress))
-    return dict(split_texts(whole_examples(labelled_texts(options), options, progress), options.path, options.shares))
+    found = whole_examples(labelled_texts(options), options, progress)
+    refuse_unknown_labels(options.path, {one.label for part in found.values() for one in part}, options.labels or [])
+    return dict(split_texts(of_labels(found, options.labels), options.path, options.shares))
 
 
 def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list[Any]]:
@@ -282,7 +285,7 @@ def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list
     """
     found: dict[str, list[Any]]
     if not is_series(options):
-        found = dict(whole_examples(labelled_texts(options), options, progress))
+        found = dict(of_labels(whole_examples(labelled_texts(options), options, progress), options.labels))
     else:
         found = dict(held_out_series(options.path, options, progress))
     return all_but_train(found) or found
@@ -302,11 +305,18 @@ def whole_examples(
         return found
     if options.on_bad == "fail":
         raise DataError(
-            f"{broken[0]}: no text or no label ({len(broken):,} such examples); mend them, or leave them out with "
-            "--on-bad drop"
+            f"{broken[0]}: no text or no label ({counted(len(broken), 'such example')}); mend them, or leave them out "
+            "with --on-bad drop"
         )
-    progress.note(f"left out {len(broken):,} examples without text or label, the first: {broken[0]}")
+    progress.note(f"left out {counted(len(broken), 'example')} without text or label, the first: {broken[0]}")
     return {split: [one for one in examples if one.is_whole] for split, examples in found.items()}
+
+
+def of_labels(found: dict[str, list[LabelledText]], labels: list[str] | None) -> dict[str, list[LabelledText]]:
+    """The examples whose label is to be kept."""
+    if labels is None:
+        return found
+    return {split: [one for one in examples if one.label in labels] for split, examples in found.items()}
 
 
 def fit_inputs(options: ExampleOptions, train: Sequence[Example]) -> Inputs:
@@ -315,6 +325,20 @@ def fit_inputs(options: ExampleOptions, train: Sequence[Example]) -> Inputs:
     if isinstance(contents[0], str):
         return TextInputs.fit(contents, options)
     return SeriesInputs.fit(contents, options.model_copy(update={"channels": list(train[0].channels)}))
+
+
+def refuse_other_keys(inputs: Inputs, *sections: Section) -> None:
+    """Refuse a key that says nothing where the examples are texts, or where they are series.
+
+    Raises:
+        UsageError: one differs from its default.
+    """
+    is_text = inputs.shape.num_types is not None
+    others, here, there = (SERIES_KEYS, "texts", "series") if is_text else (TEXT_KEYS, "series", "texts")
+    for section in sections:
+        for key, field in type(section).model_fields.items():
+            if key in others and getattr(section, key) != field.default:
+                raise UsageError(f"{key}: is about {there}, and {inputs.options.path} holds {here}; leave it out")
 
 
 def parse_inputs(run: Run, options: ExampleOptions, values: Json, channels: list[str]) -> Inputs:

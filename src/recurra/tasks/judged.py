@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from recurra.config import Section
 from recurra.data.splits import all_but_train
-from recurra.errors import DataError, UsageError
+from recurra.errors import DataError, UsageError, shortened
 from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks.task import Metrics, Report
@@ -113,7 +113,7 @@ def refuse_unknown(name: str, labels: Sequence[str], found: Iterable[tuple[str, 
     for label, place in found:
         if label not in known:
             raise DataError(
-                f"{place}: {name} {label!r} is none of the {len(labels)} that were trained on ({', '.join(labels[:8])}"
-                f"{', ...' if len(labels) > 8 else ''}); mend it, or count what has it as wrong with --unknown-{name}s "
-                "wrong"
+                f"{place}: {name} {shortened(label)!r} is none of the {len(labels)} that were trained on "
+                f"({', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''}); mend it, or count what "
+                f"has it as wrong with --unknown-{name}s wrong"
             )

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recurra.data.pairs import Pair
+from recurra.errors import counted
 from recurra.runs import Json
+from recurra.tasks.checks import leaks
 from recurra.tasks.pairs import PairOptions, Vocabularies
 
 Splits = Mapping[str, Sequence[Pair]]
@@ -32,26 +34,16 @@ def check_pairs(splits: Splits, options: PairOptions, vocabularies: Vocabularies
             lengths = [options.count(getattr(pair, side)) for pair in pairs]
             rows[split] |= {f"{side} median": int(np.median(lengths)), f"{side} longest": max(lengths)}
     types = {side: {"types": len(vocabulary)} for side, vocabulary in vocabularies._asdict().items()}
-    problems = [*repeated(splits), *unchanged(splits), *unknown(splits, vocabularies)]
+    leaked = leaks(splits, lambda pair: pair.source, "source")
+    problems = [*leaked, *repeated(splits), *unchanged(splits), *unknown(splits, vocabularies)]
     return {"splits": rows, "vocabulary": types, "problems": problems}
 
 
 def repeated(splits: Splits) -> list[str]:
-    """Held-out sources that training has too, and training pairs that stand there twice."""
-    trained = {pair.source for pair in splits["train"]}
-    problems = []
-    for split in [split for split in splits if split != "train"]:
-        leaked = [pair for pair in splits[split] if pair.source in trained]
-        if leaked:
-            problems.append(
-                f"{len(leaked):,} sources of {split} stand in train too, such as {leaked[0].place}: {split} is easier "
-                "than new data would be"
-            )
+    """Training pairs that stand there twice."""
     counts = Counter((pair.source, pair.target) for pair in splits["train"])
     twice = sum(count - 1 for count in counts.values())
-    if twice:
-        problems.append(f"{twice:,} training pairs repeat another; they count double in training")
-    return problems
+    return [f"repeated within train: {counted(twice, 'pair')}; they count double"] if twice else []
 
 
 def unchanged(splits: Splits) -> list[str]:
@@ -60,7 +52,7 @@ def unchanged(splits: Splits) -> list[str]:
     for split, pairs in splits.items():
         same = [pair for pair in pairs if pair.source == pair.target]
         if same:
-            problems.append(f"{len(same):,} pairs of {split} have the source as target, such as {same[0].place}")
+            problems.append(f"target as source: {counted(len(same), 'pair')} of {split}, such as {same[0].place}")
     return problems
 
 

@@ -17,11 +17,12 @@ from recurra.data.connected import connected
 from recurra.data.sound import Samples, SoundOptions, Utterance, read_utterances, split_utterances
 from recurra.data.splits import SPLITS, all_but_train
 from recurra.data.touch_tones import touch_tones
-from recurra.errors import DataError, UsageError
+from recurra.errors import DataError, UsageError, counted
 from recurra.models.ctc import shortest
 from recurra.models.spectrogram import LogMel
 from recurra.progress import Progress
 from recurra.runs import Json
+from recurra.tasks.checks import leaks
 
 Features = NDArray[np.float32]  # log-mel of a recording, (frames, mels)
 
@@ -299,14 +300,15 @@ def check_recordings(
     are_told = any(one.speaker for part in splits.values() for one in part)
     rows, repeated = {}, {}
     trained = {one.transcript for one in splits["train"]}
-    problems = []
+    problems = leaks(splits, lambda one: one.digest, "recording")
     for split, utterances in splits.items():
         seconds = [len(one.samples) / options.sample_rate for one in utterances]
         rows[split] = {"recordings": len(utterances), "seconds": round(sum(seconds)), "longest": round(max(seconds), 1)}
         rows[split] |= {"speakers": len({one.speaker for one in utterances if one.speaker})} if are_told else {}
         short = [reason for reason in shortages(utterances, front, reduction, options.unit) if reason]
         if short:
-            problems.append(f"{len(short):,} recordings of {split} are too short for their transcripts: {short[0]}")
+            number = counted(len(short), "recording")
+            problems.append(f"too short for the transcript: {number} of {split}, such as {short[0]}")
         if split != "train":
             said = sum(one.transcript in trained for one in utterances)
             repeated[split] = {"recordings": len(utterances), "said in train": said}
@@ -316,24 +318,20 @@ def check_recordings(
 
 
 def held_out_problems(train: Sequence[Utterance], utterances: Sequence[Utterance], split: str, unit: Unit) -> list[str]:
-    """What of a split makes it easier than new recordings, or cannot be heard."""
-    known = {one.digest for one in train}
-    leaked = [one for one in utterances if one.digest in known]
+    """Voices that make a split easier than new recordings, and what cannot be heard."""
     problems = []
-    if leaked:
-        problems.append(f"{len(leaked):,} recordings of {split} stand in train too, such as {leaked[0].place}")
     shared = {one.speaker for one in train if one.speaker} & {one.speaker for one in utterances}
     if shared:
         number = sum(one.speaker in shared for one in utterances)
         problems.append(
-            f"{number:,} of {len(utterances):,} recordings of {split} are of speakers that train has, such as "
-            f"{min(map(str, shared))}: {split} is easier than new voices would be"
+            f"by speakers that train has: {number:,} of {counted(len(utterances), 'recording')} of {split}, such as "
+            f"{min(map(str, shared))}; {split} is easier than new voices would be"
         )
     alphabet = Alphabet.of((one.transcript for one in train), unit)
     unknown = [(one.place, found) for one in utterances if (found := unknown_in(one, alphabet))]
     if unknown:
         problems.append(
-            f"{len(unknown):,} recordings of {split} are scored but count in no loss, such as {unknown[0][0]}: "
+            f"scored but in no loss: {counted(len(unknown), 'recording')} of {split}, such as {unknown[0][0]}: "
             f"training transcripts have no {shown(set().union(*(found for _, found in unknown)))}"
         )
     return problems

@@ -15,7 +15,7 @@ from recurra.data.buckets import buckets, by_length
 from recurra.data.lexicon import UNKNOWN as UNKNOWN_WORD
 from recurra.data.lexicon import Ids, Lexicon
 from recurra.data.tagged import TaggedSentence
-from recurra.errors import DataError
+from recurra.errors import DataError, shortened
 from recurra.models.scores import UNKNOWN, classification_details
 from recurra.models.tag_baselines import TAG_BASELINES
 from recurra.models.tag_scores import breaks_bio, is_bio, span_classes, tagging_scores
@@ -143,7 +143,8 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
         labels = sorted({tag for sentence in train for tag in sentence.tags})
         if len(labels) < 2:
             raise DataError(
-                f"{recipe.data.path}: all training tokens have the tag {labels[0]!r}; expected at least two tags"
+                f"{recipe.data.path}: all training tokens have the tag {shortened(labels[0])!r}; expected at least two "
+                "tags"
             )
         broken = [sentence.place for sentence in train if breaks_bio(sentence.tags)] if is_bio(labels) else []
         if broken:
@@ -164,7 +165,7 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
     @classmethod
     def check(cls, recipe: TaggingRecipe, progress: Progress) -> Json:  # noqa: ARG003
         """Counts, lengths, tags and repetitions of the sentences the recipe names."""
-        return check_tagged(find_sentences(recipe.data), lowercase=recipe.data.lowercase)
+        return check_tagged(find_sentences(recipe.data), recipe.data)
 
     @classmethod
     def restore(cls, run: Run) -> Self:

@@ -21,7 +21,8 @@ def build_optimiser(parameters: Iterable[nn.Parameter], options: TrainingOptions
         {"params": [bias for bias in parameters if bias.ndim <= 1], "weight_decay": 0.0},
     ]
     if options.optimiser == "sgd":
-        return SGD(groups, options.learning_rate, momentum=options.momentum, fused=True)
+        fused = not options.momentum  # with it, torch's own falls over a weight whose first gradient comes late
+        return SGD(groups, options.learning_rate, momentum=options.momentum, fused=fused)
     rule = Adam if options.optimiser == "adam" else AdamW
     betas = (options.beta1, options.beta2)
     return rule(groups, options.learning_rate, betas, fused=True)

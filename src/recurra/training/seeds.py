@@ -8,10 +8,8 @@ from typing import Any
 from recurra.config import Recipe, differences
 from recurra.errors import UsageError
 from recurra.progress import ConsoleProgress, Progress
-from recurra.runs import CHECKPOINT, METRICS, Json, Run
+from recurra.runs import CHECKPOINT, METRICS, SEEDS, Json, Run
 from recurra.training.session import free_run, resolve_recipe, resume, train
-
-SEEDS = "seeds.json"
 
 
 def train_seeds(
