@@ -301,7 +301,7 @@ def test_options_reach_the_layers() -> None:
     assert forget.max() > 2
     assert chrono.locked_dropout
     assert not build("series", locked_dropout=False).body.recurrent.locked_dropout
-    with pytest.raises(UsageError, match="identity_: expected an RNN"):
+    with pytest.raises(UsageError, match="identity: expected an RNN"):
         build("series", initialisation="identity")
 
 

@@ -193,12 +193,12 @@ def test_parameters_stay_parameters() -> None:
 @pytest.mark.parametrize(
     ("function", "layer", "arguments", "message"),
     [
-        (identity_, LSTM(3, 4), (), "identity_: expected an RNN, got LSTM"),
-        (identity_, GRU(3, 4), (), "identity_: expected an RNN, got GRU"),
-        (forget_bias_, RNN(3, 4), (), "forget_bias_: expected an LSTM or GRU, got RNN"),
-        (chrono_, RNN(3, 4), (9,), "chrono_: expected an LSTM or GRU, got RNN"),
-        (forget_bias_, GRU(3, 4, bias=False), (), "forget_bias_: the GRU has no biases; build it with bias=True"),
-        (chrono_, LSTM(3, 4), (1,), "chrono_ longest: expected at least 2 steps, got 1"),
+        (identity_, LSTM(3, 4), (), "identity: expected an RNN, got LSTM"),
+        (identity_, GRU(3, 4), (), "identity: expected an RNN, got GRU"),
+        (forget_bias_, RNN(3, 4), (), "forget_bias: expected an LSTM or GRU, got RNN"),
+        (chrono_, RNN(3, 4), (9,), "chrono: expected an LSTM or GRU, got RNN"),
+        (forget_bias_, GRU(3, 4, bias=False), (), "forget_bias: the GRU has no biases; build it with bias=True"),
+        (chrono_, LSTM(3, 4), (1,), "chrono longest: expected at least 2 steps, got 1"),
         (initialise, LSTM(3, 4), ("glorot",), "expected one of default, orthogonal, identity, chrono, got 'glorot'"),
         (initialise, LSTM(3, 4), ("chrono",), "chrono needs longest"),
     ],

@@ -85,8 +85,8 @@ def identity_(layer: Recurrent, scale: float = 1.0) -> None:
     Source: Le, Jaitly, Hinton 2015.
     """
     if not isinstance(layer, RNN):
-        hint = "the gates of others remember by forget_bias_ or chrono_"
-        raise UsageError(f"identity_: expected an RNN, got {type(layer).__name__}; {hint}")
+        hint = "the gates of others remember by forget_bias or chrono"
+        raise UsageError(f"identity: expected an RNN, got {type(layer).__name__}; {hint}")
     for weights in weights_of_slots(layer):
         nn.init.eye_(weights.weight_hh).mul_(scale)
         nn.init.normal_(weights.weight_ih, std=INPUT_DEVIATION)
@@ -108,7 +108,7 @@ def forget_bias_(layer: Recurrent, value: float = 1.0) -> None:
 
     Source: Gers et al. 2000; Jozefowicz et al. 2015.
     """
-    check_keeps(layer, "forget_bias_")
+    check_keeps(layer, "forget_bias")
     for weights in weights_of_slots(layer):
         set_bias(weights, layer.gates, KEEPING_GATE, value)
 
@@ -130,9 +130,9 @@ def chrono_(layer: Recurrent, longest: int) -> None:
 
     Source: Tallec & Ollivier 2018.
     """
-    check_keeps(layer, "chrono_")
+    check_keeps(layer, "chrono")
     if longest < 2:
-        raise UsageError(f"chrono_ longest: expected at least 2 steps, got {longest}")
+        raise UsageError(f"chrono longest: expected at least 2 steps, got {longest}")
     for weights in weights_of_slots(layer):
         hidden = len(weights.weight_ih) // layer.gates
         bias = weights.weight_ih.new_empty(hidden).uniform_(1, longest - 1).log()
