@@ -133,7 +133,7 @@ CASES = [
     ),
     ("forecasting shops.csv --target units --series-column shop", "shops.csv series 'a': 20 steps, expected at least"),
     ("classification nothing.csv", "nothing.csv: empty; expected a table with a header"),
-    ("tagging nothing.conll", "nothing.conll: empty, no sentences; expected some"),
+    ("tagging nothing.conll", "nothing.conll: no sentences there; expected some"),
     ("classification junk.npz", "junk.npz: not an .npz archive, or cut off; write it with numpy.savez"),
     (
         "classification digits.csv --time-column time",

@@ -242,9 +242,11 @@ def test_texts_without_labels(tmp_path: Path) -> None:
     lines = ["one", "", "two\u2028three"]  # an empty one counts, so that answers stand beside lines
     assert read_texts(str(tmp_path / "a.txt"), "text") == lines
     write(tmp_path, {"b.txt": "x\t one\n\ny\ttwo\tor three\n", "c.txt": "x\tone\ntwo\n"})
-    assert read_texts(str(tmp_path / "b.txt"), "text", may_be_labelled=True) == ["one", "", "two\tor three"]
+    assert read_texts(str(tmp_path / "b.txt"), "text", ["x", "y"]) == ["one", "", "two\tor three"]
+    assert read_texts(str(tmp_path / "b.txt"), "text", ["x", "z"]) == ["one", "", "two\tor three"]  # one of a new label
+    assert read_texts(str(tmp_path / "b.txt"), "text", ["z"]) == ["x\t one", "", "y\ttwo\tor three"]
     assert read_texts(str(tmp_path / "b.txt"), "text") == ["x\t one", "", "y\ttwo\tor three"]
-    assert read_texts(str(tmp_path / "c.txt"), "text", may_be_labelled=True) == ["x\tone", "two"]
+    assert read_texts(str(tmp_path / "c.txt"), "text", ["x", "y"]) == ["x\tone", "two"]
     assert read_texts(str(tmp_path / "t.csv"), "said") == ["one", "two"]
     with pytest.raises(DataError, match=r"no column 'text' for the text \(--text-column\); it has n, said"):
         read_texts(str(tmp_path / "t.csv"), "text")

@@ -78,9 +78,16 @@ def test_tokens_alone(tmp_path: Path) -> None:
     lists = '{"tokens": ["a b", "c"]}\n\n{"tokens": ["d"], "tags": ["X"]}\n'
     assert tokens("text.jsonl", lists, 3) == [("a b", "c"), ("d",)]
     assert tokens("text.jsonl", '{"words": ["a"]}', "words") == [("a",)]
+    assert tokens("text.jsonl", '{"tokens": ["a"]}', "lemma") == [("a",)]  # as of a model of CoNLL-U
+    assert tokens("text.conllu", CONLLU, "words")[1] == ("Yes",)  # as of one of JSON lines
+    assert tokens("text.conll", "to O\n", "words", 3) == [("to",)]
+    assert tokens("text.conll", "to\t\n") == [("to",)]
     lines = [("to", "rome"), (), ("now",)]  # an empty one counts, so that answers stand beside lines
     assert tokens("text.txt", "to  rome\n\nnow\n") == lines
-    assert tokens("text.txt", "to B-city\nto B-place\n") == [("to", "B-city"), ("to", "B-place")]  # no such tag
+    assert tokens("text.txt", "to B-city\nto B-place\n") == [
+        ("to", "to")
+    ]  # a tag that training lacks is one all the same
+    assert tokens("text.txt", "to go\nto B-place\n") == [("to", "go"), ("to", "B-place")]  # no such tags
     assert tokens("text.txt", "to O\n") == [("to", "O")]  # one line may end in any word
     sentences = [("to", "rome"), ("now",)]
     for name in ("text.txt", "text.conll"):
@@ -88,6 +95,8 @@ def test_tokens_alone(tmp_path: Path) -> None:
         assert tokens(name, "to\tX\tO\nrome\tX\tB-city\n\nnow\tX\tO\n") == sentences
         assert tokens(name, "to x O z\nrome x B-city z\n\nnow y O z\n", 0, 2) == sentences
     assert tokens("text.conll", "to\nrome\n\nnow\n") == sentences
+    with pytest.raises(DataError, match="a folder; expected a file of sentences"):
+        read_tokens(str(tmp_path), Columns(), ["O"])
     with pytest.raises(DataError, match=r"text\.conll line 2: 1 column, where the first has 2"):
         tokens("text.conll", "to O\nrome\n")
     with pytest.raises(DataError, match=r"text\.txt line 2: a tab; expected a sentence a line, .* end in \.conll"):
@@ -202,7 +211,7 @@ def test_other_encodings_and_nothing_at_all(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"latin.txt line 1: not UTF-8 text: byte 3 \(0xe9\)"):
         read_tagged(str(path), Columns())
     empty = write(tmp_path / "empty.txt", "\n\n")
-    with pytest.raises(DataError, match=r"empty.txt: empty, no sentences; expected some$"):
+    with pytest.raises(DataError, match=r"empty.txt: no sentences there; expected some$"):
         split_tagged(read_tagged(empty, Columns()), empty, SHARES)
     with pytest.raises(DataError, match="no such file, folder or data set"):
         read_tagged(str(tmp_path / "nowhere"), Columns())

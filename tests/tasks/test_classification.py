@@ -202,7 +202,7 @@ def test_series_are_learned_and_read_back(waves: Path, tmp_path: Path) -> None:
     normalised = np.concatenate(list(start(waves).encoded["train"].sequences))
     np.testing.assert_allclose(normalised.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(normalised.std(0), 1, atol=1e-5)
-    names, contents = zip(*model.task.inputs.read(str(waves)), strict=True)
+    names, contents = zip(*model.task.inputs.read(str(waves), []), strict=True)
     assert len(set(names)) == 200
     right = [one.label for one in model.predict(contents)] == np.load(waves)["y"]
     assert right.mean() > 0.9
@@ -316,6 +316,9 @@ def test_labels_to_keep(places: Path) -> None:
     kept = [line for line in rows.splitlines() if line.startswith("rome,")]
     assert [len(task.splits["train"]), len(task.splits["test"])] == [len(kept) + 7, sum(
         label == "rome" for label, _ in sentences(40, 3))]  # fmt: skip
+    (places / "other.csv").write_text("label,text\nparis,so paris\n")
+    with pytest.raises(DataError, match=r"other.csv: no examples labelled rome or oslo to judge by"):
+        task.find_held_out(str(places / "other.csv"), Progress(), {})
     with pytest.raises(DataError, match="places: no label 'york'; it has oslo, paris, rome"):
         start(places, labels=["rome", "york"])
 
@@ -329,5 +332,7 @@ def test_keys_about_other_examples_are_refused(places: Path, tmp_path: Path) -> 
     (tmp_path / "series.csv").write_text("\n".join(lines))
     with pytest.raises(UsageError, match=r"unit: is about texts, and .*series.csv holds series"):
         start(tmp_path / "series.csv", id_column="series", unit="character")
+    with pytest.raises(UsageError, match="text_column: is about texts"):
+        start(tmp_path / "series.csv", id_column="series", text_column="body")
     with pytest.raises(UsageError, match="embedding_size: is about texts"):
         start(tmp_path / "series.csv", id_column="series", model={"embedding_size": 7})

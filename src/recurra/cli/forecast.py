@@ -97,27 +97,27 @@ def rows_of(found: "Forecast", backtest: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def tell_scores(scores: dict[str, dict[str, float]], found: "list[Forecast]") -> None:
+def tell_scores(reached: dict[str, dict[str, float]], found: "list[Forecast]") -> None:
     """Scores of a backtest in words, on standard error."""
     levels = sorted(found[0].quantiles)
-    for name, error in scores["mae"].items():
+    for name, error in reached["mae"].items():
         told = f"{name}: mean absolute error {error:,.4g} over {counted(len(found), 'forecast')}"
-        if "coverage" in scores:
+        if "coverage" in reached:
             told += (
-                f"; {scores['coverage'][name]:.1%} of the values between q{levels[0]:g} and q{levels[-1]:g}, expected "
+                f"; {reached['coverage'][name]:.1%} of the values between q{levels[0]:g} and q{levels[-1]:g}, expected "
                 f"{levels[-1] - levels[0]:.1%}"
             )
         print(told, file=sys.stderr)
 
 
-def scores(rows: list[dict[str, Any]], found: "Forecast") -> dict[str, dict[str, float]]:
+def scores(rows: list[dict[str, Any]], one: "Forecast") -> dict[str, dict[str, float]]:
     """Mean absolute error of each target, in units of the table, and its share between the outermost quantiles.
 
     Args:
         rows: of all forecasts.
-        found: one of them; two levels of quantiles make an interval.
+        one: of them; two levels of quantiles make an interval.
     """
-    told, levels = {"mae": means(rows, lambda row: abs(row["forecast"] - row["actual"]))}, sorted(found.quantiles)
+    told, levels = {"mae": means(rows, lambda row: abs(row["forecast"] - row["actual"]))}, sorted(one.quantiles)
     if len(levels) > 1:
         low, high = f"q{levels[0]:g}", f"q{levels[-1]:g}"
         told["coverage"] = means(rows, lambda row: float(row[low] <= row["actual"] <= row[high]))

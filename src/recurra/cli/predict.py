@@ -102,13 +102,13 @@ def contents(model: "TrainedClassifier", inputs: list[str], file: str | None) ->
     """What is to be classified, with names."""
     reader = model.task.inputs
     if reads_texts(model):
-        for line in texts(inputs, file, lambda path: (text for text, _ in reader.read(path))):
+        for line in texts(inputs, file, lambda path: (text for text, _ in reader.read(path, model.labels))):
             yield line.strip(), line.strip()
         return
     if not (inputs or file):
         raise UsageError(f"{model.run}: reads series; name their files: recurra predict {model.run} FILE")
     for path in filter(None, [*inputs, file]):
-        yield from reader.read(path)
+        yield from reader.read(path, model.labels)
 
 
 def reads_texts(model: "TrainedClassifier") -> bool:

@@ -120,9 +120,10 @@ def show_seeds(folder: "Path", quiet: bool, as_json: bool) -> None:
     means: dict[str, dict[str, Any]] = {who: {} for who in found}
     for who, split, values in rows:
         means[who][split] = {name: value["mean"] for name, value in values.items()}
-    runs = [Run(path) for path in folder.glob("seed-*")]
-    print_text(verdict(means, task_of(runs[0]).restore(runs[0]).headline))
-    print(f"mean ± deviation over {len(runs)} seeds; runs {folder}/seed-*")
+    run = next(Run(path) for path in folder.glob("seed-*") if path.is_dir())
+    print_text(verdict(means, task_of(run).restore(run).headline))
+    num_seeds = len(next(iter(rows[0][2].values()))["values"])
+    print(f"mean ± deviation over {num_seeds} seeds; runs {folder}/seed-*")
 
 
 def told(values: dict[str, Any]) -> str:

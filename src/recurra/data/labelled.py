@@ -1,5 +1,6 @@
 """Labelled texts: tables, a file a class, a folder a class, lines of label and text, texts beside their labels."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,13 +58,14 @@ def read_labelled_texts(path: str, columns: Columns) -> dict[str, list[LabelledT
     return read_splits(locate(path), columns)
 
 
-def read_texts(path: str, column: str, *, may_be_labelled: bool = False) -> list[str]:
+def read_texts(path: str, column: str, labels: Collection[str] = ()) -> list[str]:
     """Texts alone: the cells of a column of a table, or the lines of any other file, of which empty ones count.
 
     Args:
         path: a file.
         column: of a table.
-        may_be_labelled: whether lines that all have a tab are a label, the tab and a text.
+        labels: where all lines have a tab, and at least half of them one of these before it, they are a label, the tab
+            and a text.
 
     Raises:
         DataError: nothing there, or nothing that can be read so.
@@ -73,7 +75,8 @@ def read_texts(path: str, column: str, *, may_be_labelled: bool = False) -> list
         raise DataError(f"{place}: a folder; expected a table or a file of lines")
     if not is_table(place):
         lines = lines_of(place)
-        if may_be_labelled and all("\t" in line for line in lines if line.strip()):
+        parts = [line.partition("\t") for line in lines if line.strip()]
+        if all(tab for _, tab, _ in parts) and 2 * sum(label.strip() in labels for label, _, _ in parts) >= len(parts):
             lines = [line.partition("\t")[2] for line in lines]
         return [line.strip() for line in lines]
     table = read_table(place)

@@ -118,7 +118,7 @@ def trained_on(found: dict[str, list[Item]], path: str, things: str) -> str:
             f"{path}: its {things} are for {', '.join(sorted(found))}; expected some for train, or no splits"
         )
     if not found[name]:
-        raise DataError(f"{path}: empty, no {things}{' for train' if name == 'train' else ''}; expected some")
+        raise DataError(f"{path}: no {things}{' for train' if name == 'train' else ''} there; expected some")
     return name
 
 

@@ -71,23 +71,27 @@ def read_tokens(path: str, columns: Columns, tags: Collection[str]) -> list[tupl
 
     Args:
         path: a file: CoNLL-U, JSON lines with a list of tokens, columns, or else lines split at spaces, of which an
-            empty one is a sentence of no tokens. Columns are called .conll, or have known tags.
-        columns: where token and tag stand in training.
+            empty one is a sentence of no tokens. Columns are called .conll, or have known tags in most lines.
+        columns: where token and tag stand in training; what the file lacks of it is where such files have it.
         tags: those known.
 
     Raises:
         DataError: nothing there, or nothing that can be read so; the message names the line.
     """
     place = locate(path)
-    name = columns.token if isinstance(columns.token, str) else None
+    if place.is_dir():
+        raise DataError(f"{place}: a folder; expected a file of sentences")
     if place.suffix.lower() == ".conllu":
+        name = columns.token if columns.token in CONLLU else None
         return [sentence.tokens for sentence in conllu(place, Columns(name))]
     lines = list(enumerate(lines_of(place), 1))
     if place.suffix.lower() in JSON_LINES:
         full = [(number, line) for number, line in lines if line.strip()]
-        return [tuple(lists_of(line, [name or "tokens"], f"{place} line {number}")[0]) for number, line in full]
+        name = str(columns.token)
+        key = name if full and json.dumps(name) in full[0][1] else "tokens"
+        return [tuple(lists_of(line, [key], f"{place} line {number}")[0]) for number, line in full]
     if place.suffix.lower() == COLUMNS or are_tagged((line for _, line in lines), columns, tags):
-        return [sentence.tokens for sentence in plain_columns(place, columns, tagged=False)]
+        return [sentence.tokens for sentence in untagged_columns(place, columns)]
     for number, line in lines:
         if "\t" in line:
             raise DataError(
@@ -98,13 +102,15 @@ def read_tokens(path: str, columns: Columns, tags: Collection[str]) -> list[tupl
 
 
 def are_tagged(lines: Iterable[str], columns: Columns, tags: Collection[str]) -> bool:
-    """Whether lines, more than one, are columns with a known tag in each."""
+    """Whether lines, more than one, are columns, and at least half of them have a known tag."""
     rows = [cells_of(line) for line in lines if line.strip() and not line.startswith(NEW_DOCUMENT)]
     _, tag = columns.filled(0, -1)
     width = len(rows[0]) if len(rows) > 1 else 0
     if not (isinstance(tag, int) and width > 1 and -width <= tag < width):
         return False
-    return all(len(cells) == width and cells[tag].strip() in tags for cells in rows)
+    if any(len(cells) != width for cells in rows):
+        return False
+    return 2 * sum(cells[tag].strip() in tags for cells in rows) >= len(rows)
 
 
 def split_tagged(found: dict[str, list[TaggedSentence]], path: str, shares: Shares) -> dict[str, list[TaggedSentence]]:
@@ -136,15 +142,29 @@ def read_file(path: Path, columns: Columns) -> list[TaggedSentence]:
     return list(conllu(path, columns) if path.suffix.lower() == ".conllu" else plain_columns(path, columns))
 
 
-def plain_columns(path: Path, columns: Columns, *, tagged: bool = True) -> Iterator[TaggedSentence]:
-    """Sentences of columns without names: as many in every line as in the first; without tags one is enough."""
-    token, tag, width = 0, 0, 0
+def plain_columns(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
+    """Sentences of columns without names."""
+    token = tag = None
+    for rows in blocks_of_columns(path):
+        if token is None or tag is None:
+            token, tag = positions(columns.filled(0, -1), len(rows[0][1]), path)
+        yield sentence_of(path, rows, token, tag)
+
+
+def untagged_columns(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
+    """Sentences of columns of which only the tokens are looked at; where training had them, or the first."""
+    for rows in blocks_of_columns(path):
+        width = len(rows[0][1])
+        token = columns.token if isinstance(columns.token, int) and -width <= columns.token < width else 0
+        yield sentence_of(path, rows, token, token)
+
+
+def blocks_of_columns(path: Path) -> Iterator[list[Row]]:
+    """Rows of each sentence, as many columns in every line as in the first."""
+    width = 0
     for block in blocks(path):
         rows = [(number, cells_of(line)) for number, line in block if not line.startswith(NEW_DOCUMENT)]
-        if rows and not width:
-            width = len(rows[0][1])
-            if tagged or width > 1:
-                token, tag = positions(columns.filled(0, -1), width, path)
+        width = width or (len(rows[0][1]) if rows else 0)
         for number, cells in rows:
             if len(cells) != width:
                 raise DataError(
@@ -152,7 +172,7 @@ def plain_columns(path: Path, columns: Columns, *, tagged: bool = True) -> Itera
                     "line a token, all of as many columns, and a blank line between sentences"
                 )
         if rows:
-            yield sentence_of(path, rows, token, tag)
+            yield rows
 
 
 def conllu(path: Path, columns: Columns) -> Iterator[TaggedSentence]:

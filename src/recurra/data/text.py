@@ -134,7 +134,7 @@ def decode(piece: bytes, path: Path, offset: int) -> str:
     """Text of some bytes; line ends become newlines, a byte-order mark goes.
 
     Raises:
-        DataError: not UTF-8, or a NUL byte; the message names the line and the byte. Or UTF-16.
+        DataError: not UTF-8 (the message names line and byte), a NUL byte, or UTF-16.
     """
     if offset == 0 and piece.startswith(codecs.BOM_UTF8):
         offset = len(codecs.BOM_UTF8)

@@ -108,7 +108,7 @@ class Vocabulary:
         tokenizer = byte_pairs(lines, options) if options.unit == "bpe" else whole_tokens(lines, options)
         num_types = sum(token != UNKNOWN for token in tokenizer.get_vocab())
         if num_types < 2:
-            there = counted(num_types, f"distinct {options.unit}")
+            there = counted(num_types, f"distinct {'byte pair' if options.unit == 'bpe' else options.unit}")
             raise DataError(f"the text has {there}; expected at least 2 to predict between")
         return cls(tokenizer, options.unit)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from recurra.errors import counted
+from recurra.errors import counted, shortened
 from recurra.runs import Json
 from recurra.tasks.examples import Example, Inputs
 
@@ -67,7 +67,7 @@ def balance(labels: Labels) -> Json:
     """How often each label stands in each split, the most frequent first."""
     counts = {split: Counter(label for label, _ in found) for split, found in labels.items()}
     total: Counter[str] = sum(counts.values(), Counter())
-    return {label: {split: counted[label] for split, counted in counts.items()} for label, _ in total.most_common()}
+    return {label: {split: found[label] for split, found in counts.items()} for label, _ in total.most_common()}
 
 
 def alike(examples: Sequence[Read]) -> list[list[Read]]:
@@ -117,8 +117,8 @@ def contradictions(splits: Splits) -> list[str]:
         return []
     first, other = torn[0][0], next(one for one in torn[0] if one.label != torn[0][0].label)
     return [
-        f"with different labels: {counted(len(torn), 'example')}, such as {first.label!r} at {first.place} and "
-        f"{other.label!r} at {other.place}"
+        f"with different labels: {counted(len(torn), 'example')}, such as {shortened(first.label)!r} at "
+        f"{first.place} and {shortened(other.label)!r} at {other.place}"
     ]
 
 
@@ -135,18 +135,22 @@ def odd_labels(labels: Labels, name: str, what: str, if_unknown: Literal["fail",
     rare = [label for label, count in counts.items() if count < RARE]
     problems = []
     if len(counts) < 2:
-        problems.append(f"all of train has the {name} {next(iter(counts))!r}: training refuses it, it takes two")
+        problems.append(
+            f"all of train has the {name} {shortened(next(iter(counts)))!r}: training refuses it, it takes two"
+        )
     if rare:
         few = counted(len(rare), name)
-        problems.append(f"hardly in train: {few} with fewer than {RARE} {what}s there: {', '.join(rare[:8])}")
+        problems.append(
+            f"hardly in train: {few} with fewer than {RARE} {what}s there: {', '.join(map(shortened, rare[:8]))}"
+        )
     fate = "they count as wrong" if if_unknown == "wrong" else f"training refuses them without --unknown-{name}s wrong"
     for split, found in labels.items():
         unknown = [(label, place) for label, place in found if label not in counts]
         if unknown:
             label, place = unknown[0]
             problems.append(
-                f"with a {name} that train lacks: {counted(len(unknown), what)} of {split}, such as {label!r} at "
-                f"{place}; {fate}"
+                f"with a {name} that train lacks: {counted(len(unknown), what)} of {split}, such as "
+                f"{shortened(label)!r} at {place}; {fate}"
             )
     return problems
 
@@ -158,6 +162,6 @@ def untested(labels: Labels) -> list[str]:
     for split, found in labels.items():
         lacking = sorted(trained - {label for label, _ in found})
         if lacking:
-            named = ", ".join(map(repr, lacking[:8]))
+            named = ", ".join(repr(shortened(label)) for label in lacking[:8])
             problems.append(f"{split} has no example of {named}, so it tells nothing of them")
     return problems

@@ -1,7 +1,7 @@
 """Labelled examples, texts or series, and how they become what a model reads."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ from recurra.progress import Progress
 from recurra.runs import Json, Run
 
 TEXT_KEYS = frozenset(VocabularyOptions.model_fields) | {
+    "text_column",
     "embedding_size",
     "embedding_deviation",
     "dropout_embedding",
@@ -107,8 +108,8 @@ class Inputs(Protocol):
         """What plain models read of examples instead."""
         ...
 
-    def read(self, path: str) -> Iterable[tuple[str, Any]]:
-        """Contents of a file, which need no labels, each with its name."""
+    def read(self, path: str, labels: Collection[str]) -> Iterable[tuple[str, Any]]:
+        """Contents of a file, each with its name, without their labels where they have some of these."""
         ...
 
     def show(self, content: Any) -> str:
@@ -155,9 +156,9 @@ class TextInputs:
         """Counts of words or characters."""
         return text_features(self.vocabulary.unit)
 
-    def read(self, path: str) -> list[tuple[str, str]]:
-        """The texts of a table, or the lines of a file, without labels where they have some."""
-        return [(text, text) for text in read_texts(path, self.options.text_column, may_be_labelled=True)]
+    def read(self, path: str, labels: Collection[str]) -> list[tuple[str, str]]:
+        """The texts of a table, or the lines of a file."""
+        return [(text, text) for text in read_texts(path, self.options.text_column, labels)]
 
     def show(self, content: str) -> str:
         """The text."""
@@ -221,8 +222,8 @@ class SeriesInputs:
         """Statistics of each channel."""
         return series_features()
 
-    def read(self, path: str) -> list[tuple[str, NDArray[np.float32]]]:
-        """The series of a file."""
+    def read(self, path: str, labels: Collection[str]) -> list[tuple[str, NDArray[np.float32]]]:  # noqa: ARG002
+        """The series of a file; labels are not looked at."""
         return [(one.name, one.values) for one in read_series(locate(path), self.options, labelled=False)]
 
     def show(self, content: NDArray[np.float32]) -> str:
@@ -288,7 +289,11 @@ def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list
         found = dict(of_labels(whole_examples(labelled_texts(options), options, progress), options.labels))
     else:
         found = dict(held_out_series(options.path, options, progress))
-    return all_but_train(found) or found
+    found = {split: examples for split, examples in (all_but_train(found) or found).items() if examples}
+    if not found:
+        which = f" labelled {' or '.join(options.labels)}" if options.labels else ""
+        raise DataError(f"{options.path}: no examples{which} to judge by; give others")
+    return found
 
 
 def labelled_texts(options: ExampleOptions) -> dict[str, list[LabelledText]]:
