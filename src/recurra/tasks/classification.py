@@ -123,6 +123,7 @@ class Classification(JudgedTask[Example, Encoded]):
             DataError: they cannot be used, or have one label only.
             UsageError: a key that is about examples of the other kind.
         """
+        refuse_other_keys(recipe.data, recipe.model)
         splits = find_examples(recipe.data, progress)
         labels = sorted({example.label for example in splits["train"]})
         if len(labels) < 2:
@@ -130,9 +131,7 @@ class Classification(JudgedTask[Example, Encoded]):
                 f"{recipe.data.path}: all training examples have the label {shortened(labels[0])!r}; expected at least "
                 "two labels"
             )
-        inputs = fit_inputs(recipe.data, splits["train"])
-        refuse_other_keys(inputs, recipe.data, recipe.model)
-        task = cls(recipe, inputs, labels)
+        task = cls(recipe, fit_inputs(recipe.data, splits["train"]), labels)
         task.take(splits)
         weight, front, (sequences, targets) = recipe.model.naive_bayes, task.model.front, task.encoded["train"]
         if weight and isinstance(front, TokenVectors):
@@ -142,10 +141,9 @@ class Classification(JudgedTask[Example, Encoded]):
     @classmethod
     def check(cls, recipe: ClassificationRecipe, progress: Progress) -> Json:
         """Counts, lengths, label balance and repetitions of the examples the recipe names."""
+        refuse_other_keys(recipe.data, recipe.model)
         splits = find_examples(recipe.data, progress)
-        inputs = fit_inputs(recipe.data, splits["train"])
-        refuse_other_keys(inputs, recipe.data, recipe.model)
-        return check_examples(splits, inputs)
+        return check_examples(splits, fit_inputs(recipe.data, splits["train"]))
 
     @classmethod
     def restore(cls, run: Run) -> Self:

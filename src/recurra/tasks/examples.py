@@ -265,6 +265,20 @@ def is_series(options: ExampleOptions) -> bool:
     return options.text_column not in names
 
 
+def refuse_other_keys(options: ExampleOptions, model: Section) -> None:
+    """Refuse a key that says nothing where the examples are texts, or where they are series.
+
+    Raises:
+        DataError: as `is_series`.
+        UsageError: one differs from its default.
+    """
+    others, here, there = (TEXT_KEYS, "series", "texts") if is_series(options) else (SERIES_KEYS, "texts", "series")
+    for section in (options, model):
+        for key, field in type(section).model_fields.items():
+            if key in others and getattr(section, key) != field.default:
+                raise UsageError(f"{key}: is about {there}, and {options.path} holds {here}; leave it out")
+
+
 def find_examples(options: ExampleOptions, progress: Progress) -> dict[str, list[Any]]:
     """Examples by split.
 
@@ -330,20 +344,6 @@ def fit_inputs(options: ExampleOptions, train: Sequence[Example]) -> Inputs:
     if isinstance(contents[0], str):
         return TextInputs.fit(contents, options)
     return SeriesInputs.fit(contents, options.model_copy(update={"channels": list(train[0].channels)}))
-
-
-def refuse_other_keys(inputs: Inputs, *sections: Section) -> None:
-    """Refuse a key that says nothing where the examples are texts, or where they are series.
-
-    Raises:
-        UsageError: one differs from its default.
-    """
-    is_text = inputs.shape.num_types is not None
-    others, here, there = (SERIES_KEYS, "texts", "series") if is_text else (TEXT_KEYS, "series", "texts")
-    for section in sections:
-        for key, field in type(section).model_fields.items():
-            if key in others and getattr(section, key) != field.default:
-                raise UsageError(f"{key}: is about {there}, and {inputs.options.path} holds {here}; leave it out")
 
 
 def parse_inputs(run: Run, options: ExampleOptions, values: Json, channels: list[str]) -> Inputs:
