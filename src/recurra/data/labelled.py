@@ -8,7 +8,7 @@ from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.splits import completed, files_by_split
 from recurra.data.tables import is_table, read_table
-from recurra.data.text import lines_of, refuse_too_long
+from recurra.data.text import lines_beside, lines_of, refuse_too_long
 from recurra.errors import DataError, counted, shortened
 
 INPUT, LABEL = "seq.in", "label"  # files of texts and of their labels, line by line
@@ -169,14 +169,8 @@ def side_by_side(path: Path) -> list[LabelledText]:
     Raises:
         DataError: files of unequal length.
     """
-    texts, labels = lines_of(path), lines_of(path.parent / LABEL)
-    if len(texts) != len(labels):
-        there = f"{counted(len(texts), 'line')}, but {path.parent / LABEL} has {len(labels):,}"
-        raise DataError(f"{path}: {there}; they belong together")
-    return [
-        LabelledText(text.strip(), label.strip(), f"{path} line {number}")
-        for number, (text, label) in enumerate(zip(texts, labels, strict=True), 1)
-    ]
+    together = lines_beside(path, path.parent / LABEL)
+    return [LabelledText(text.strip(), label.strip(), f"{path} line {number}") for number, text, label in together]
 
 
 def one_class(path: Path, label: str) -> list[LabelledText]:

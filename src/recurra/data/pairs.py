@@ -10,8 +10,8 @@ from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.splits import completed, files_by_split
 from recurra.data.tables import Table, is_table, read_table
-from recurra.data.text import lines_of, split_of
-from recurra.errors import DataError, UsageError, counted, listed, shortened
+from recurra.data.text import lines_beside, lines_of, split_of
+from recurra.errors import DataError, UsageError, listed, shortened
 from recurra.progress import Progress
 
 Column = str | int  # its name or the ending of its file, or its number: 0 is the first
@@ -205,11 +205,7 @@ def side_by_side(source: Path, target: Path) -> Iterator[Pair]:
     Raises:
         DataError: files of unequal length, or a line that is empty in one.
     """
-    sources, targets = lines_of(source), lines_of(target)
-    if len(sources) != len(targets):
-        there = f"{counted(len(sources), 'line')}, but {target} has {len(targets):,}"
-        raise DataError(f"{source}: {there}; they belong together")
-    for number, lines in enumerate(zip(sources, targets, strict=True), 1):
+    for number, *lines in lines_beside(source, target):
         asked, answered = (line.strip() for line in lines)
         if asked and answered:
             yield Pair(asked, answered, f"{source} line {number}")

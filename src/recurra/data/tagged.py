@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.splits import completed, files_by_split
-from recurra.data.text import lines_of
+from recurra.data.text import lines_beside, lines_of
 from recurra.errors import DataError, counted, listed, shortened
 
 INPUT, OUTPUT = "seq.in", "seq.out"  # files of texts and of their tags, line by line
@@ -194,14 +194,8 @@ def conllu(path: Path, columns: Columns) -> Iterator[TaggedSentence]:
 
 def side_by_side(path: Path) -> Iterator[TaggedSentence]:
     """Sentences of a file of texts and the file of tags beside it, both separated by spaces."""
-    beside = path.parent / OUTPUT
-    texts, tags = lines_of(path), lines_of(beside)
-    if len(texts) != len(tags):
-        there = f"{counted(len(texts), 'line')}, but {beside} has {len(tags):,}"
-        raise DataError(f"{path}: {there}; they belong together")
-    for number, pair in enumerate(zip(texts, tags, strict=True), 1):
-        tokens_there, tags_there = (split_at_spaces(line) for line in pair)
-        yield from matched(tokens_there, tags_there, f"{path} line {number}")
+    for number, text, tags in lines_beside(path, path.parent / OUTPUT):
+        yield from matched(split_at_spaces(text), split_at_spaces(tags), f"{path} line {number}")
 
 
 def json_lines(path: Path, columns: Columns) -> Iterator[TaggedSentence]:

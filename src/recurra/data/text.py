@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from recurra.data.catalogue import locate
-from recurra.errors import DataError
+from recurra.errors import DataError, counted
 from recurra.progress import Advance, ignore
 
 PIECE = 1 << 20  # bytes read at a time
@@ -171,6 +171,18 @@ def lines_of(path: Path) -> list[str]:
     lines = "".join(Text.of([path]).pieces()).split("\n")  # no other line end: those of Unicode may stand in a text
     refuse_too_long(lines, lambda index: f"{path} line {index + 1}")
     return lines if lines[-1] else lines[:-1]
+
+
+def lines_beside(path: Path, other: Path) -> Iterator[tuple[int, str, str]]:
+    """Lines of two files that belong together: their number, from 1, and one of each.
+
+    Raises:
+        DataError: as `lines_of`, or files of unequal length.
+    """
+    lines, others = lines_of(path), lines_of(other)
+    if len(lines) != len(others):
+        raise DataError(f"{path}: {counted(len(lines), 'line')}, but {other} has {len(others):,}; they belong together")
+    yield from zip(itertools.count(1), lines, others, strict=False)
 
 
 def refuse_too_long(texts: Iterable[str | None], place_of: Callable[[int], str]) -> None:

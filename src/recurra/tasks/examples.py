@@ -287,7 +287,7 @@ def find_examples(options: ExampleOptions, progress: Progress) -> dict[str, list
     """
     if is_series(options):
         return dict(find_series(options.path, options, progress))
-    found = whole_examples(labelled_texts(options), options, progress)
+    found = whole_texts(options, progress)
     refuse_unknown_labels(options.path, {one.label for part in found.values() for one in part}, options.labels or [])
     return dict(split_texts(of_labels(found, options.labels), options.path, options.shares))
 
@@ -300,7 +300,7 @@ def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list
     """
     found: dict[str, list[Any]]
     if not is_series(options):
-        found = dict(of_labels(whole_examples(labelled_texts(options), options, progress), options.labels))
+        found = dict(of_labels(whole_texts(options, progress), options.labels))
     else:
         found = dict(held_out_series(options.path, options, progress))
     found = {split: examples for split, examples in (all_but_train(found) or found).items() if examples}
@@ -310,15 +310,9 @@ def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list
     return found
 
 
-def labelled_texts(options: ExampleOptions) -> dict[str, list[LabelledText]]:
-    """Texts as the files have them."""
-    return read_labelled_texts(options.path, Columns(options.text_column, options.label_column))
-
-
-def whole_examples(
-    found: dict[str, list[LabelledText]], options: ExampleOptions, progress: Progress
-) -> dict[str, list[LabelledText]]:
-    """The same without examples that lack text or label, if the options allow it."""
+def whole_texts(options: ExampleOptions, progress: Progress) -> dict[str, list[LabelledText]]:
+    """Texts by split; without those that lack text or label, if the options allow it."""
+    found = read_labelled_texts(options.path, Columns(options.text_column, options.label_column))
     broken = [one.place for examples in found.values() for one in examples if not one.is_whole]
     if not broken:
         return found
