@@ -4,7 +4,7 @@
 # make bench  the layers against torch.nn and ONNX Runtime, a language model and a translator, into build/bench
 # make build  the kernels anew, after a change in csrc/
 # make docs  the tables of options in docs/recipes.md, after a change of options
-# make sanitize  the tests of the kernels under the address and undefined-behaviour sanitizers, about five minutes
+# make sanitize  the tests of the kernels under the address and undefined-behavior sanitizers, about five minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

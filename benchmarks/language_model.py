@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from recurra.config import TrainingOptions
 from recurra.models.language_model import LanguageModel, LanguageModelOptions
 from recurra.nn import linear_cross_entropy
-from recurra.training.optimisers import build_optimiser, clip_gradients
+from recurra.training.optimizers import build_optimizer, clip_gradients
 
 WORDS, EMBEDDING, HIDDEN = 10_000, 200, (256, 128)
 LANES, STEPS = 60, 20
@@ -47,17 +47,17 @@ class Plain:
 
     def __init__(self) -> None:
         self.model = PlainModel()
-        self.optimiser = torch.optim.SGD(self.model.parameters(), RATE)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), RATE)
         self.states = [None, None]
 
     def step(self, batch: tuple[Tensor, Tensor]) -> float:
         inputs, targets = batch
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         logits, states = self.model(inputs, self.states)
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
-        self.optimiser.step()
+        self.optimizer.step()
         self.states = [tuple(part.detach() for part in state) for state in states]
         return loss.item()
 
@@ -66,25 +66,25 @@ class Ours:
     """The same as `recurra train` takes it."""
 
     def __init__(self, plain: PlainModel) -> None:
-        off = {"dropout": 0, "dropout_embedding": 0, "dropout_output": 0}
+        off = {"dropout": 0, "embedding_dropout": 0, "output_dropout": 0}
         self.model = LanguageModel(WORDS, LanguageModelOptions(embedding_size=EMBEDDING, hidden_size=HIDDEN, **off))
         with torch.no_grad():
             for mine, theirs in zip(self.model.parameters(), plain.parameters(), strict=True):
                 mine.copy_(theirs)
-        self.options = TrainingOptions(optimiser="sgd", learning_rate=RATE, clip_norm=CLIP, weight_decay=0)
+        self.options = TrainingOptions(optimizer="sgd", learning_rate=RATE, clip_norm=CLIP, weight_decay=0)
         self.parameters = list(self.model.parameters())
-        self.optimiser = build_optimiser(self.parameters, self.options)
+        self.optimizer = build_optimizer(self.parameters, self.options)
         self.state = None
 
     def step(self, batch: tuple[Tensor, Tensor]) -> float:
         inputs, targets = batch
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         hidden, state = self.model.hidden(inputs, self.state)
         output = self.model.output
         loss = linear_cross_entropy(hidden, output.weight, output.bias, targets) / targets.numel()
         loss.backward()
         clip_gradients(self.parameters, self.options)
-        self.optimiser.step()
+        self.optimizer.step()
         self.state = self.model.detach(state)
         return loss.item()
 

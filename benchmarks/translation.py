@@ -26,8 +26,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from recurra.config import TrainingOptions
 from recurra.models.decoder import UNCOUNTED
 from recurra.models.translator import Translator, TranslatorOptions, TranslatorShape
-from recurra.tasks.writing import Batch
-from recurra.training.optimisers import build_optimiser, clip_gradients
+from recurra.tasks.seq2seq import Batch
+from recurra.training.optimizers import build_optimizer, clip_gradients
 
 TYPES, EMBEDDING, HIDDEN = 8_000, 256, 256
 PAIRS, SHORTEST, LONGEST = 64, 8, 22  # tokens; batches hold pairs of about one length
@@ -86,15 +86,15 @@ class Plain:
         self.model = PlainModel(feeds, at_once)
         for parameter in self.model.parameters():
             nn.init.uniform_(parameter, -0.08, 0.08)
-        self.optimiser = torch.optim.Adam(self.model.parameters(), RATE)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), RATE)
 
     def step(self, batch: Batch) -> float:
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         logits = self.model(batch).flatten(0, 1)
         loss = F.cross_entropy(logits, batch.targets.flatten(), ignore_index=UNCOUNTED, label_smoothing=SMOOTHING)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
-        self.optimiser.step()
+        self.optimizer.step()
         return loss.item()
 
 
@@ -102,7 +102,7 @@ class Ours:
     """The same as `recurra train` takes it."""
 
     def __init__(self, plain: PlainModel, feeds: bool) -> None:
-        off = dict.fromkeys(["dropout", "dropout_embedding", "dropout_output", "dropout_memory"], 0)
+        off = dict.fromkeys(["dropout", "embedding_dropout", "output_dropout", "memory_dropout"], 0)
         shape = TranslatorShape(TYPES, TYPES, LONGEST, LONGEST)
         sizes = {"embedding_size": EMBEDDING, "hidden_size": HIDDEN, "input_feeding": feeds}
         self.model = Translator(shape, TranslatorOptions(**sizes, **off))
@@ -116,17 +116,17 @@ class Ours:
         ]  # fmt: skip
         for mine, theirs in twins:
             mine.load_state_dict(theirs.state_dict())
-        self.options = TrainingOptions(optimiser="adam", learning_rate=RATE, clip_norm=CLIP, weight_decay=0)
+        self.options = TrainingOptions(optimizer="adam", learning_rate=RATE, clip_norm=CLIP, weight_decay=0)
         self.parameters = list(self.model.parameters())
-        self.optimiser = build_optimiser(self.parameters, self.options)
+        self.optimizer = build_optimizer(self.parameters, self.options)
 
     def step(self, batch: Batch) -> float:
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         features, _, _ = self.model.decoder(batch.inputs, self.model.read(*batch.source))
         loss = self.model.decoder.loss(features, batch.targets, SMOOTHING) / batch.num_tokens
         loss.backward()
         clip_gradients(self.parameters, self.options)
-        self.optimiser.step()
+        self.optimizer.step()
         return loss.item()
 
 

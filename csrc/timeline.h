@@ -12,7 +12,7 @@ namespace recurra::ISA {
 // initial state; the first `followed` go on to the step after, the others end here.
 struct Step {
   std::int64_t count, linked, followed;
-  std::int64_t here, before, after;  // where the rows of this step and its neighbours begin
+  std::int64_t here, before, after;  // where the rows of this step and its neighbors begin
 
   std::int64_t row(std::int64_t i) const { return here + i; }
 };

@@ -9,10 +9,10 @@ import pytest
 import recurra
 
 LADDER = [
-    {"reference", "config", "devices", "errors", "lengths", "progress", "runs"},
-    {"ops"},
+    {"reference", "metrics", "baselines", "config", "devices", "errors", "lengths", "progress", "runs"},
+    {"ops", "decoding", "data", "figures"},
     {"nn"},
-    {"models", "data"},
+    {"models"},
     {"tasks"},
     {"training", "inference"},
     {"serving", "export", "inspection"},

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from recurra.errors import RunError, SaveError, UsageError
 from recurra.runs import FORMAT, MODEL, RECIPE, WEIGHTS, Checkpoint, Run, canonical_json, write_atomically
 
-DESCRIPTION = {"architecture": {"num_types": 3, "word": "naïve"}}
+DESCRIPTION = {"architecture": {"vocabulary_size": 3, "word": "naïve"}}
 FILES = {"tokenizer.json": '{"a": 1}\n', "labels.txt": "yes\nno\n"}
 
 
@@ -254,7 +254,7 @@ def test_special_numbers_keep_their_bits(tmp_path: Path) -> None:
 def test_shared_transposed_overlapping_and_learned_tensors(tmp_path: Path) -> None:
     base, other = torch.arange(12.0), torch.arange(9.0)
     tensors: dict[str, Tensor] = {
-        "tied": base,
+        "tie_embeddings": base,
         "also": base,
         "head": other[:7],
         "tail": other[3:],

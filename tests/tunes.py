@@ -1,4 +1,4 @@
-"""Tunes of three tones, and recognisers of them, for the tests of speech."""
+"""Tunes of three tones, and recognizers of them, for the tests of speech."""
 
 import random
 from pathlib import Path
@@ -9,11 +9,11 @@ import torch
 
 from recurra.config import resolve
 from recurra.progress import Progress
-from recurra.tasks.speech import Speech, SpeechRecipe
+from recurra.tasks.speech.task import Speech, SpeechRecipe
 
 RATE = 4000  # Hz
 TONES = {"low": 300, "mid": 700, "high": 1500}  # Hz
-TINY = {"hidden_size": [9], "dropout": 0.0, "dropout_output": 0.0, "time_reduction": 2}
+TINY = {"hidden_size": [9], "dropout": 0.0, "output_dropout": 0.0, "time_reduction": 2}
 
 
 def tune(words: list[str], draw: random.Random) -> np.ndarray:
@@ -48,7 +48,7 @@ def add_rows(folder: Path, *rows: str) -> None:
 
 
 def recipe_of(path: Path, **options: Any) -> SpeechRecipe:
-    """A small recogniser of words."""
+    """A small recognizer of words."""
     values: dict[str, Any] = {
         "data": {"path": str(path), "sample_rate": RATE, "num_mels": 16, "unit": "word", **options.get("data", {})},
         "model": {**TINY, **options.get("model", {})},

@@ -317,7 +317,7 @@ def test_a_data_set_that_the_catalogue_lacks(recurra_command: Any) -> None:
 def test_training_that_diverges(recurra_command: Any, files: Path) -> None:
     outcome = recurra_command(
         *("train", "language-modelling", "good.txt", *TINY, "--run", "run", "--quiet"),
-        *("--optimiser", "sgd", "--learning-rate", "1e38"),
+        *("--optimizer", "sgd", "--learning-rate", "1e38"),
     )
     assert "the loss is " in outcome.err
     assert "Start a new run with a lower learning_rate" in outcome.err

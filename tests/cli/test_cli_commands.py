@@ -69,7 +69,9 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_train_by_options_says_where_it_is_and_what_it_reached(
     recurra_command: Any, short: Path, tmp_path: Path
 ) -> None:
-    outcome = recurra_command("train", "language-modelling", short, *TINY, "--seed=7", "--tied=off", "--no-lowercase")
+    outcome = recurra_command(
+        "train", "language-modelling", short, *TINY, "--seed=7", "--tie-embeddings=off", "--no-lowercase"
+    )
     assert outcome.code == 0
     assert "epoch  1/1" in outcome.err
     assert "perplexity" in outcome.err

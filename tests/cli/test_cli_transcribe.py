@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_recogniser_from_the_command_line(
+def test_a_recognizer_from_the_command_line(
     folder: Path, tmp_path: Path, recurra_command: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
@@ -65,10 +65,14 @@ def test_a_recogniser_from_the_command_line(
     assert f"see recurra transcribe {run}" in recurra_command("predict", run, sounds[0]).err
     (row,) = recurra_command("transcribe", run, sounds[1], "--beam", "1", "--json").json_lines
     assert row["texts"][0]["score"] == row["texts"][0]["log_probability"] < 0
-    weighed = ["--beam", "4", "--language-weight", "0.5", "--symbol-bonus", "1.0", "--json"]
+    weighed = ["--beam", "4", "--lm-weight", "0.5", "--insertion-bonus", "1.0", "--json"]
     (row,) = recurra_command("transcribe", run, sounds[1], *weighed).json_lines
     assert row["texts"][0]["score"] != row["texts"][0]["log_probability"]
-    for wrong in (["--stream", "--json"], ["--stream", "--symbol-bonus", "1"], ["--beam", "1", "--symbol-bonus", "1"]):
+    for wrong in (
+        ["--stream", "--json"],
+        ["--stream", "--insertion-bonus", "1"],
+        ["--beam", "1", "--insertion-bonus", "1"],
+    ):
         assert recurra_command("transcribe", run, sounds[0], *wrong).code == 2
 
     samples, _ = soundfile.read(sounds[0], dtype="int16")

@@ -111,7 +111,7 @@ def test_without_attention_there_is_no_picture_and_none_is_a_choice(
     pairs: Path, tmp_path: Path, recurra_command: Any
 ) -> None:
     plain = tmp_path / "plain"
-    chosen = ["--attention", "none", "--tied", "none", "--steps", "2", "--most-tokens", "3"]
+    chosen = ["--attention", "none", "--tie-embeddings", "none", "--steps", "2", "--max-tokens", "3"]
     assert recurra_command("train", "translation", pairs, "--run", plain, *SMALL, *chosen).code == 0
     outcome = recurra_command("translate", plain, "abc", "--picture")
     assert (outcome.code, outcome.out) == (2, "")

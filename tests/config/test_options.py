@@ -12,8 +12,8 @@ from recurra.tasks import TASKS
 
 
 class Paint(Section):
-    name: str = Field("red", description="colour")
-    second: str | None = Field(None, description="colour under it")
+    name: str = Field("red", description="color")
+    second: str | None = Field(None, description="color under it")
     layers: list[int] = Field([2, 1], description="coats")
     shiny: bool = Field(True, description="varnish")
     size: int = Field(3, description="brush")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recurra.config import differences, dump, read_recipe, resolve
 from recurra.errors import DataError, UsageError
 from recurra.tasks import TASKS
-from recurra.tasks.language_modelling import LanguageModellingRecipe
+from recurra.tasks.language_modelling.task import LanguageModellingRecipe
 
 BARE: dict[str, Any] = {"data": {"path": "corpus.txt"}}
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))

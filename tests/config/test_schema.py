@@ -80,7 +80,7 @@ def test_no_durations(typed: str) -> None:
         ({"decay": 1.0}, "decay"),
         ({"momentum": 1}, "momentum"),
         ({"patience": 0}, "patience"),
-        ({"optimiser": "adamax"}, "optimiser"),
+        ({"optimizer": "adamax"}, "optimizer"),
         ({"schedule": "cosine"}, "schedule"),
         ({"time": 0}, "time"),
         ({"checkpoint_every": "0m"}, "checkpoint_every"),

@@ -47,7 +47,7 @@ def test_seed_and_epoch_make_the_order() -> None:
 
 @pytest.mark.parametrize("batch_size", [8, 32])
 def test_little_is_padding(batch_size: int) -> None:
-    """What remains are the few long ones among whom neighbours differ by dozens of steps."""
+    """What remains are the few long ones among whom neighbors differ by dozens of steps."""
     as_they_come = [range(start, start + batch_size) for start in range(0, 7000, batch_size)]
     assert padding(as_they_come, LENGTHS) > 0.6
     assert padding(batches(LENGTHS, batch_size, 3, 0), LENGTHS) < 0.12

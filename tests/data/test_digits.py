@@ -11,8 +11,8 @@ import pytest
 
 from recurra.data.catalogue import find
 from recurra.data.digits import PREFIXES, Digits, Split, View, digit_recordings, permutation_of, read_digits
-from recurra.data.recordings import Series
-from recurra.data.series import SeriesOptions, find_series
+from recurra.data.series.labelled import SeriesOptions, find_series
+from recurra.data.series.segments import Series
 from recurra.errors import DataError
 
 IMAGES, LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"

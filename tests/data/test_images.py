@@ -11,7 +11,7 @@ from recurra.data.images import ImageOptions, read_image
 from recurra.errors import DataError, UsageError
 
 OPTIONS = ImageOptions((5, 7), True)
-GREY = OPTIONS._replace(colour=False)
+GREY = OPTIONS._replace(color=False)
 PIXELS = np.random.default_rng(4).integers(0, 256, (4, 5, 7, 3), np.uint8)
 
 
@@ -28,7 +28,7 @@ def save(path: Path, pixels: np.ndarray, **options: Any) -> Path:
     return path
 
 
-def test_grey_is_the_luma_of_colours(pil: Any, tmp_path: Path) -> None:  # noqa: ARG001
+def test_grey_is_the_luma_of_colors(pil: Any, tmp_path: Path) -> None:  # noqa: ARG001
     found = read_image(save(tmp_path / "one.png", PIXELS[0]), GREY)
     assert found.shape == (5, 7, 1)
     np.testing.assert_allclose(found[..., 0], PIXELS[0] @ [0.299, 0.587, 0.114], atol=1)  # rounded
@@ -37,23 +37,23 @@ def test_grey_is_the_luma_of_colours(pil: Any, tmp_path: Path) -> None:  # noqa:
 @pytest.mark.parametrize(
     ("size", "box"), [((8, 8), (2, 6, 0, 8)), ((4, 13), (0, 4, 2, 10)), ((12, 24), (0, 12, 0, 24))]
 )
-@pytest.mark.parametrize("colour", [True, False])
-def test_proportions_are_kept_in_the_colour_of_the_corner(
+@pytest.mark.parametrize("color", [True, False])
+def test_proportions_are_kept_in_the_color_of_the_corner(
     pil: Any,  # noqa: ARG001
     tmp_path: Path,
     size: tuple[int, int],
     box: tuple[int, int, int, int],
-    colour: bool,
+    color: bool,
 ) -> None:
-    """An image half of one colour, half of another, twice as wide as it is high, in the middle of a rectangle."""
+    """An image half of one color, half of another, twice as wide as it is high, in the middle of a rectangle."""
     halves = np.array([[200, 10, 90], [30, 250, 170]], np.uint8)
     path = save(tmp_path / "halves.png", np.broadcast_to(halves.repeat(30, 0), (30, 60, 3)).copy())
-    found = read_image(path, ImageOptions(size, colour)).astype(int)
-    expected = halves.astype(float) if colour else halves @ np.array([[0.299], [0.587], [0.114]])
-    assert found.shape == (*size, 3 if colour else 1)
+    found = read_image(path, ImageOptions(size, color)).astype(int)
+    expected = halves.astype(float) if color else halves @ np.array([[0.299], [0.587], [0.114]])
+    assert found.shape == (*size, 3 if color else 1)
     top, bottom, left, right = box
     middle = (left + right) // 2
-    sharp = np.abs(np.arange(size[1]) - middle + 0.5) > 3  # between the halves colours mix
+    sharp = np.abs(np.arange(size[1]) - middle + 0.5) > 3  # between the halves colors mix
     wanted = np.broadcast_to(expected[0], found.shape).copy()
     wanted[top:bottom, middle:right] = expected[1]
     np.testing.assert_allclose(found[:, sharp], wanted[:, sharp], atol=3)  # the curve of the resampling
@@ -85,26 +85,26 @@ def test_cameras_that_were_held_otherwise(pil: Any, tmp_path: Path, orientation:
     np.testing.assert_array_equal(read_image(path, OPTIONS), upright)
 
 
-def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    return 255 + (colour.astype(float) - 255) * (alpha[..., None] / 255)
+def over_white(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    return 255 + (color.astype(float) - 255) * (alpha[..., None] / 255)
 
 
 def test_what_is_transparent_is_white(pil: Any, tmp_path: Path) -> None:
-    colour, alpha = PIXELS[1], PIXELS[2, :, :, 0]
-    path = save(tmp_path / "a.png", np.dstack([colour, alpha]))
-    np.testing.assert_allclose(read_image(path, OPTIONS), over_white(colour, alpha), atol=1)  # rounded
-    grey_path = save(tmp_path / "b.png", np.dstack([colour[..., 0], alpha]))
-    expected = over_white(colour[..., :1], alpha)
+    color, alpha = PIXELS[1], PIXELS[2, :, :, 0]
+    path = save(tmp_path / "a.png", np.dstack([color, alpha]))
+    np.testing.assert_allclose(read_image(path, OPTIONS), over_white(color, alpha), atol=1)  # rounded
+    grey_path = save(tmp_path / "b.png", np.dstack([color[..., 0], alpha]))
+    expected = over_white(color[..., :1], alpha)
     np.testing.assert_allclose(read_image(grey_path, OPTIONS), expected.repeat(3, 2), atol=1)
     np.testing.assert_allclose(read_image(grey_path, GREY), expected, atol=1)
-    keyed = save(tmp_path / "c.png", colour, transparency=tuple(colour[3, 4].tolist()))
-    wanted = colour.copy()
+    keyed = save(tmp_path / "c.png", color, transparency=tuple(color[3, 4].tolist()))
+    wanted = color.copy()
     wanted[3, 4] = 255
     np.testing.assert_array_equal(read_image(keyed, OPTIONS), wanted)
     palette = pil.fromarray(np.arange(35, dtype=np.uint8).reshape(5, 7), "L").convert("P")
-    palette.putpalette(colour.reshape(-1).tolist())
+    palette.putpalette(color.reshape(-1).tolist())
     palette.save(tmp_path / "d.png", transparency=bytes(alpha.reshape(-1).tolist()))
-    np.testing.assert_allclose(read_image(tmp_path / "d.png", OPTIONS), over_white(colour, alpha), atol=1)
+    np.testing.assert_allclose(read_image(tmp_path / "d.png", OPTIONS), over_white(color, alpha), atol=1)
 
 
 def test_pixels_of_other_kinds(pil: Any, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from recurra.data import digit_strips as strips_module
-from recurra.data.digit_strips import digit_strips
+from recurra.data.builtin import digit_strips as strips_module
+from recurra.data.builtin.digit_strips import digit_strips
 from recurra.data.images import ImageOptions, read_image
 from recurra.data.pictures import Picture, PictureOptions, read_pictures, split_pictures
 from recurra.errors import DataError, RecurraError

@@ -117,7 +117,7 @@ def test_the_command_prints_what_the_page_shows(
     page = tmp_path / "page.html"
     compare(runs, str(page), as_json=True)
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert (found["headline"], found["split"], found["page"]) == ("mse", "test", str(page))
+    assert (found["auto"], found["split"], found["page"]) == ("mse", "test", str(page))
     assert found["metrics"] == reached(read_contenders(runs))
     assert page.exists()
     compare(runs, str(page))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from recurra.errors import RunError
+from recurra.figures.labels import class_figure, confusion_figure, reliability_figure, worst_table
 from recurra.inspection import evaluation_page
-from recurra.inspection.labels import class_figure, confusion_figure, reliability_figure, worst_table
-from recurra.models.scores import UNKNOWN, classification_details
+from recurra.metrics.labels import UNKNOWN, classification_details
 from recurra.runs import Run
 
 LABELS = ["1", "10", "2"]  # names that could be taken for numbers

@@ -13,14 +13,14 @@ SHAPE = CaptionerShape((8, 20, 3), 9, 5)
 
 def captioner(**options: Any) -> Captioner:
     torch.manual_seed(4)
-    silent = {"dropout": 0.0, "dropout_embedding": 0.0, "dropout_memory": 0.0, "dropout_output": 0.0}
+    silent = {"dropout": 0.0, "embedding_dropout": 0.0, "memory_dropout": 0.0, "output_dropout": 0.0}
     sizes = {"channels": [4, 6], "embedding_size": 7, "hidden_size": [5]}
     return Captioner(SHAPE, CaptionerOptions.parse({**silent, **sizes, **options}, "test"))
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_each_row_of_cells_is_read_by_itself_in_both_directions(cell: str) -> None:
-    encoder, images = captioner(cell=cell, row_size=3).encoder, torch.randint(256, (2, 8, 20, 3))
+    encoder, images = captioner(cell=cell, row_hidden_size=3).encoder, torch.randint(256, (2, 8, 20, 3))
     assert encoder.grid == (2, 5)
     assert encoder.convolutions is not None
     assert encoder.recurrent is not None
@@ -31,7 +31,7 @@ def test_each_row_of_cells_is_read_by_itself_in_both_directions(cell: str) -> No
 
 
 def test_the_last_cell_of_a_row_knows_of_its_first_and_of_no_other_row() -> None:
-    encoder, images = captioner(row_size=3).encoder, torch.randint(256, (1, 8, 20, 3))
+    encoder, images = captioner(row_hidden_size=3).encoder, torch.randint(256, (1, 8, 20, 3))
     assert encoder.convolutions is not None
     maps = torch.randn(10, 1, 6, requires_grad=True)
     encoder.convolutions.forward = lambda _: maps
@@ -42,13 +42,15 @@ def test_the_last_cell_of_a_row_knows_of_its_first_and_of_no_other_row() -> None
     assert (seen[5:] == 0).all()
 
 
-@pytest.mark.parametrize("options", [{"row_size": 3}, {"warp": 1.0}])
+@pytest.mark.parametrize("options", [{"row_hidden_size": 3}, {"warp": 1.0}])
 def test_given_features_have_no_rows_and_no_pixels(options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="row_size, warp: given features have neither rows nor pixels; leave both out"):
+    with pytest.raises(
+        UsageError, match="row_hidden_size, warp: given features have neither rows nor pixels; leave both out"
+    ):
         Captioner(CaptionerShape((4, 6), 9, 5), CaptionerOptions.parse(options, "test"))
 
 
 def test_a_row_of_one_cell_has_gates_that_keep() -> None:
-    options = CaptionerOptions.parse({"channels": [4, 4], "row_size": 3, "initialisation": "chrono"}, "test")
+    options = CaptionerOptions.parse({"channels": [4, 4], "row_hidden_size": 3, "initialization": "chrono"}, "test")
     encoder = Captioner(CaptionerShape((8, 4, 1), 9, 5), options).encoder
     assert encoder(torch.randint(256, (2, 8, 4, 1))).shape == (2, 2, 6)

@@ -31,14 +31,14 @@ SHAPES = {
     "series": InputShape(None, CHANNELS, TIME, None),
     "windows": InputShape(None, CHANNELS, TIME, TIME),
 }
-NO_DROPOUT = {"dropout": 0.0, "dropout_embedding": 0.0, "dropout_output": 0.0}
+NO_DROPOUT = {"dropout": 0.0, "embedding_dropout": 0.0, "output_dropout": 0.0}
 READ_OUTS = ("last", "mean", "max", "attention")
 
 # What is read, and the options of each kind of classifier.
 CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {
     f"{kind}-{cell}-{read_out}{'-both' if both else ''}": (
         kind,
-        {"cell": cell, "read_out": read_out, "bidirectional": both},
+        {"cell": cell, "pooling": read_out, "bidirectional": both},
     )
     for kind in ("tokens", "series")
     for cell in ("rnn", "lstm", "gru")
@@ -46,13 +46,13 @@ CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {
     for both in (False, True)
 }
 CLASSIFIERS |= {f"{kind}-mlp": (kind, {"cell": "mlp"}) for kind in SHAPES}
-CLASSIFIERS["tokens-gru-attention-average"] = ("tokens", {"cell": "gru", "read_out": "attention", "merge": "average"})
+CLASSIFIERS["tokens-gru-attention-average"] = ("tokens", {"cell": "gru", "pooling": "attention", "merge": "average"})
 CLASSIFIERS["series-rnn-max-multiply"] = ("series", {"cell": "rnn", "nonlinearity": "sigmoid", "merge": "multiply"})
 
 
 def options_of(**options: Any) -> ClassifierOptions:
     return ClassifierOptions.parse(
-        {"embedding_size": EMBEDDING, "embedding_deviation": 1.0, "hidden_size": WIDTHS, **NO_DROPOUT, **options},
+        {"embedding_size": EMBEDDING, "embedding_std": 1.0, "hidden_size": WIDTHS, **NO_DROPOUT, **options},
         "test",
     )
 
@@ -101,7 +101,7 @@ def test_a_sequence_is_judged_as_if_alone(name: str) -> None:
         torch.testing.assert_close(alone.logits[0], together.logits[row], rtol=1e-12, atol=1e-13)
         if together.attention is not None:
             torch.testing.assert_close(alone.attention[:, 0], together.attention[:length, row], rtol=1e-12, atol=1e-13)
-    assert (together.attention is not None) == (options.get("read_out") == "attention")
+    assert (together.attention is not None) == (options.get("pooling") == "attention")
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -129,7 +129,7 @@ def test_gradients_know_no_padding_and_reach_every_parameter(name: str) -> None:
 @pytest.mark.parametrize("read_out", ["last", "mean", "max"])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_equals_embedding_torch_layer_and_linear(cell: str, read_out: str, both: bool) -> None:
-    model = build("tokens", cell=cell, read_out=read_out, bidirectional=both, hidden_size=6)
+    model = build("tokens", cell=cell, pooling=read_out, bidirectional=both, hidden_size=6)
     inputs, lengths = inputs_of("tokens"), torch.tensor([3, 8, 2, 1, 6])
     theirs = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell](EMBEDDING, 6, bidirectional=both).double()
     theirs.load_state_dict(model.body.recurrent.state_dict())
@@ -149,7 +149,7 @@ def test_equals_embedding_torch_layer_and_linear(cell: str, read_out: str, both:
 
 def test_the_last_step_of_both_directions_feels_every_input_evenly() -> None:
     """A small recurrence forgets: read at one end only, the other end would hardly count."""
-    model, inputs = build("series", cell="rnn", read_out="last", hidden_size=[4]), inputs_of("series").requires_grad_()
+    model, inputs = build("series", cell="rnn", pooling="last", hidden_size=[4]), inputs_of("series").requires_grad_()
     with torch.no_grad():
         for name, parameter in model.body.recurrent.named_parameters():
             if "weight_hh" in name:
@@ -203,7 +203,7 @@ def test_the_perceptron_reads_windows_only_where_all_are_of_one_length() -> None
 
 
 @pytest.mark.parametrize("locked", [False, True])
-@pytest.mark.parametrize("option", ["dropout", "dropout_embedding", "dropout_output", "dropout_words"])
+@pytest.mark.parametrize("option", ["dropout", "embedding_dropout", "output_dropout", "word_dropout"])
 def test_each_dropout_acts_in_training_only(option: str, locked: bool) -> None:
     model = build("tokens", locked_dropout=locked, **{option: 0.5})
     inputs = inputs_of("tokens")
@@ -215,7 +215,7 @@ def test_each_dropout_acts_in_training_only(option: str, locked: bool) -> None:
 
 def test_locked_dropout_of_vectors_keeps_its_mask_over_time() -> None:
     for locked in (False, True):
-        model = build("tokens", dropout_embedding=0.5, locked_dropout=locked, embedding_size=40)
+        model = build("tokens", embedding_dropout=0.5, locked_dropout=locked, embedding_size=40)
         dropped = model.front(inputs_of("tokens"), LENGTHS) == 0
         assert dropped.any()
         assert torch.equal(dropped, dropped[:1].expand_as(dropped)) == locked
@@ -224,7 +224,7 @@ def test_locked_dropout_of_vectors_keeps_its_mask_over_time() -> None:
 
 def test_word_dropout_drops_all_occurrences_of_a_word() -> None:
     inputs = inputs_of("tokens")
-    vectors = build("tokens", dropout_words=0.5).front(inputs, LENGTHS)
+    vectors = build("tokens", word_dropout=0.5).front(inputs, LENGTHS)
     dropped = {int(id) for id in inputs[(vectors == 0).all(-1)]}
     kept = {int(id) for id in inputs[(vectors != 0).all(-1)]}
     assert dropped
@@ -289,31 +289,31 @@ def test_a_single_number_is_one_layer() -> None:
 
 def test_options_reach_the_layers() -> None:
     options = {"bidirectional": False, "hidden_size": [6]}
-    identity = build("series", cell="rnn", initialisation="identity", nonlinearity="relu", **options).body.recurrent
+    identity = build("series", cell="rnn", initialization="identity", nonlinearity="relu", **options).body.recurrent
     assert torch.equal(identity.weight_hh_l0, torch.eye(6).double())
     assert identity.nonlinearity == "relu"
     remembering = build("series", forget_bias=2.5, **options).body.recurrent
     total = remembering.bias_ih_l0 + remembering.bias_hh_l0
     assert torch.equal(total.chunk(4)[1], torch.full((6,), 2.5).double())
-    chrono = build("series", initialisation="chrono", **options).body.recurrent
+    chrono = build("series", initialization="chrono", **options).body.recurrent
     forget = (chrono.bias_ih_l0 + chrono.bias_hh_l0).chunk(4)[1].exp()  # 1 .. longest - 1
     assert ((forget >= 1) & (forget <= TIME - 1)).all()
     assert forget.max() > 2
     assert chrono.locked_dropout
     assert not build("series", locked_dropout=False).body.recurrent.locked_dropout
     with pytest.raises(UsageError, match="identity: expected an RNN"):
-        build("series", initialisation="identity")
+        build("series", initialization="identity")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"read_out": "last", "merge": "sum"}, "merge"),
+        ({"pooling": "last", "merge": "sum"}, "merge"),
         ({"hidden_size": []}, "hidden_size"),
         ({"hidden_size": [4, 0]}, "hidden_size"),
-        ({"dropout_output": 1.0}, "dropout_output"),
+        ({"output_dropout": 1.0}, "output_dropout"),
         ({"cell": "lstmm"}, "cell"),
-        ({"read_outs": "max"}, "read_out"),
+        ({"poolings": "max"}, "pooling"),
     ],
 )
 def test_impossible_options(options: dict[str, object], message: str) -> None:
@@ -322,12 +322,12 @@ def test_impossible_options(options: dict[str, object], message: str) -> None:
 
 
 def test_one_direction_may_read_its_last_step_whatever_the_merge() -> None:
-    assert options_of(read_out="last", merge="sum", bidirectional=False).read_out == "last"
+    assert options_of(pooling="last", merge="sum", bidirectional=False).pooling == "last"
 
 
 def test_ratios_of_labels_by_hand() -> None:
     sequences = [np.array([0, 1, 1]), np.array([1]), np.array([2, 0])]
-    found = label_ratios(sequences, np.array([0, 1, 1]), num_types=4, num_labels=2)
+    found = label_ratios(sequences, np.array([0, 1, 1]), vocabulary_size=4, num_labels=2)
     counts = np.array([[2, 2], [2, 2], [1, 2], [1, 1]])  # examples with each type, and one
     logarithms = np.log(counts / [6, 7])
     np.testing.assert_allclose(found, logarithms - logarithms.mean(1, keepdims=True), rtol=1e-6)

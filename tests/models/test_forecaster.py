@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from recurra.errors import UsageError
+from recurra.metrics.forecasts import pinball_losses
 from recurra.models.forecast_heads import GaussianHead, PointHead, QuantileHead, head_of
-from recurra.models.forecast_scores import pinball_losses
 from recurra.models.forecaster import Forecaster, ForecasterOptions, ForecasterShape
 
 CHANNELS, TARGETS, KNOWN, CONTEXT, HORIZON, BATCH, WIDTHS = 6, 2, 3, 7, 4, 5, [8, 3]
@@ -89,11 +89,11 @@ def test_the_quantile_head_learns_each_of_its_levels() -> None:
     assert float(head.loss(parameters, targets)) == pytest.approx(sum(each) / 4, rel=1e-12)
     noise = torch.special.ndtri((torch.arange(2000).double() + 0.5) / 2000)  # the best constants are its quantiles
     best = torch.zeros(4, dtype=torch.double, requires_grad=True)
-    optimiser = torch.optim.Adam([best], lr=0.03)
+    optimizer = torch.optim.Adam([best], lr=0.03)
     for _ in range(200):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         head.loss(best.expand(2000, 4), noise).backward()
-        optimiser.step()
+        optimizer.step()
     wanted = [math.sqrt(2) * torch.special.erfinv(torch.tensor(2 * level - 1.0)) for level in LEVELS]
     torch.testing.assert_close(best.detach(), torch.tensor(wanted).double(), atol=0.03, rtol=0)  # Adam's last steps
 
@@ -249,7 +249,7 @@ def test_without_covariates(decoding: str) -> None:
 
 @pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
 def test_dropout_acts_in_training_only(decoding: str) -> None:
-    model = build(decoding=decoding, dropout_output=0.5, dropout=0.5)
+    model = build(decoding=decoding, output_dropout=0.5, dropout=0.5)
     told = [model(*situation()[:3]) for _ in range(2)]
     assert not torch.equal(*told)
     model.eval()

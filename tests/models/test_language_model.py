@@ -9,7 +9,7 @@ from recurra.errors import UsageError
 from recurra.models.language_model import CELLS, LanguageModel, LanguageModelOptions
 
 TYPES, EMBEDDING, WIDTHS, TIME, BATCH = 11, 5, [7, 3], 6, 2
-NO_DROPOUT = {"dropout": 0.0, "dropout_embedding": 0.0, "dropout_output": 0.0}
+NO_DROPOUT = {"dropout": 0.0, "embedding_dropout": 0.0, "output_dropout": 0.0}
 
 
 def build(**options: object) -> LanguageModel:
@@ -61,7 +61,7 @@ def test_detach_cuts_the_gradient_and_keeps_the_values(cell: str) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("tied", [False, True])
 def test_every_parameter_gets_a_gradient(cell: str, tied: bool) -> None:
-    model = build(cell=cell, tied=tied, hidden_size=[7, EMBEDDING])
+    model = build(cell=cell, tie_embeddings=tied, hidden_size=[7, EMBEDDING])
     inputs = torch.arange(TYPES).repeat(2).unsqueeze(1)  # every type, so that every row of the table is used
     logits, _ = model(inputs)
     F.cross_entropy(logits[:-1].flatten(0, 1), inputs[1:].flatten()).backward()
@@ -73,7 +73,7 @@ def test_every_parameter_gets_a_gradient(cell: str, tied: bool) -> None:
 
 
 def test_tied_weights_are_one_parameter() -> None:
-    model = build(tied=True, hidden_size=[7, EMBEDDING])
+    model = build(tie_embeddings=True, hidden_size=[7, EMBEDDING])
     assert model.output.weight is model.embedding.weight
     assert "output.weight" not in dict(model.named_parameters())
 
@@ -97,7 +97,7 @@ def test_initial_range_holds_for_every_weight() -> None:
 
 
 def test_word_dropout_drops_all_occurrences_of_a_word() -> None:
-    model = build(dropout_words=0.5)
+    model = build(word_dropout=0.5)
     seen: list[torch.Tensor] = []
     model.embedding_dropout.register_forward_hook(lambda _module, args, _out: seen.append(args[0]))
     inputs = tokens(40)
@@ -110,7 +110,7 @@ def test_word_dropout_drops_all_occurrences_of_a_word() -> None:
     assert not dropped & kept
 
 
-@pytest.mark.parametrize("option", ["dropout", "dropout_embedding", "dropout_output"])
+@pytest.mark.parametrize("option", ["dropout", "embedding_dropout", "output_dropout"])
 @pytest.mark.parametrize("locked", [False, True])
 def test_each_dropout_acts_in_training_only(option: str, locked: bool) -> None:
     model = build(**{option: 0.5, "locked_dropout": locked})
@@ -121,7 +121,7 @@ def test_each_dropout_acts_in_training_only(option: str, locked: bool) -> None:
 
 
 def test_locked_output_dropout_keeps_its_mask_over_time() -> None:
-    model = build(dropout_output=0.5, locked_dropout=True, hidden_size=[7, 40])
+    model = build(output_dropout=0.5, locked_dropout=True, hidden_size=[7, 40])
     hidden, _ = model.hidden(tokens())
     dropped = hidden == 0
     assert dropped.any()
@@ -137,7 +137,7 @@ def test_one_layer_has_no_dropout_between_layers() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tied": True}, "last hidden_size"),
+        ({"tie_embeddings": True}, "last hidden_size"),
         ({"hidden_size": []}, "hidden_size"),
         ({"hidden_size": [4, 0]}, "hidden_size"),
         ({"dropout": 1.0}, "dropout"),

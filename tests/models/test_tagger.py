@@ -14,7 +14,7 @@ from recurra.nn import bio_constraints
 WORDS, CHARACTERS, TAGS, TIME, BATCH, SPELLINGS, LONGEST = 11, 7, 3, 5, 4, 6, 8
 LENGTHS = torch.tensor([3, 5, 0, 1])
 SMALL = {"embedding_size": 5, "character_embedding_size": 2, "character_hidden_size": 3, "hidden_size": [4]}
-NO_DROPOUT = {"dropout": 0.0, "dropout_embedding": 0.0, "dropout_output": 0.0}
+NO_DROPOUT = {"dropout": 0.0, "embedding_dropout": 0.0, "output_dropout": 0.0}
 
 
 def build(**options: object) -> Tagger:
@@ -108,7 +108,7 @@ def test_loss_and_probabilities_and_best_tags_by_all_paths(crf: bool) -> None:
             torch.testing.assert_close(probabilities[step, sentence, tag], shares[through].sum(), rtol=0, atol=1e-10)
 
 
-def test_a_network_without_memory_sees_two_neighbours() -> None:
+def test_a_network_without_memory_sees_two_neighbors() -> None:
     """Against its definition, a sentence by itself with two zeros before and behind it."""
     tagger = build(cell="mlp", hidden_size=[6, 4], characters=False)
     tokens, _ = draw()
@@ -140,7 +140,7 @@ def test_without_characters_spelling_does_not_count() -> None:
     assert not any("speller" in name for name, _ in build(characters=False).named_parameters())
 
 
-@pytest.mark.parametrize("option", ["dropout", "dropout_embedding", "dropout_output"])
+@pytest.mark.parametrize("option", ["dropout", "embedding_dropout", "output_dropout"])
 def test_each_dropout_acts_in_training_only(option: str) -> None:
     tagger, (tokens, _) = build(hidden_size=[4, 6], **{option: 0.5}), draw()
     assert not torch.equal(tagger(tokens), tagger(tokens))

@@ -12,7 +12,7 @@ from recurra.models.translator import Translator, TranslatorOptions, TranslatorS
 SHAPE = TranslatorShape(source_types=11, target_types=9, longest_source=7, longest_target=6)
 START = 2
 SIZES = {"embedding_size": 5, "hidden_size": [6, 4], "encoder_size": [3, 7]}
-SILENT = dict.fromkeys(["dropout", "dropout_embedding", "dropout_output", "dropout_memory"], 0.0)
+SILENT = dict.fromkeys(["dropout", "embedding_dropout", "output_dropout", "memory_dropout"], 0.0)
 DOT = {"attention": "dot", "hidden_size": [4], "encoder_size": [2]}  # 2 x 2 features a step of the source
 KINDS = {
     "plain": {"attention": "none"},
@@ -22,7 +22,7 @@ KINDS = {
     "concat, rnn": {"attention": "concat", "cell": "rnn", "merge": "sum"},
     "dot": DOT,
     "dot, fed": {**DOT, "input_feeding": True},
-    "untied": {"tied": "none"},
+    "untied": {"tie_embeddings": "none"},
     "summary first": {"begin": "input", "cell": "lstm"},
     "one direction": {"bidirectional": False},
     "shared": {"bidirectional": False, "shared": True, "encoder_size": None},
@@ -32,7 +32,7 @@ KINDS = {
 def translator(seed: int = 0, **options: object) -> Translator:
     """With random weights everywhere, and none that is zero."""
     torch.manual_seed(seed)
-    shape = SHAPE._replace(source_types=SHAPE.target_types) if options.get("tied") == "all" else SHAPE
+    shape = SHAPE._replace(source_types=SHAPE.target_types) if options.get("tie_embeddings") == "all" else SHAPE
     model = Translator(shape, TranslatorOptions(**{**SIZES, **SILENT, **options})).double().eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -40,10 +40,10 @@ def translator(seed: int = 0, **options: object) -> Translator:
     return model
 
 
-def batch(num_types: int = SHAPE.source_types) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def batch(vocabulary_size: int = SHAPE.source_types) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sources (7, 4), their lengths, inputs (5, 4) and targets; what is padding is marked in the targets."""
     rng = torch.Generator().manual_seed(3)
-    sources = torch.randint(num_types, (7, 4), generator=rng)
+    sources = torch.randint(vocabulary_size, (7, 4), generator=rng)
     targets = torch.randint(SHAPE.target_types, (5, 4), generator=rng)
     lengths = torch.tensor([7, 3, 1, 5])
     for column, length in enumerate([5, 2, 4, 1]):
@@ -72,7 +72,7 @@ def test_known_targets_at_once_are_step_after_step(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_pair_does_not_depend_on_its_neighbours(kind: str) -> None:
+def test_a_pair_does_not_depend_on_its_neighbors(kind: str) -> None:
     model = translator(**KINDS[kind])
     sources, lengths, inputs, targets = batch()
     features, attention, _ = run(model)
@@ -163,7 +163,7 @@ def test_it_is_the_equations_in_plain_loops(feeds: bool) -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_loss_is_the_cross_entropy_of_what_counts(smoothing: float) -> None:
-    model, (*_, targets) = translator(tied="none"), batch()
+    model, (*_, targets) = translator(tie_embeddings="none"), batch()
     features, _, _ = run(model)
     logits = model.decoder.output(features)
     expected = F.cross_entropy(logits[targets >= 0], targets[targets >= 0], reduction="sum", label_smoothing=smoothing)
@@ -172,7 +172,7 @@ def test_loss_is_the_cross_entropy_of_what_counts(smoothing: float) -> None:
 
 @pytest.mark.parametrize("kind", [*KINDS, "all tied"])
 def test_every_parameter_gets_a_gradient(kind: str) -> None:
-    model = translator(**KINDS.get(kind, {"tied": "all"})).train()
+    model = translator(**KINDS.get(kind, {"tie_embeddings": "all"})).train()
     *_, targets = batch()
     features, _, _ = run(model)
     model.decoder.loss(features, targets, 0.1).backward()
@@ -183,7 +183,7 @@ def test_every_parameter_gets_a_gradient(kind: str) -> None:
 
 @pytest.mark.parametrize(("tied", "num_tables"), [("none", 3), ("output", 2), ("all", 1)])
 def test_tied_tables_are_one(tied: str, num_tables: int) -> None:
-    model = translator(tied=tied)
+    model = translator(tie_embeddings=tied)
     weights = model.encoder.embedding.weight, model.decoder.embedding.weight, model.decoder.output.weight
     assert len({weight.data_ptr() for weight in weights}) == num_tables
 
@@ -209,7 +209,7 @@ def test_guesses_are_the_likeliest_after_right_tokens() -> None:
     assert (share - 0.3 * differs).abs().max() < 0.11  # four standard deviations
 
 
-@pytest.mark.parametrize("dropped", [*SILENT, "dropout_words"])
+@pytest.mark.parametrize("dropped", [*SILENT, "word_dropout"])
 def test_dropout_is_of_training_alone(dropped: str) -> None:
     noisy, silent = translator(**{dropped: 0.4}), translator()
     assert run(noisy)[0].equal(run(silent)[0])
@@ -231,7 +231,7 @@ def test_shapes_that_do_not_fit(options: dict[str, object], message: str) -> Non
         translator(**options)
 
 
-@pytest.mark.parametrize("dropped", ["dropout", "dropout_output"])
+@pytest.mark.parametrize("dropped", ["dropout", "output_dropout"])
 @pytest.mark.parametrize("feeds", [False, True])
 def test_locked_masks_are_those_of_all_steps(dropped: str, feeds: bool) -> None:
     """What is dropped at one step is dropped at all: with the same tokens and no recurrence, all steps are alike."""
@@ -242,7 +242,7 @@ def test_locked_masks_are_those_of_all_steps(dropped: str, feeds: bool) -> None:
                 parameter.zero_()
     sources, lengths, *_ = batch()
     features, _, _ = model.decoder(torch.full((4, 4), START), model.read(sources, lengths))
-    if dropped == "dropout_output":
+    if dropped == "output_dropout":
         dropped_places = features == 0
         assert 0.3 < dropped_places.double().mean() < 0.7
         assert dropped_places.eq(dropped_places[0]).all()
@@ -254,7 +254,7 @@ def test_locked_masks_are_those_of_all_steps(dropped: str, feeds: bool) -> None:
 
 
 def test_guesses_are_made_without_dropout() -> None:
-    noisy, silent = translator(seed=5, dropout_output=0.6).train(), translator(seed=5)
+    noisy, silent = translator(seed=5, output_dropout=0.6).train(), translator(seed=5)
     sources, lengths, inputs, _ = batch()
     expected = silent.decoder.guessed(inputs, silent.read(sources, lengths), 1.0)
     assert noisy.decoder.guessed(inputs, noisy.read(sources, lengths), 1.0).equal(expected)
@@ -263,4 +263,4 @@ def test_guesses_are_made_without_dropout() -> None:
 
 def test_one_table_for_both_sides_needs_one_vocabulary() -> None:
     with pytest.raises(UsageError, match="one vocabulary for both sides, got 11 and 9 types"):
-        Translator(SHAPE, TranslatorOptions(tied="all"))
+        Translator(SHAPE, TranslatorOptions(tie_embeddings="all"))

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from recurra.errors import ShapeError, UsageError
 from recurra.nn.losses import linear_cross_entropy
-from recurra.ops import products, vocabulary
+from recurra.ops import cross_entropy, gemm
 from recurra.ops.instructions import INSTRUCTIONS, all_instructions
 
 FEATURES, TYPES = 6, 41
@@ -25,7 +25,7 @@ def tensors(dtype: torch.dtype = torch.double) -> tuple[torch.Tensor, ...]:
 @pytest.mark.parametrize("elements", [1, 3 * TYPES, 1_000_000], ids=["one-row", "three-rows", "all-rows"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.double, 1e-12), (torch.float, 1e-5)])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-@pytest.mark.parametrize("large", [0, products.LARGE], ids=["large", "small"])
+@pytest.mark.parametrize("large", [0, gemm.LARGE], ids=["large", "small"])
 @pytest.mark.parametrize("kernels", [True, False])
 def test_equals_torch(
     elements: int,
@@ -36,10 +36,10 @@ def test_equals_torch(
     kernels: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(vocabulary, "BLOCK", elements)
-    monkeypatch.setattr(products, "LARGE", large)
+    monkeypatch.setattr(cross_entropy, "BLOCK", elements)
+    monkeypatch.setattr(gemm, "LARGE", large)
     if not kernels:
-        monkeypatch.setattr(vocabulary, "runs_kernels", lambda _: False)
+        monkeypatch.setattr(cross_entropy, "runs_kernels", lambda _: False)
     hidden, weight, bias, targets = tensors(dtype)
     ours = linear_cross_entropy(hidden, weight, bias, targets, label_smoothing=smoothing)
     logits = F.linear(hidden, weight, bias).flatten(0, 1)

@@ -16,7 +16,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from recurra import ops
 from recurra.errors import ShapeError, UsageError
-from recurra.ops import Weights, products
+from recurra.ops import Weights, gemm
 from recurra.ops.instructions import INSTRUCTIONS, all_instructions
 
 KINDS = [name for name in CASES if name != "lstm_projected"]
@@ -93,14 +93,14 @@ def test_equals_composed(
     large: bool,
     recompute: bool,
 ) -> None:
-    """In any size, though the products of the large are not those of the small; and with gates kept or not."""
+    """In any size, though the gemm of the large are not those of the small; and with gates kept or not."""
     time, batch = sizes[:2]
     options = {"recompute": True} if recompute and not name.startswith("rnn") else {}
     listed = data.draw(st.none() | st.lists(st.integers(0, time), min_size=batch, max_size=batch))
     lengths = None if listed is None else torch.tensor(listed)
     with pytest.MonkeyPatch.context() as patch, num_threads(threads):
         patch.setenv(INSTRUCTIONS, instructions)
-        patch.setattr(products, "LARGE", 0 if large else products.LARGE)
+        patch.setattr(gemm, "LARGE", 0 if large else gemm.LARGE)
         for dtype, forward, backward in ((torch.float64, 1e-10, 1e-10), (torch.float32, 1e-5, 1e-4)):
             leaves = draw(name, sizes, dtype, bias)
             ours = results(name, leaves, lengths, reverse, "fused", **options)
@@ -127,7 +127,7 @@ def tuple_to(leaves: Leaves, dtype: torch.dtype) -> Leaves:
 def test_threads_change_no_bit(name: str, sizes: tuple[int, int, int, int]) -> None:
     """Nor does the way the work is split: over units for a small batch, over rows for a large one.
 
-    The input is 0, since the large products are torch's, whose BLAS does not promise as much.
+    The input is 0, since the large gemm are torch's, whose BLAS does not promise as much.
     """
     lengths = torch.arange(sizes[1]) % (sizes[0] + 1)
     found = []

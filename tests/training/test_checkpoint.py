@@ -18,8 +18,8 @@ def leaves(state: Any) -> list[torch.Tensor]:
 @pytest.mark.parametrize("state", [None, A, (A, B), ((A, B), (C,)), (A, (B, (C, None)))])
 def test_state_keeps_its_nesting_and_values(state: Any) -> None:
     model = nn.Linear(2, 2)
-    optimiser = torch.optim.SGD(model.parameters(), 1.0)
-    back, position = unpack(pack(model, optimiser, state, {"step": 3}), model, optimiser, torch.device("cpu"))
+    optimizer = torch.optim.SGD(model.parameters(), 1.0)
+    back, position = unpack(pack(model, optimizer, state, {"step": 3}), model, optimizer, torch.device("cpu"))
 
     def shape(nested: Any) -> Any:
         return 0 if isinstance(nested, torch.Tensor) else None if nested is None else [shape(part) for part in nested]
@@ -29,23 +29,23 @@ def test_state_keeps_its_nesting_and_values(state: Any) -> None:
     assert position == {"step": 3}
 
 
-def test_optimiser_and_random_numbers_go_on_where_they_were() -> None:
-    def update(model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        optimiser.zero_grad()
+def test_optimizer_and_random_numbers_go_on_where_they_were() -> None:
+    def update(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad()
         (model(torch.ones(1, 3)) * torch.rand(1, 2)).sum().backward()
-        optimiser.step()
+        optimizer.step()
 
     torch.manual_seed(1)
     model = nn.Linear(3, 2)
-    optimiser = torch.optim.AdamW(model.parameters(), 0.1)
-    update(model, optimiser)
-    checkpoint = pack(model, optimiser, None, {})
+    optimizer = torch.optim.AdamW(model.parameters(), 0.1)
+    update(model, optimizer)
+    checkpoint = pack(model, optimizer, None, {})
     checkpoint = type(checkpoint)({k: t.clone() for k, t in checkpoint.tensors.items()}, checkpoint.values)
-    update(model, optimiser)
+    update(model, optimizer)
     torch.manual_seed(77)
     other = nn.Linear(3, 2)
-    other_optimiser = torch.optim.AdamW(other.parameters(), 0.1)
-    unpack(checkpoint, other, other_optimiser, torch.device("cpu"))
-    update(other, other_optimiser)
+    other_optimizer = torch.optim.AdamW(other.parameters(), 0.1)
+    unpack(checkpoint, other, other_optimizer, torch.device("cpu"))
+    update(other, other_optimizer)
     assert torch.equal(model.weight, other.weight)
     assert torch.equal(model.bias, other.bias)

@@ -15,17 +15,17 @@ TINY = {"embedding_size": 5, "hidden_size": 6, "epochs": 2, "batch_size": 16}
 
 
 @pytest.fixture
-def colours(tmp_path: Path) -> Path:
-    path = tmp_path / "colours.txt"
+def colors(tmp_path: Path) -> Path:
+    path = tmp_path / "colors.txt"
     path.write_text(
         "".join(f"{'warm' if i % 3 else 'cold'}\t{'red' if i % 3 else 'blue'} number {i}\n" for i in range(90))
     )
     return path
 
 
-def test_seeds_differ_and_their_mean_is_told(colours: Path, tmp_path: Path) -> None:
+def test_seeds_differ_and_their_mean_is_told(colors: Path, tmp_path: Path) -> None:
     folder = recurra.train_seeds(
-        "classification", colours, seeds=3, run=tmp_path / "runs", seed=7, progress=Progress(), **TINY
+        "classification", colors, seeds=3, run=tmp_path / "runs", seed=7, progress=Progress(), **TINY
     )
     found = json.loads((folder / "seeds.json").read_text())
     losses = [
@@ -37,12 +37,12 @@ def test_seeds_differ_and_their_mean_is_told(colours: Path, tmp_path: Path) -> N
     assert told["mean"] == pytest.approx(statistics.fmean(losses))
     assert told["deviation"] == pytest.approx(statistics.stdev(losses))
     assert found["majority"]["test"]["loss"]["deviation"] == 0
-    again = recurra.train("classification", colours, run=tmp_path / "again", seed=8, progress=Progress(), **TINY)
+    again = recurra.train("classification", colors, run=tmp_path / "again", seed=8, progress=Progress(), **TINY)
     assert json.loads((again / "metrics.json").read_text())["model"]["test"]["loss"] == losses[1]
 
 
-def test_what_was_stopped_goes_on(colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = recurra.train_seeds("classification", colours, seeds=2, run=tmp_path / "a", progress=Progress(), **TINY)
+def test_what_was_stopped_goes_on(colors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = recurra.train_seeds("classification", colors, seeds=2, run=tmp_path / "a", progress=Progress(), **TINY)
     fit, fits = Training.fit, []
 
     def stop_in_the_second(self: Training) -> bool:
@@ -54,14 +54,14 @@ def test_what_was_stopped_goes_on(colours: Path, tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Training, "fit", stop_in_the_second)
     with pytest.raises(KeyboardInterrupt):
-        recurra.train_seeds("classification", colours, seeds=2, run=tmp_path / "b", progress=Progress(), **TINY)
-    other = recurra.train_seeds("classification", colours, seeds=2, run=tmp_path / "b", progress=Progress(), **TINY)
+        recurra.train_seeds("classification", colors, seeds=2, run=tmp_path / "b", progress=Progress(), **TINY)
+    other = recurra.train_seeds("classification", colors, seeds=2, run=tmp_path / "b", progress=Progress(), **TINY)
     assert fits == ["seed-1", "seed-2", "seed-2"]
     assert (other / "seeds.json").read_text() == (whole / "seeds.json").read_text()
     with pytest.raises(UsageError, match=r"seed-1: was begun with another recipe \(training.epochs\)"):
-        recurra.train_seeds("classification", colours, seeds=2, run=other, progress=Progress(), **{**TINY, "epochs": 1})
+        recurra.train_seeds("classification", colors, seeds=2, run=other, progress=Progress(), **{**TINY, "epochs": 1})
 
 
-def test_one_seed_is_a_run(colours: Path, tmp_path: Path) -> None:
+def test_one_seed_is_a_run(colors: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="seeds: expected at least 2, got 1"):
-        recurra.train_seeds("classification", colours, seeds=1, run=tmp_path / "runs", progress=Progress(), **TINY)
+        recurra.train_seeds("classification", colors, seeds=1, run=tmp_path / "runs", progress=Progress(), **TINY)

@@ -17,7 +17,7 @@ import recurra
 from recurra.errors import DataError, DivergedError, RunError, SaveError, UsageError
 from recurra.progress import Advance, Progress
 from recurra.runs import BEST, CHECKPOINT, WEIGHTS, Run
-from recurra.tasks import Measure
+from recurra.tasks import Metric
 from recurra.training import resume, train
 from recurra.training.loop import Training
 
@@ -40,8 +40,8 @@ WORDS = [
     "fell",
 ]
 SHAPE = {"embedding_size": 5, "hidden_size": [7, 4], "batch_size": 3, "window": 6, "shares": [0.8, 0.1, 0.1]}
-SGD = {"optimiser": "sgd", "learning_rate": 2.0, "momentum": 0.5, "schedule": "epoch", "decay": 0.5, "clip_norm": 0.5}
-ADAM = {"optimiser": "adamw", "learning_rate": 0.01, "schedule": "plateau", "clip_value": 0.1, "weight_decay": 0.01}
+SGD = {"optimizer": "sgd", "learning_rate": 2.0, "momentum": 0.5, "schedule": "epoch", "decay": 0.5, "clip_norm": 0.5}
+ADAM = {"optimizer": "adamw", "learning_rate": 0.01, "schedule": "plateau", "clip_value": 0.1, "weight_decay": 0.01}
 
 
 class InterruptAt(Progress):
@@ -102,14 +102,14 @@ def assert_same_tensors(one: Run, other: Run, name: str) -> None:
 
 @pytest.mark.parametrize(
     "rule",
-    [SGD, ADAM, {**SGD, "momentum": 0, "average_decay": 0.9}, {**ADAM, "average_decay": 0.9}],
+    [SGD, ADAM, {**SGD, "momentum": 0, "ema_decay": 0.9}, {**ADAM, "ema_decay": 0.9}],
     ids=["sgd", "adamw", "sgd-mean", "adamw-mean"],
 )
 @pytest.mark.parametrize("steps", [2, 27, 29, 40])  # within the first epoch, at its last step, at and after its end
 def test_interrupted_and_resumed_is_uninterrupted_bit_for_bit(
     rule: dict[str, Any], steps: int, text: Path, tmp_path: Path
 ) -> None:
-    options = {**rule, "epochs": 2, "dropout": 0.3, "dropout_words": 0.2, "locked_dropout": True}
+    options = {**rule, "epochs": 2, "dropout": 0.3, "word_dropout": 0.2, "locked_dropout": True}
     whole = fit(text, tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt, match=f"step {steps}; go on with: recurra train --resume"):
         fit(text, tmp_path / "parts", InterruptAt(steps), **options)
@@ -136,7 +136,7 @@ def test_the_mean_of_weights_is_judged_and_kept(text: Path, tmp_path: Path, monk
     monkeypatch.setattr(Training, "take_step", noted)
     plain = fit(text, tmp_path / "plain", **ADAM, epochs=1)
     steps, seen[:] = seen.copy(), []
-    run = fit(text, tmp_path / "averaged", **ADAM, epochs=1, average_decay=0.8)
+    run = fit(text, tmp_path / "averaged", **ADAM, epochs=1, ema_decay=0.8)
     assert all(torch.equal(one[key], other[key]) for one, other in zip(steps, seen, strict=True) for key in one)
     kept = run.read_tensors(WEIGHTS).tensors
     for name, tensor in kept.items():
@@ -153,7 +153,7 @@ def test_the_mean_of_weights_is_judged_and_kept(text: Path, tmp_path: Path, monk
 
 def test_before_the_first_epoch_ends_it_is_the_mean_too_that_can_be_used(text: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        fit(text, tmp_path / "run", InterruptAt(3), **ADAM, average_decay=0.9)
+        fit(text, tmp_path / "run", InterruptAt(3), **ADAM, ema_decay=0.9)
     run = Run(tmp_path / "run")
     kept, checkpoint = run.read_tensors(WEIGHTS).tensors, run.read_tensors(CHECKPOINT).tensors
     means = {tensor.data_ptr(): tensor for key, tensor in checkpoint.items() if key.endswith(".average")}
@@ -433,7 +433,7 @@ def test_of_equally_accurate_epochs_that_of_the_lowest_loss_is_kept_and_the_rate
     judged = iter([(0.5, 3.0), (0.5, 2.0), (0.4, 1.0), (0.5, 2.5), (0.4, 0.9)])
     task = recurra.tasks.LanguageModelling
     monkeypatch.setattr(task, "validate", lambda *_: dict(zip(("accuracy", "loss"), next(judged), strict=True)))
-    monkeypatch.setattr(task, "criterion", Measure("accuracy", higher_is_better=True))
+    monkeypatch.setattr(task, "select_by", Metric("accuracy", higher_is_better=True))
     run = fit(text, tmp_path / "run", **{**SGD, "schedule": "plateau"}, epochs=5)
     assert [row["learning_rate"] for row in without_times(run)] == [2.0, 2.0, 2.0, 2.0, 1.0]
     assert run.read_tensors(WEIGHTS).values["epoch"] == 2

@@ -44,9 +44,9 @@ def caption(
     recurra caption runs/birds new.jpg --num-best 3 --picture
     """
     model = open_model(run, device)
+    from recurra.figures.pages import write_charts
     from recurra.inference import TrainedCaptioner
-    from recurra.inspection.captions import FILE, view_figure
-    from recurra.inspection.pages import write_charts
+    from recurra.tasks.captioning.page import FILE, view_figure
 
     if not isinstance(model, TrainedCaptioner):
         raise not_for(run, "writes about no images", model.task)

@@ -27,9 +27,9 @@ def compare(
 
     contenders = read_contenders(runs)
     page = comparison_page(contenders, Path(out))
-    rows, split, headline = reached(contenders), contenders[0].split, contenders[0].headline
+    rows, split, primary_metric = reached(contenders), contenders[0].split, contenders[0].primary_metric
     if as_json:
-        print_json({"headline": headline.name, "split": split, "metrics": rows, "page": str(page)})
+        print_json({"auto": primary_metric.name, "split": split, "metrics": rows, "page": str(page)})
         return
     columns = list(dict.fromkeys(name for values in rows.values() for name in values))
     print_table(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         TrainedForecaster,
         TrainedLanguageModel,
         TrainedMemory,
-        TrainedRecogniser,
+        TrainedRecognizer,
         TrainedTagger,
         TrainedTranslator,
     )
@@ -38,7 +38,7 @@ class Demo(NamedTuple):
     about: str  # two lines: what is learned and by what, and how long that takes
     data: str  # a data set that needs no download
     recipe: Mapping[str, Any]
-    expected: Mapping[str, float]  # headline on the test part, of the model and of each baseline
+    expected: Mapping[str, float]  # primary_metric on the test part, of the model and of each baseline
     show: Callable[[Any], None]  # prints what a trained model does
     next: str  # commands to go on with; {run} is its folder
 
@@ -72,7 +72,7 @@ def demo(
     metrics, model = Run(folder).read_json(METRICS), recurra.load(folder)
     print_metrics(metrics, model.task)
     versions = " (Python 3.11; other versions carry other texts)" if chosen.data.startswith("python-") else ""
-    measure = model.task.headline.name
+    measure = model.task.primary_metric.name
     print(f"\nTest {measure.replace('_', ' ')}, expected{versions} against got:")
     for name, expected in chosen.expected.items():
         print(f"  {name:14} {expected:8.4g} {metrics[name]['test'][measure]:8.4g}")
@@ -97,7 +97,7 @@ def judge_strings(model: "TrainedClassifier") -> None:
     """Labels of some strings, and how many it still judges rightly of such as are longer than it ever saw."""
     from itertools import islice
 
-    from recurra.data.embedded import bracket_strings
+    from recurra.data.builtin.generated import bracket_strings
 
     print("It says, with its probability:")
     for text, found in zip(STRINGS, model.predict(STRINGS), strict=True):
@@ -121,7 +121,7 @@ def tag_code(model: "TrainedTagger") -> None:
 
 def compare_forecast(model: "TrainedForecaster") -> None:
     """The first forecast of the test part beside what came."""
-    from recurra.data.stamps import as_text
+    from recurra.data.timeline.timestamps import as_text
 
     found = model.backtest()[0]
     print(f"A forecast of what follows {as_text(found.timeline.times[found.start - 1])}, beside what came:")
@@ -173,7 +173,7 @@ def tell_digits(model: "TrainedCaptioner") -> None:
     print_table(("digits", "it writes", "score"), rows)
 
 
-def hear_numbers(model: "TrainedRecogniser") -> None:
+def hear_numbers(model: "TrainedRecognizer") -> None:
     """What it hears in some recordings of the test part."""
     from recurra.progress import Progress
 
@@ -197,8 +197,8 @@ DEMOS = {
             "embedding_size": 200,
             "hidden_size": [256, 128],
             "dropout": 0.4,
-            "dropout_embedding": 0.4,
-            "dropout_output": 0.4,
+            "embedding_dropout": 0.4,
+            "output_dropout": 0.4,
             "locked_dropout": True,
             "batch_size": 20,
             "window": 35,
@@ -226,11 +226,11 @@ DEMOS = {
             "hidden_size": [32],
             "bidirectional": False,
             "dropout": 0.0,
-            "dropout_embedding": 0.0,
-            "dropout_output": 0.0,
+            "embedding_dropout": 0.0,
+            "output_dropout": 0.0,
             "epochs": 8,
             "learning_rate": 0.01,
-            "criterion": "loss",
+            "select_by": "loss",
         },
         {"model": 1.0, "majority": 0.5, "linear": 0.6615, "mlp": 0.6575},
         judge_strings,
@@ -248,7 +248,7 @@ DEMOS = {
             "character_embedding_size": 16,
             "character_hidden_size": 24,
             "hidden_size": [64],
-            "dropout_embedding": 0.4,
+            "embedding_dropout": 0.4,
             "epochs": 5,
             "learning_rate": 5e-3,
             "schedule": "epoch",
@@ -293,8 +293,8 @@ DEMOS = {
             "embedding_size": 32,
             "hidden_size": [64],
             "encoder_size": [48],
-            "dropout_embedding": 0.05,
-            "dropout_output": 0.05,
+            "embedding_dropout": 0.05,
+            "output_dropout": 0.05,
             "epochs": 5,
             "batch_size": 32,
             "learning_rate": 5e-3,
@@ -314,11 +314,11 @@ DEMOS = {
         "digits",
         {
             "channels": [32, 64],
-            "row_size": 64,
-            "dropout_memory": 0.1,
+            "row_hidden_size": 64,
+            "memory_dropout": 0.1,
             "embedding_size": 32,
             "hidden_size": [64],
-            "criterion": "exact",
+            "select_by": "exact",
             "epochs": 10,
             "batch_size": 32,
             "learning_rate": 3e-3,
@@ -330,10 +330,10 @@ DEMOS = {
         tell_digits,
         "  recurra check captioning digits\n"
         "  recurra evaluate {run}\n"
-        "  recurra train captioning YOUR-FOLDER --image-size 64,64 --colour",
+        "  recurra train captioning YOUR-FOLDER --image-size 64,64 --color",
     ),
     "speech": Demo(
-        "A recogniser learns which numbers are dialled in recordings of a telephone's keys, never told when:\n"
+        "A recognizer learns which numbers are dialled in recordings of a telephone's keys, never told when:\n"
         "log-mel features, GRU 2 x 64, connectionist temporal classification. Half a minute on two cores.",
         "touch-tones",
         {
@@ -361,7 +361,7 @@ DEMOS = {
         {
             "length": 100,
             "cell": "gru",
-            "initialisation": "chrono",
+            "initialization": "chrono",
             "hidden_size": [32],
             "epochs": 8,
             "train_size": 5000,
@@ -376,6 +376,6 @@ DEMOS = {
         add_numbers,
         "  recurra train memory adding --length 100 --cell rnn --held-out-size 1000    # without gates\n"
         "  recurra compare {run} runs/memory\n"
-        "  recurra train memory copy --length 50 --cell gru --initialisation chrono",
+        "  recurra train memory copy --length 50 --cell gru --initialization chrono",
     ),
 }

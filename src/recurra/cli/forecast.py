@@ -13,7 +13,7 @@ from recurra.cli.output import Device, Json, RunFolder, not_for, open_model, pri
 from recurra.errors import UsageError, counted
 
 if TYPE_CHECKING:
-    from recurra.tasks.forecasts import Forecast
+    from recurra.tasks.forecasting.scoring import Forecast
 
 
 def forecast(
@@ -42,10 +42,10 @@ def forecast(
     if out and as_json:
         raise UsageError("--out is for CSV, --json for standard output; leave one of them out")
     model = open_model(run, device)
+    from recurra.figures.pages import write_charts
     from recurra.inference import TrainedForecaster
-    from recurra.inspection.forecasts import FILE, by_series, fan_figure
-    from recurra.inspection.pages import write_charts
     from recurra.runs import write_atomically
+    from recurra.tasks.forecasting.page import FILE, by_series, fan_figure
 
     if not isinstance(model, TrainedForecaster):
         raise not_for(run, "forecasts nothing", model.task)
@@ -77,7 +77,7 @@ def read_levels(text: str | None) -> list[float] | None:
 
 def rows_of(found: "Forecast", backtest: bool) -> list[dict[str, Any]]:
     """One row a target and step; with what came, None where the table holds nothing, where it is a backtest."""
-    from recurra.tasks.forecasts import plain
+    from recurra.tasks.forecasting.scoring import plain
 
     rows = []
     (made_at,) = found.timeline.write(found.timeline.times[found.start - 1 : found.start])

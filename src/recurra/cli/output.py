@@ -17,7 +17,7 @@ from recurra.errors import DataError, UsageError
 if TYPE_CHECKING:
     from recurra.inference import Trained, TrainedLanguageModel
     from recurra.progress import Progress
-    from recurra.tasks import Measure, Task
+    from recurra.tasks import Metric, Task
 
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder that `recurra train` made.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
@@ -152,10 +152,10 @@ def print_metrics(metrics: Mapping[str, Any], task: "Task") -> None:
         [[who, split, *(figure(values.get(name)) for name in columns)] for who, split, values in rows],
         folds=False,
     )
-    print_text(verdict(metrics, task.headline))
+    print_text(verdict(metrics, task.primary_metric))
 
 
-def verdict(metrics: Mapping[str, Any], measure: "Measure") -> str:
+def verdict(metrics: Mapping[str, Any], measure: "Metric") -> str:
     """Whether the model beats the best baseline on the last split, in plain words."""
     split = list(metrics["model"])[-1]
     mine = metrics["model"][split][measure.name]

@@ -21,7 +21,7 @@ from recurra.errors import UsageError
 
 if TYPE_CHECKING:
     from recurra.inference import TrainedClassifier, TrainedLanguageModel, TrainedTagger
-    from recurra.inference.classification import Prediction
+    from recurra.tasks.classification.trained import Prediction
 
 AT_ONCE = 256  # examples
 MOST_OTHERS = 2  # labels shown beside the likeliest
@@ -113,7 +113,7 @@ def contents(model: "TrainedClassifier", inputs: list[str], file: str | None) ->
 
 def reads_texts(model: "TrainedClassifier") -> bool:
     """Whether it does, and not series."""
-    return model.task.inputs.shape.num_types is not None
+    return model.task.inputs.shape.vocabulary_size is not None
 
 
 def print_labels(model: "TrainedClassifier", contents: Iterator[tuple[str, Any]], at_once: int, as_json: bool) -> None:

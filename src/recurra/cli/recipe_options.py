@@ -14,7 +14,7 @@ def read_words(schema: "type[Recipe]", words: Sequence[str]) -> tuple[list[str],
 
     Args:
         schema: recipe type of the task; it says what each option is.
-        words: such as `corpus.txt --epochs 5 --hidden-size=256,128 --tied`.
+        words: such as `corpus.txt --epochs 5 --hidden-size=256,128 --tie-embeddings`.
 
     Raises:
         UsageError: no such option, or one without its value.

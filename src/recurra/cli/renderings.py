@@ -8,7 +8,7 @@ import typer
 from recurra.cli.output import print_table
 
 if TYPE_CHECKING:
-    from recurra.inference.translation import Rendering
+    from recurra.tasks.translation.trained import Rendering
 
 Beam = Annotated[
     int | None,

@@ -121,7 +121,7 @@ def show_seeds(folder: "Path", quiet: bool, as_json: bool) -> None:
     for who, split, values in rows:
         means[who][split] = {name: value["mean"] for name, value in values.items()}
     run = next(Run(path) for path in folder.glob("seed-*") if path.is_dir())
-    print_text(verdict(means, task_of(run).restore(run).headline))
+    print_text(verdict(means, task_of(run).restore(run).primary_metric))
     num_seeds = len(next(iter(rows[0][2].values()))["values"])
     print(f"mean ± deviation over {num_seeds} seeds; runs {folder}/seed-*")
 

@@ -14,7 +14,7 @@ from recurra.errors import DataError, UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from recurra.inference import TrainedRecogniser
+    from recurra.inference import TrainedRecognizer
 
 AT_ONCE = 64  # recordings
 PIECES = 10  # a second, of a recording that is listened to
@@ -39,11 +39,11 @@ def transcribe(
     num_best: Annotated[
         int, typer.Option("--num-best", "-n", help="Readings of each recording, from a beam at least as wide.")
     ] = 1,
-    language_weight: Annotated[
+    lm_weight: Annotated[
         float | None,
         typer.Option(help="Weight of symbols counted on the training transcripts. By default that of the recipe."),
     ] = None,
-    symbol_bonus: Annotated[
+    insertion_bonus: Annotated[
         float | None, typer.Option(help="Nats that each symbol is worth. By default that of the recipe.")
     ] = None,
     stream: Annotated[
@@ -58,19 +58,19 @@ def transcribe(
     recurra transcribe runs/digits new.wav --num-best 3;
     arecord -f S16_LE -r 16000 -t raw | recurra transcribe runs/digits - --stream
     """
-    is_searching = num_best > 1 or any(value is not None for value in (beam, language_weight, symbol_bonus))
+    is_searching = num_best > 1 or any(value is not None for value in (beam, lm_weight, insertion_bonus))
     if stream and (as_json or is_searching):
         raise UsageError(
-            "--stream writes what it hears as it hears it; leave --json, --beam, --num-best, --language-weight and "
-            "--symbol-bonus out"
+            "--stream writes what it hears as it hears it; leave --json, --beam, --num-best, --lm-weight and "
+            "--insertion-bonus out"
         )
     if STANDARD_INPUT in sounds and not stream:
         raise UsageError(f"{STANDARD_INPUT}: standard input is listened to with --stream only")
     model = open_model(run, device)
     from recurra.data.sound import SOUNDS
-    from recurra.inference import TrainedRecogniser
+    from recurra.inference import TrainedRecognizer
 
-    if not isinstance(model, TrainedRecogniser):
+    if not isinstance(model, TrainedRecognizer):
         raise not_for(run, "hears nothing", model.task)
     files = files_of(sounds, SOUNDS)
     has_names = stand_behind_names(sounds, files)
@@ -84,8 +84,8 @@ def transcribe(
             samples,
             beam=beam,
             num_best=num_best,
-            language_weight=language_weight,
-            symbol_bonus=symbol_bonus,
+            lm_weight=lm_weight,
+            insertion_bonus=insertion_bonus,
             progress=told,
         )
         for sound, transcripts in zip(names, found, strict=True):
@@ -96,7 +96,7 @@ def transcribe(
                 print_texts(sound, rows, num_best, has_names=has_names)
 
 
-def listen(model: "TrainedRecogniser", sounds: list[str], has_names: bool) -> None:
+def listen(model: "TrainedRecognizer", sounds: list[str], has_names: bool) -> None:
     """Write what is said while each recording is played to the model, each maybe behind its name."""
     heard = model.stream()
     for sound in sounds:

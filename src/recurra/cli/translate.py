@@ -23,7 +23,7 @@ from recurra.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from recurra.inference import TrainedTranslator
-    from recurra.inference.translation import TranslatedText
+    from recurra.tasks.translation.trained import TranslatedText
 
 AT_ONCE = 64  # texts
 
@@ -64,10 +64,10 @@ def translate(
     drawn = {"temperature": temperature, "top_k": top_k, "seed": seed}
     refuse_idle(drawn if not draw else {**searched, "num_best": num_best if num_best > 1 else None}, draw)
     model = open_model(run, device)
+    from recurra.figures.pages import write_charts
     from recurra.inference import TrainedTranslator
-    from recurra.inference.translation import generator_of
-    from recurra.inspection.pages import write_charts
-    from recurra.inspection.translations import FILE, alignment_figure
+    from recurra.tasks.translation.page import FILE, alignment_figure
+    from recurra.tasks.translation.trained import generator_of
 
     if not isinstance(model, TrainedTranslator):
         raise not_for(run, "translates nothing", model.task)

@@ -18,13 +18,13 @@ class TrainingOptions(Section):
     )
     steps: int | None = Field(None, ge=1, description="stop after this many updates")
     batch_size: int = Field(32, ge=1, description="sequences (or lanes of text) side by side in a step")
-    optimiser: Literal["sgd", "adam", "adamw"] = Field("adamw", description="update rule")
+    optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="update rule")
     learning_rate: float = Field(3e-3, gt=0, description="learning rate of the first epoch")
     momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment in adam and adamw")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment in adam and adamw")
     weight_decay: float = Field(0.0, ge=0, description="pull of the weights towards zero; biases are left alone")
-    average_decay: float = Field(
+    ema_decay: float = Field(
         0.0,
         ge=0,
         lt=1,

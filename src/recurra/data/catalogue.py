@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from recurra.data.builtin.generated import EMBEDDED, embedded
 from recurra.data.cache import cache_folder
-from recurra.data.embedded import EMBEDDED, embedded
 from recurra.errors import DataError
 from recurra.runs import MODEL, RECIPE
 

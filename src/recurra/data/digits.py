@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.recordings import Recording, Segment, numbered
+from recurra.data.series.segments import Recording, Segment, numbered
 from recurra.errors import DataError
 
 Split: TypeAlias = Literal["train", "test"]

@@ -19,12 +19,12 @@ IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")  # 
 class ImageOptions(NamedTuple):
     """How image files are read.
 
-    Every image gets the same size. It keeps its proportions: what they leave free, at both sides alike, has the colour
+    Every image gets the same size. It keeps its proportions: what they leave free, at both sides alike, has the color
     of its upper left corner, which is that of the paper where it shows writing.
     """
 
     size: tuple[int, int]  # height and width in pixels
-    colour: bool  # red, green, blue; else grey
+    color: bool  # red, green, blue; else grey
 
 
 def is_opened(given: object) -> "TypeGuard[Image]":
@@ -34,13 +34,13 @@ def is_opened(given: object) -> "TypeGuard[Image]":
 
 
 def read_image(given: "Path | Image", options: ImageOptions) -> NDArray[np.uint8]:
-    """An image in the size and the colours asked for; of an animated one the first frame.
+    """An image in the size and the colors asked for; of an animated one the first frame.
 
     It is turned upright as its camera says, and white where it is transparent.
 
     Args:
         given: a file of any format that Pillow reads, or an image that it has opened.
-        options: its size and colours.
+        options: its size and colors.
 
     Returns:
         (height, width, 3), or (height, width, 1) if grey; 0 is black.
@@ -82,7 +82,7 @@ def pixels_of(image: "Image", options: ImageOptions) -> NDArray[np.uint8]:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB" if options.colour else "L")
+    image = image.convert("RGB" if options.color else "L")
     height, width = options.size
     corner = cast("int | tuple[int, ...]", image.getpixel((0, 0)))
     return np.array(ImageOps.pad(image, (width, height), color=corner)).reshape(height, width, -1)

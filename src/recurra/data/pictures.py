@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.config import Shares
+from recurra.data.builtin.digit_strips import Strip, digit_strips, small_strips
 from recurra.data.catalogue import find, locate
-from recurra.data.digit_strips import Strip, digit_strips, small_strips
 from recurra.data.digits import holds_digits
 from recurra.data.images import ImageOptions, read_image
 from recurra.data.listings import SPLIT, Columns, list_files, refuse_partial_splits, split_files, split_said
-from recurra.data.series_arrays import load
+from recurra.data.series.arrays import load
 from recurra.data.splits import completed
 from recurra.data.tables import KINDS as TABLES
 from recurra.data.tables import is_table

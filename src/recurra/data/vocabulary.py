@@ -32,7 +32,7 @@ class TokenOptions(Section):
     unit: Literal["word", "character", "bpe"] = Field("word", description="what a token is")
     split: Literal["punctuation", "space"] = Field(
         "punctuation",
-        description="where words end: at punctuation too or, for text that is tokenised already, at spaces only",
+        description="where words end: at punctuation too or, for text that is tokenized already, at spaces only",
     )
     lowercase: bool = Field(False, description="fold the text to lower case")
     vocabulary_size: int | None = Field(
@@ -106,9 +106,9 @@ class Vocabulary:
         """
         lines = (piece.splitlines(keepends=True) for piece in pieces)
         tokenizer = byte_pairs(lines, options) if options.unit == "bpe" else whole_tokens(lines, options)
-        num_types = sum(token != UNKNOWN for token in tokenizer.get_vocab())
-        if num_types < 2:
-            there = counted(num_types, f"distinct {'byte pair' if options.unit == 'bpe' else options.unit}")
+        vocabulary_size = sum(token != UNKNOWN for token in tokenizer.get_vocab())
+        if vocabulary_size < 2:
+            there = counted(vocabulary_size, f"distinct {'byte pair' if options.unit == 'bpe' else options.unit}")
             raise DataError(f"the text has {there}; expected at least 2 to predict between")
         return cls(tokenizer, options.unit)
 

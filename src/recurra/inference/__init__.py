@@ -3,16 +3,6 @@
 from pathlib import Path
 from typing import TypeAlias
 
-from recurra.inference.captioning import TrainedCaptioner
-from recurra.inference.classification import TrainedClassifier
-from recurra.inference.forecasting import TrainedForecaster
-from recurra.inference.language import TrainedLanguageModel
-from recurra.inference.memory import TrainedMemory
-from recurra.inference.opening import TrainedOnExamples
-from recurra.inference.speech import SpeechStream, TrainedRecogniser
-from recurra.inference.streaming import LanguageModelStream
-from recurra.inference.tagging import TrainedTagger
-from recurra.inference.translation import TrainedTranslator
 from recurra.runs import Run
 from recurra.tasks import (
     Captioning,
@@ -25,6 +15,16 @@ from recurra.tasks import (
     Translation,
     task_of,
 )
+from recurra.tasks.captioning.trained import TrainedCaptioner
+from recurra.tasks.classification.trained import TrainedClassifier
+from recurra.tasks.forecasting.trained import TrainedForecaster
+from recurra.tasks.language_modelling.streaming import LanguageModelStream
+from recurra.tasks.language_modelling.trained import TrainedLanguageModel
+from recurra.tasks.long_memory.trained import TrainedMemory
+from recurra.tasks.speech.trained import SpeechStream, TrainedRecognizer
+from recurra.tasks.tagging.trained import TrainedTagger
+from recurra.tasks.trained import TrainedOnExamples
+from recurra.tasks.translation.trained import TrainedTranslator
 
 Trained: TypeAlias = (
     TrainedLanguageModel
@@ -34,7 +34,7 @@ Trained: TypeAlias = (
     | TrainedMemory
     | TrainedTranslator
     | TrainedCaptioner
-    | TrainedRecogniser
+    | TrainedRecognizer
 )
 
 TRAINED: dict[str, type[Trained]] = {
@@ -45,7 +45,7 @@ TRAINED: dict[str, type[Trained]] = {
     Memory.name: TrainedMemory,
     Translation.name: TrainedTranslator,
     Captioning.name: TrainedCaptioner,
-    Speech.name: TrainedRecogniser,
+    Speech.name: TrainedRecognizer,
 }
 
 
@@ -59,7 +59,7 @@ def load(run: str | Path, device: str = "cpu") -> Trained:
     Returns:
         What can be done with it depends on its task: a language model writes text, a classifier gives labels, a
         tagger a tag for every token, a forecaster what comes next, a translator other text, a captioner text about
-        pictures, a recogniser what is said; all `evaluate`.
+        pictures, a recognizer what is said; all `evaluate`.
 
     Raises:
         RunError: missing, incomplete, damaged, of a newer format, or of a task this version does not know.
@@ -79,7 +79,7 @@ __all__ = [
     "TrainedLanguageModel",
     "TrainedMemory",
     "TrainedOnExamples",
-    "TrainedRecogniser",
+    "TrainedRecognizer",
     "TrainedTagger",
     "TrainedTranslator",
     "load",

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recurra.errors import RunError, UsageError
+from recurra.figures.pages import titled, write_page
 from recurra.inspection.curves import baselines
-from recurra.inspection.pages import titled, write_page
 from recurra.runs import HISTORY, METRICS, Json, Run
-from recurra.tasks import Measure, task_of
+from recurra.tasks import Metric, task_of
 from recurra.training.card import figure as as_figure
 
 HEIGHT = 520  # pixels
@@ -21,7 +21,7 @@ class Contender(NamedTuple):
     name: str
     run: Run
     task: str
-    headline: Measure
+    primary_metric: Metric
     history: list[Json]
     metrics: Json
 
@@ -67,10 +67,10 @@ def read_contenders(runs: Sequence[Run | str | Path]) -> list[Contender]:
     ]
     first = contenders[0]
     for other in contenders[1:]:
-        if (other.task, other.headline) != (first.task, first.headline):
+        if (other.task, other.primary_metric) != (first.task, first.primary_metric):
             raise UsageError(
                 f"compare: expected runs of one task that are judged by the same metric; {first.run} is of {first.task}"
-                f", by {first.headline.name}, and {other.run} of {other.task}, by {other.headline.name}"
+                f", by {first.primary_metric.name}, and {other.run} of {other.task}, by {other.primary_metric.name}"
             )
     return contenders
 
@@ -82,11 +82,11 @@ def read_contender(run: Run, name: str) -> Contender:
         RunError: it is not there, not finished, or damaged.
     """
     description = run.read_model()
-    headline = task_of(run).restore(run).headline
+    primary_metric = task_of(run).restore(run).primary_metric
     if not run.path(METRICS).exists():
         raise RunError(f"run {run}: not finished, so nothing to compare; go on with recurra train --resume {run}")
     rows, metrics = run.read_rows(HISTORY), run.read_json(METRICS)
-    return Contender(name, run, description["task"], headline, rows, metrics)
+    return Contender(name, run, description["task"], primary_metric, rows, metrics)
 
 
 def baselines_in_common(contenders: Sequence[Contender]) -> dict[str, Json]:
@@ -133,15 +133,15 @@ def comparison_page(contenders: Sequence[Contender], path: Path) -> Path:
     note = "" if same_data(contenders) else "<p>These runs are not judged by the same data.</p>"
     table = metrics_table(contenders)
     heading = f"<h2>On {first.split}</h2>"
-    title = f"{first.task}: {first.headline.name.replace('_', ' ')} of {len(contenders)} runs"
+    title = f"{first.task}: {first.primary_metric.name.replace('_', ' ')} of {len(contenders)} runs"
     return write_page(path, title, [curves_figure(contenders), heading, note, table])
 
 
 def curves_figure(contenders: Sequence[Contender]) -> Any:
-    """The headline on validation by epoch; dotted, what the baselines reach."""
+    """The primary_metric on validation by epoch; dotted, what the baselines reach."""
     import plotly.graph_objects as go
 
-    measure = contenders[0].headline
+    measure = contenders[0].primary_metric
     key = f"valid_{measure.name}"
     shared = baselines_in_common(contenders)
     levels = {who: level for who, level in baselines(contenders[0].run, measure.name).items() if who in shared}

@@ -35,7 +35,7 @@ def learning_curve(run: Run | str | Path) -> Path:
             f"run {run}: no epoch was completed, so there is no curve; go on with recurra train --resume {run}"
         )
     epochs = [row["epoch"] for row in rows]
-    panels = ("loss", task.headline.name)
+    panels = ("loss", task.primary_metric.name)
     figure: go.Figure = make_subplots(1, 2, subplot_titles=[panel.replace("_", " ") for panel in panels])
     for key, name in (("train_loss", "training (with dropout)"), ("valid_loss", "validation")):
         losses = [row[key] for row in rows]
@@ -43,7 +43,7 @@ def learning_curve(run: Run | str | Path) -> Path:
         figure.add_scatter(
             x=epochs, y=losses, name=name, mode="lines+markers", hovertext=hints, hoverinfo="text", row=1, col=1
         )
-    values = [row[f"valid_{task.headline.name}"] for row in rows]
+    values = [row[f"valid_{task.primary_metric.name}"] for row in rows]
     hints = [f"validation<br>epoch {e}: {x:.4g}" for e, x in zip(epochs, values, strict=True)]
     shown = {"mode": "lines+markers", "hovertext": hints, "hoverinfo": "text", "showlegend": False}
     figure.add_scatter(

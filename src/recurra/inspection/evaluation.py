@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from recurra.inspection.captions import view_figures
-from recurra.inspection.forecasts import by_series, error_figure, fan_figure
-from recurra.inspection.hearings import hearing_figures
-from recurra.inspection.labels import class_figure, confusion_figure, reliability_figure, worst_table
-from recurra.inspection.pages import write_page
-from recurra.inspection.texts import text_parts
-from recurra.inspection.texts import worst_table as worst_table_of_texts
-from recurra.inspection.translations import alignment_figures
+from recurra.figures.labels import class_figure, confusion_figure, reliability_figure, worst_table
+from recurra.figures.pages import write_page
+from recurra.figures.texts import text_parts
+from recurra.figures.texts import worst_table as worst_table_of_texts
 from recurra.runs import EVALUATION, Run
+from recurra.tasks.captioning.page import view_figures
+from recurra.tasks.forecasting.page import by_series, error_figure, fan_figure
+from recurra.tasks.speech.page import hearing_figures
+from recurra.tasks.translation.page import alignment_figures
 
 FILE = "evaluation.html"
 # What details of labels, translations, captions and transcripts hold, and others do not.

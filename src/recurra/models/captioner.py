@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recurra.errors import UsageError
 from recurra.models.decoder import Decoder, DecoderOptions, DecoderState, Writer
 from recurra.models.stack import Widths, build_layers, dropout_of
-from recurra.models.warp import warp_images
+from recurra.nn.augment import warp_images
 from recurra.nn.recurrent import Recurrent
 
 KERNEL, POOL = 3, 2  # pixels, of each convolution and of the pooling behind it
@@ -22,7 +22,7 @@ class CaptionerOptions(DecoderOptions):
     channels: Widths = Field(
         [32, 64, 128], description="maps of each convolution over an image, each pooled to half its height and width"
     )
-    row_size: int = Field(
+    row_hidden_size: int = Field(
         0,
         ge=0,
         description="of images: units of a layer of `cell` that reads each row of the maps in both directions; 0: none",
@@ -30,7 +30,7 @@ class CaptionerOptions(DecoderOptions):
     warp: float = Field(
         0.0,
         ge=0,
-        description="of images: pixels by which training moves a point, about and at the most, its neighbours alike",
+        description="of images: pixels by which training moves a point, about and at the most, its neighbors alike",
     )
 
 
@@ -46,7 +46,7 @@ class Convolutions(nn.Module):
     """Convolutions over an image; what is left of its pixels are cells.
 
     Args:
-        channels: 1 grey, 3 colour.
+        channels: 1 grey, 3 color.
         options: maps of each convolution, and how images are bent in training.
     """
 
@@ -84,20 +84,20 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], options: CaptionerOptions) -> None:
         super().__init__()
-        if len(shape) == 2 and (options.row_size or options.warp):
-            raise UsageError("row_size, warp: given features have neither rows nor pixels; leave both out")
+        if len(shape) == 2 and (options.row_hidden_size or options.warp):
+            raise UsageError("row_hidden_size, warp: given features have neither rows nor pixels; leave both out")
         self.grid = grid_of(shape, len(options.channels))
         self.convolutions = Convolutions(shape[2], options) if len(shape) == 3 else None
         features = options.channels[-1] if self.convolutions else shape[1]
         self.recurrent: Recurrent | None = None
-        if options.row_size:
-            row_options = options.model_copy(update={"hidden_size": [options.row_size]})
+        if options.row_hidden_size:
+            row_options = options.model_copy(update={"hidden_size": [options.row_hidden_size]})
             columns = max(self.grid[1], 2)  # of one step there is nothing to remember
             self.recurrent = build_layers(options.cell, features, row_options, columns, bidirectional=True)
-        self.width = 2 * options.row_size if self.recurrent else features
+        self.width = 2 * options.row_hidden_size if self.recurrent else features
         self.num_cells = self.grid[0] * self.grid[1]
         self.places = nn.Parameter(0.1 * torch.randn(self.num_cells, 1, features))
-        self.memory_dropout = dropout_of(options.dropout_memory, options.locked_dropout)
+        self.memory_dropout = dropout_of(options.memory_dropout, options.locked_dropout)
 
     def forward(self, images: Tensor) -> Tensor:
         """Cells (cells, batch, width) of (batch, height, width, channels) or features (batch, cells, features)."""

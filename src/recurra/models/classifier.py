@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from recurra.errors import UsageError
 from recurra.models.stack import StackOptions, build_stack, dropout_of, stack_width
-from recurra.models.warp import warp_series
 from recurra.nn import AttentionPooling, both_ends, drop_words, last_valid_step, max_over_time, mean_over_time
+from recurra.nn.augment import warp_series
 
 
 class ClassifierOptions(StackOptions):
@@ -25,15 +25,15 @@ class ClassifierOptions(StackOptions):
         description="kind of recurrent layer; mlp is a network without memory, over all steps at once, without "
         "read-out and directions",
     )
-    read_out: Literal["last", "mean", "max", "attention"] = Field(
+    pooling: Literal["last", "mean", "max", "attention"] = Field(
         "max", description="what stands for a whole sequence: the last step, the mean or maximum, or a weighted mean"
     )
     embedding_size: int = Field(100, ge=1, description="width of a token's vector, where the data is text")
-    embedding_deviation: float = Field(
+    embedding_std: float = Field(
         0.1, gt=0, description="of the numbers of token vectors at the start: small, a rare word hardly counts"
     )
-    dropout_embedding: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
-    dropout_words: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a batch")
+    embedding_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
+    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a batch")
     naive_bayes: float = Field(
         0.0,
         ge=0,
@@ -41,20 +41,20 @@ class ClassifierOptions(StackOptions):
         "vectors at the start; 0.2 to 0.5 helps where examples are few",
     )
     noise: float = Field(
-        0.0, ge=0, description="of series: deviation of what is added to each measurement in training, normalised"
+        0.0, ge=0, description="of series: deviation of what is added to each measurement in training, normalized"
     )
     drift: float = Field(
         0.0, ge=0, description="of series: deviation of a channel's factor and shift, drawn for each series in training"
     )
     warp: float = Field(
-        0.0, ge=0, description="of series: steps by which training moves a value at the most, its neighbours alike"
+        0.0, ge=0, description="of series: steps by which training moves a value at the most, its neighbors alike"
     )
 
     @model_validator(mode="after")
     def both_ends_need_both_outputs(self) -> "ClassifierOptions":
         """The last step of a backward direction is the first in time, so the two outputs may not be one already."""
-        if self.read_out == "last" and self.bidirectional and self.merge != "concat":
-            raise ValueError('merge = "concat" where read_out = "last" reads both directions')
+        if self.pooling == "last" and self.bidirectional and self.merge != "concat":
+            raise ValueError('merge = "concat" where pooling = "last" reads both directions')
         return self
 
 
@@ -62,27 +62,27 @@ class Verdict(NamedTuple):
     """What a classifier says of a batch."""
 
     logits: Tensor  # (batch, labels)
-    attention: Tensor | None  # (time, batch), how much each step counts; where read_out = attention
+    attention: Tensor | None  # (time, batch), how much each step counts; where pooling = attention
 
 
 class InputShape(NamedTuple):
     """What a classifier reads."""
 
-    num_types: int | None  # of tokens; None for measurements
+    vocabulary_size: int | None  # of tokens; None for measurements
     channels: int  # measurements at a step; 1 for tokens
     longest: int  # steps of the longest training sequence
     steps: int | None  # of every training sequence, if they agree
 
 
 def label_ratios(
-    sequences: Sequence[NDArray[np.integer]], targets: NDArray[np.integer], num_types: int, num_labels: int
+    sequences: Sequence[NDArray[np.integer]], targets: NDArray[np.integer], vocabulary_size: int, num_labels: int
 ) -> Tensor:
     """How much oftener examples of each label have a type, against the geometric mean over the labels, as logarithms.
 
     Args:
         sequences: type ids of each example, (time,).
         targets: label of each.
-        num_types: size of the vocabulary.
+        vocabulary_size: size of the vocabulary.
         num_labels: how many labels there are.
 
     Returns:
@@ -90,7 +90,7 @@ def label_ratios(
 
     Source: Wang & Manning 2012, Baselines and bigrams.
     """
-    counts = np.ones((num_types, num_labels))
+    counts = np.ones((vocabulary_size, num_labels))
     for ids, target in zip(sequences, targets, strict=True):
         counts[np.unique(ids), target] += 1
     logarithms = np.log(counts / counts.sum(0))
@@ -101,15 +101,15 @@ class TokenVectors(nn.Module):
     """A vector for each token, with dropout of features and of whole types.
 
     Args:
-        num_types: size of the vocabulary.
+        vocabulary_size: size of the vocabulary.
         options: width and dropout.
     """
 
-    def __init__(self, num_types: int, options: ClassifierOptions) -> None:
+    def __init__(self, vocabulary_size: int, options: ClassifierOptions) -> None:
         super().__init__()
-        self.weight = nn.Parameter(options.embedding_deviation * torch.randn(num_types, options.embedding_size))
-        self.dropout_words = options.dropout_words
-        self.dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
+        self.weight = nn.Parameter(options.embedding_std * torch.randn(vocabulary_size, options.embedding_size))
+        self.word_dropout = options.word_dropout
+        self.dropout = dropout_of(options.embedding_dropout, options.locked_dropout)
 
     @torch.no_grad()
     def begin_with(self, ratios: Tensor, weight: float) -> None:
@@ -125,7 +125,7 @@ class TokenVectors(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002
         """From ids (time, batch) to vectors (time, batch, embedding), whatever the lengths."""
-        vectors: Tensor = self.dropout(F.embedding(ids, drop_words(self.weight, self.dropout_words, self.training)))
+        vectors: Tensor = self.dropout(F.embedding(ids, drop_words(self.weight, self.word_dropout, self.training)))
         return vectors
 
 
@@ -163,16 +163,16 @@ class SequenceClassifier(nn.Module):
         options: shape and dropout.
 
     Raises:
-        UsageError: an initialisation that does not fit the cell.
+        UsageError: an initialization that does not fit the cell.
     """
 
     def __init__(self, shape: InputShape, num_labels: int, options: ClassifierOptions) -> None:
         super().__init__()
-        self.front = TokenVectors(shape.num_types, options) if shape.num_types else Measurements(options)
-        features = options.embedding_size if shape.num_types else shape.channels
+        self.front = TokenVectors(shape.vocabulary_size, options) if shape.vocabulary_size else Measurements(options)
+        features = options.embedding_size if shape.vocabulary_size else shape.channels
         self.body: Recurrence | Perceptron
         if options.cell == "mlp":
-            self.body = Perceptron(features, None if shape.num_types else shape.steps, options)
+            self.body = Perceptron(features, None if shape.vocabulary_size else shape.steps, options)
         else:
             self.body = Recurrence(features, shape.longest, options)
         self.output = nn.Linear(self.body.width, num_labels)
@@ -199,11 +199,11 @@ class Recurrence(nn.Module):
 
     def __init__(self, features: int, longest: int, options: ClassifierOptions) -> None:
         super().__init__()
-        self.read_out, self.bidirectional = options.read_out, options.bidirectional
+        self.pooling, self.bidirectional = options.pooling, options.bidirectional
         self.recurrent = build_stack(options.cell, features, options, longest)
         self.width = stack_width(options)
-        self.attention = AttentionPooling(self.width) if options.read_out == "attention" else None
-        self.dropout = nn.Dropout(options.dropout_output)
+        self.attention = AttentionPooling(self.width) if options.pooling == "attention" else None
+        self.dropout = nn.Dropout(options.output_dropout)
 
     def forward(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         """From vectors (time, batch, features) to features (batch, width), and the weight of each step."""
@@ -216,9 +216,9 @@ class Recurrence(nn.Module):
         if self.attention is not None:
             pooled, weights = self.attention(output, lengths)
             return pooled, weights
-        if self.read_out == "mean":
+        if self.pooling == "mean":
             return mean_over_time(output, lengths), None
-        if self.read_out == "max":
+        if self.pooling == "max":
             return max_over_time(output, lengths), None
         if self.bidirectional:
             forward, backward = output.chunk(2, dim=2)
@@ -241,7 +241,7 @@ class Perceptron(nn.Module):
         widths = [features * (steps or 2), *options.hidden_size]
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in itertools.pairwise(widths))
         self.width = widths[-1]
-        self.dropout = nn.Dropout(options.dropout_output)
+        self.dropout = nn.Dropout(options.output_dropout)
 
     def forward(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, None]:
         """From vectors (time, batch, features) to features (batch, width)."""

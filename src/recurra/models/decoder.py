@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from recurra.models.search import Next
+from recurra.decoding.beam import Next
 from recurra.models.stack import LayerOptions, Widths, build_layers, dropout_of
 from recurra.nn import Attention, LockedDropout, Memory, drop_words, linear_cross_entropy
 from recurra.nn.state import Slot
@@ -33,12 +33,12 @@ class DecoderOptions(LayerOptions):
         description="how the recurrent layers learn of the source: from a first state made of its summary, or by "
         "reading this as first input (Vinyals et al. 2015)",
     )
-    tied: Literal["none", "output", "all"] = Field(
+    tie_embeddings: Literal["none", "output", "all"] = Field(
         "output", description="use the target embedding as output weights, with all as source embedding too"
     )
-    dropout_embedding: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
-    dropout_words: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a batch")
-    dropout_memory: float = Field(0.3, ge=0, lt=1, description="dropout on what the encoder has written")
+    embedding_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
+    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a batch")
+    memory_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on what the encoder has written")
 
     @model_validator(mode="after")
     def feeds_what_was_read(self) -> "DecoderOptions":
@@ -71,7 +71,7 @@ class Decoder(nn.Module):
     Where nothing is fed back, all steps of a known target run at once, and the recurrent layers on the fused kernels.
 
     Args:
-        num_types: size of the target vocabulary.
+        vocabulary_size: size of the target vocabulary.
         memory_size: features of a step of the source.
         summary_size: features of the summary of a source.
         longest: tokens of the longest training target.
@@ -79,13 +79,13 @@ class Decoder(nn.Module):
     """
 
     def __init__(
-        self, num_types: int, memory_size: int, summary_size: int, longest: int, options: DecoderOptions
+        self, vocabulary_size: int, memory_size: int, summary_size: int, longest: int, options: DecoderOptions
     ) -> None:
         super().__init__()
-        width, self.feeds, self.dropout_words = options.embedding_size, options.input_feeding, options.dropout_words
-        self.embedding = nn.Embedding(num_types, width)
+        width, self.feeds, self.word_dropout = options.embedding_size, options.input_feeding, options.word_dropout
+        self.embedding = nn.Embedding(vocabulary_size, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)  # they are output weights too, where tied
-        self.embedding_dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
+        self.embedding_dropout = dropout_of(options.embedding_dropout, options.locked_dropout)
         self.recurrent = build_layers(options.cell, width * (2 if self.feeds else 1), options, longest)
         self.reads_summary = options.begin == "input"
         parts = [part for widths in self.recurrent.layout.slots() for part in widths]
@@ -94,9 +94,9 @@ class Decoder(nn.Module):
         if options.attention != "none":
             self.attention = Attention(options.hidden_size[-1], memory_size, score=options.attention)
         self.read_out = nn.Linear(options.hidden_size[-1] + (memory_size if self.attention else 0), width)
-        self.output_dropout = dropout_of(options.dropout_output, options.locked_dropout)
-        self.output = nn.Linear(width, num_types)
-        if options.tied != "none":
+        self.output_dropout = dropout_of(options.output_dropout, options.locked_dropout)
+        self.output = nn.Linear(width, vocabulary_size)
+        if options.tie_embeddings != "none":
             self.output.weight = self.embedding.weight
 
     def expect(self, frequencies: Tensor) -> None:
@@ -134,7 +134,7 @@ class Decoder(nn.Module):
             Features (time, batch, embedding), attention (time, batch, source_time), or (time, batch, 0) if there is
             none, and the state after the last token.
         """
-        table = drop_words(self.embedding.weight, self.dropout_words, self.training)
+        table = drop_words(self.embedding.weight, self.word_dropout, self.training)
         vectors = self.embedding_dropout(F.embedding(tokens, table))  # (time, batch, embedding)
         return self.read(vectors, state) if state.fed is None else self.feed(vectors, state, state.fed)
 

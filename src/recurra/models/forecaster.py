@@ -20,7 +20,7 @@ class ForecasterOptions(StackOptions):
     hidden_size: Widths = Field([64], description="units of each layer, bottom first")
     bidirectional: bool = Field(False, description="read the context in both directions")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers")
-    dropout_output: float = Field(0.0, ge=0, lt=1, description="dropout before the output layer")
+    output_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the output layer")
     decoding: Literal["direct", "autoregressive"] = Field(
         "direct",
         description="all steps of the horizon by one linear map; or one after the other, each given the one before",
@@ -78,7 +78,7 @@ class Forecaster(nn.Module):
         options: cell, widths, decoding and dropout.
 
     Raises:
-        UsageError: an initialisation that does not fit the cell.
+        UsageError: an initialization that does not fit the cell.
     """
 
     def __init__(self, shape: ForecasterShape, head: Head, options: ForecasterOptions) -> None:
@@ -134,7 +134,7 @@ class Recurrence(nn.Module):
         self.recurrent = build_stack(options.cell, shape.channels, options, shape.context)
         self.has_cell_state = options.cell == "lstm"
         self.width = options.hidden_size[-1] * (1 + options.bidirectional)
-        self.dropout = nn.Dropout(options.dropout_output)
+        self.dropout = nn.Dropout(options.output_dropout)
 
     def forward(self, context: Tensor) -> tuple[Tensor, Any]:
         """From a context (context, batch, channels) to features (batch, width) and the final state of all layers."""
@@ -157,7 +157,7 @@ class Perceptron(nn.Module):
         widths = [shape.context * shape.channels, *options.hidden_size]
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in itertools.pairwise(widths))
         self.width = widths[-1]
-        self.dropout = nn.Dropout(options.dropout_output)
+        self.dropout = nn.Dropout(options.output_dropout)
 
     def forward(self, context: Tensor) -> tuple[Tensor, None]:
         """From a context (context, batch, channels) to features (batch, width)."""
@@ -215,7 +215,7 @@ class StepDecoder(nn.Module):
         super().__init__()
         self.num_targets, self.head, self.teacher_forcing = shape.num_targets, head, options.teacher_forcing
         self.recurrent = build_stack(options.cell, shape.num_targets + shape.num_known, options, shape.horizon)
-        self.dropout = nn.Dropout(options.dropout_output)
+        self.dropout = nn.Dropout(options.output_dropout)
         self.output = nn.Linear(options.hidden_size[-1], shape.num_targets * head.width)
 
     def forward(self, read_out: Tensor, state: Any, situation: Situation) -> Tensor:  # noqa: ARG002

@@ -17,22 +17,20 @@ class LanguageModelOptions(WidthOptions):
     embedding_size: int = Field(200, ge=1, description="width of a token's vector")
     cell: Literal["rnn", "lstm", "gru"] = Field("lstm", description="kind of recurrent layer")
     hidden_size: Widths = Field([256, 128], description="units of each layer, bottom first")
-    tied: bool = Field(False, description="use the embedding table as output weights")
+    tie_embeddings: bool = Field(False, description="use the embedding table as output weights")
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout between layers")
-    dropout_embedding: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
-    dropout_output: float = Field(0.3, ge=0, lt=1, description="dropout before the softmax")
-    dropout_words: float = Field(
-        0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a window"
-    )
+    embedding_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
+    output_dropout: float = Field(0.3, ge=0, lt=1, description="dropout before the softmax")
+    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a window")
     locked_dropout: bool = Field(True, description="keep a dropout mask for all steps of a window")
     initial_range: float | None = Field(
-        None, gt=0, description="draw every weight from +-initial_range instead of the layers' own initialisation"
+        None, gt=0, description="draw every weight from +-initial_range instead of the layers' own initialization"
     )
 
     @model_validator(mode="after")
     def fits(self) -> "LanguageModelOptions":
         """Tied weights have the same shape."""
-        if self.tied and self.hidden_size[-1] != self.embedding_size:
+        if self.tie_embeddings and self.hidden_size[-1] != self.embedding_size:
             raise ValueError(
                 f"with tied weights the last hidden_size ({self.hidden_size[-1]}) equal to embedding_size "
                 f"({self.embedding_size})"
@@ -44,25 +42,25 @@ class LanguageModel(nn.Module):
     """Predicts each next token from all before it.
 
     Args:
-        num_types: size of the vocabulary.
+        vocabulary_size: size of the vocabulary.
         options: shape and dropout.
     """
 
-    def __init__(self, num_types: int, options: LanguageModelOptions) -> None:
+    def __init__(self, vocabulary_size: int, options: LanguageModelOptions) -> None:
         super().__init__()
-        self.dropout_words = options.dropout_words
-        self.embedding = nn.Embedding(num_types, options.embedding_size)
-        self.embedding_dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
+        self.word_dropout = options.word_dropout
+        self.embedding = nn.Embedding(vocabulary_size, options.embedding_size)
+        self.embedding_dropout = dropout_of(options.embedding_dropout, options.locked_dropout)
         between = options.dropout if len(options.hidden_size) > 1 else 0.0
         self.recurrent = CELLS[options.cell](
             options.embedding_size, options.hidden_size, dropout=between, locked_dropout=options.locked_dropout
         )
-        self.output_dropout = dropout_of(options.dropout_output, options.locked_dropout)
-        self.output = nn.Linear(options.hidden_size[-1], num_types)
+        self.output_dropout = dropout_of(options.output_dropout, options.locked_dropout)
+        self.output = nn.Linear(options.hidden_size[-1], vocabulary_size)
         if options.initial_range is not None:
             for parameter in self.parameters():
                 nn.init.uniform_(parameter, -options.initial_range, options.initial_range)
-        if options.tied:
+        if options.tie_embeddings:
             nn.init.uniform_(self.embedding.weight, -0.1, 0.1)  # these are output weights too
             self.output.weight = self.embedding.weight
 
@@ -90,7 +88,7 @@ class LanguageModel(nn.Module):
 
     def hidden(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """What the softmax sees at every step, (time, batch, hidden), and the state after the last."""
-        table = drop_words(self.embedding.weight, self.dropout_words, self.training)
+        table = drop_words(self.embedding.weight, self.word_dropout, self.training)
         vectors = self.embedding_dropout(F.embedding(inputs, table))  # (time, batch, embedding)
         hidden, state = self.recurrent(vectors, state)  # (time, batch, hidden)
         return self.output_dropout(hidden), state

@@ -7,7 +7,7 @@ from torch import nn
 
 from recurra.config import Section
 from recurra.nn import GRU, LSTM, RNN, LockedDropout
-from recurra.nn.initialisation import initialise
+from recurra.nn.initialization import initialize
 from recurra.nn.recurrent import Recurrent
 
 Merge: TypeAlias = Literal["concat", "sum", "average", "multiply"]
@@ -40,9 +40,9 @@ class LayerOptions(WidthOptions):
     """Recurrent layers, their dropout and their initial weights."""
 
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout between layers")
-    dropout_output: float = Field(0.3, ge=0, lt=1, description="dropout before the output layer")
+    output_dropout: float = Field(0.3, ge=0, lt=1, description="dropout before the output layer")
     locked_dropout: bool = Field(True, description="keep a dropout mask for all steps of a sequence")
-    initialisation: Literal["default", "orthogonal", "identity", "chrono"] = Field(
+    initialization: Literal["default", "orthogonal", "identity", "chrono"] = Field(
         "default",
         description="recurrent weights: uniform; orthogonal; identity (of an rnn); chrono: gates that keep the state "
         "for up to as many steps as the longest training sequence has",
@@ -83,7 +83,7 @@ def build_layers(
         merge: how these become one.
 
     Raises:
-        UsageError: an initialisation that does not fit the cell.
+        UsageError: an initialization that does not fit the cell.
     """
     own = {"nonlinearity": options.nonlinearity} if cell == "rnn" else {}
     stack: Recurrent = CELLS[cell](
@@ -95,7 +95,7 @@ def build_layers(
         locked_dropout=options.locked_dropout,
         **own,
     )
-    initialise(stack, options.initialisation, forget_bias=options.forget_bias, longest=longest)
+    initialize(stack, options.initialization, forget_bias=options.forget_bias, longest=longest)
     return stack
 
 

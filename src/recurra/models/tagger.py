@@ -13,7 +13,7 @@ from recurra.models.stack import CELLS, StackOptions, build_stack, dropout_of, s
 from recurra.nn import Allowed, LinearChainCRF, both_ends
 
 UNCOUNTED = -1  # tag that costs nothing
-REACH = 2  # neighbours on either side that a network without memory sees
+REACH = 2  # neighbors on either side that a network without memory sees
 
 
 class TaggerOptions(StackOptions):
@@ -22,10 +22,10 @@ class TaggerOptions(StackOptions):
     cell: Literal["rnn", "lstm", "gru", "mlp"] = Field(
         "lstm",
         description="kind of recurrent layer over the tokens; mlp is a network without memory, over each token and two "
-        "neighbours on either side",
+        "neighbors on either side",
     )
     embedding_size: int = Field(100, ge=1, description="width of a word's vector")
-    dropout_embedding: float = Field(0.3, ge=0, lt=1, description="dropout on what is known of a token by itself")
+    embedding_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on what is known of a token by itself")
     characters: bool = Field(True, description="also read each token character by character, in both directions")
     character_cell: Literal["lstm", "gru"] = Field("lstm", description="kind of recurrent layer over the characters")
     character_embedding_size: int = Field(30, ge=1, description="width of a character's vector")
@@ -78,8 +78,8 @@ class Speller(nn.Module):
         return both_ends(forward, backward, lengths)
 
 
-class Neighbourhood(nn.Module):
-    """Layers without memory over each token and its neighbours; zeros stand before and behind a sentence.
+class Neighborhood(nn.Module):
+    """Layers without memory over each token and its neighbors; zeros stand before and behind a sentence.
 
     Args:
         features: of a token.
@@ -113,7 +113,7 @@ class Tagger(nn.Module):
         allowed: sequences of tags that there are, for the conditional random field; None for all.
 
     Raises:
-        UsageError: an initialisation that does not fit the cell.
+        UsageError: an initialization that does not fit the cell.
     """
 
     def __init__(
@@ -122,14 +122,14 @@ class Tagger(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(shape.num_words, options.embedding_size)
         self.speller = Speller(shape.num_characters, options) if options.characters else None
-        self.embedding_dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
+        self.embedding_dropout = dropout_of(options.embedding_dropout, options.locked_dropout)
         features = options.embedding_size + (self.speller.width if self.speller else 0)
         self.context: nn.Module
         if options.cell == "mlp":
-            self.context, width = Neighbourhood(features, options), options.hidden_size[-1]
+            self.context, width = Neighborhood(features, options), options.hidden_size[-1]
         else:
             self.context, width = build_stack(options.cell, features, options, shape.longest), stack_width(options)
-        self.output_dropout = dropout_of(options.dropout_output, options.locked_dropout)
+        self.output_dropout = dropout_of(options.output_dropout, options.locked_dropout)
         self.output = nn.Linear(width, num_tags)
         self.crf = LinearChainCRF(num_tags, allowed=allowed) if options.crf else None
 

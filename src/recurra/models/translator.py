@@ -47,20 +47,20 @@ class Encoder(nn.Module):
     """Vectors of tokens and recurrent layers over them.
 
     Args:
-        num_types: size of the source vocabulary.
+        vocabulary_size: size of the source vocabulary.
         longest: tokens of the longest training source.
         options: shape and dropout.
     """
 
-    def __init__(self, num_types: int, longest: int, options: TranslatorOptions) -> None:
+    def __init__(self, vocabulary_size: int, longest: int, options: TranslatorOptions) -> None:
         super().__init__()
         own = options.of_encoder
-        self.dropout_words = options.dropout_words
-        self.embedding = nn.Embedding(num_types, options.embedding_size)
+        self.word_dropout = options.word_dropout
+        self.embedding = nn.Embedding(vocabulary_size, options.embedding_size)
         nn.init.normal_(self.embedding.weight, std=options.embedding_size**-0.5)
-        self.embedding_dropout = dropout_of(options.dropout_embedding, options.locked_dropout)
+        self.embedding_dropout = dropout_of(options.embedding_dropout, options.locked_dropout)
         self.recurrent = build_stack(options.cell, options.embedding_size, own, longest)
-        self.memory_dropout = dropout_of(options.dropout_memory, options.locked_dropout)
+        self.memory_dropout = dropout_of(options.memory_dropout, options.locked_dropout)
         self.width = stack_width(own)
         self.summary_size = own.hidden_size[-1] * (2 if options.bidirectional else 1)
 
@@ -74,7 +74,7 @@ class Encoder(nn.Module):
         Returns:
             Memory (time, batch, width), and a summary (batch, summary): the last states of the top layer.
         """
-        table = drop_words(self.embedding.weight, self.dropout_words, self.training)
+        table = drop_words(self.embedding.weight, self.word_dropout, self.training)
         vectors = self.embedding_dropout(F.embedding(tokens, table))  # (time, batch, embedding)
         output, state = self.recurrent(vectors, lengths=lengths)  # (time, batch, width)
         return self.memory_dropout(output), torch.cat(top_states(state).unbind(), 1)
@@ -94,7 +94,7 @@ class Translator(Writer):
         options: shape and dropout.
 
     Raises:
-        UsageError: an initialisation that does not fit the cell, or sizes that do not fit each other.
+        UsageError: an initialization that does not fit the cell, or sizes that do not fit each other.
     """
 
     def __init__(self, shape: TranslatorShape, options: TranslatorOptions) -> None:
@@ -102,10 +102,10 @@ class Translator(Writer):
         self.encoder = Encoder(shape.source_types, shape.longest_source, options)
         sizes = self.encoder.width, self.encoder.summary_size
         self.decoder = Decoder(shape.target_types, *sizes, shape.longest_target, options)
-        if options.tied == "all":
+        if options.tie_embeddings == "all":
             if shape.source_types != shape.target_types:
                 raise UsageError(
-                    f"tied all: expected one vocabulary for both sides, got {shape.source_types:,} and "
+                    f"tie_embeddings = all: expected one vocabulary for both sides, got {shape.source_types:,} and "
                     f"{shape.target_types:,} types"
                 )
             self.encoder.embedding.weight = self.decoder.embedding.weight

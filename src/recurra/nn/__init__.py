@@ -3,10 +3,10 @@
 from torch import nn
 
 from recurra.nn.attention import Attention, Memory
-from recurra.nn.cells import GRU, LSTM, RNN
 from recurra.nn.crf import Allowed, LinearChainCRF, bio_constraints
 from recurra.nn.dropout import LockedDropout, drop_words
-from recurra.nn.initialisation import initialise
+from recurra.nn.initialization import initialize
+from recurra.nn.layers import GRU, LSTM, RNN
 from recurra.nn.losses import linear_cross_entropy
 from recurra.nn.pooling import AttentionPooling, max_over_time, mean_over_time
 from recurra.nn.recurrent import Batch, Recurrent
@@ -47,7 +47,7 @@ __all__ = [
     "both_ends",
     "drop_words",
     "explain",
-    "initialise",
+    "initialize",
     "last_valid_step",
     "linear_cross_entropy",
     "max_over_time",

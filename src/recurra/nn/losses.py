@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.errors import ShapeError, UsageError
-from recurra.ops.vocabulary import LinearCrossEntropy
+from recurra.ops.cross_entropy import LinearCrossEntropy
 
 
 def linear_cross_entropy(

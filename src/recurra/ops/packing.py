@@ -61,9 +61,9 @@ class Packing(NamedTuple):
         time, count = len(self.counts), len(rows)
         steps = torch.arange(time).repeat_interleave(self.counts)
         places = torch.arange(count) - self.offsets[steps]
-        neighbours = steps + 1 if reverse else steps - 1
-        inside = neighbours.clamp(0, time - 1)
-        linked = (neighbours == inside) & (places < self.counts[inside])
+        neighbors = steps + 1 if reverse else steps - 1
+        inside = neighbors.clamp(0, time - 1)
+        linked = (neighbors == inside) & (places < self.counts[inside])
         return torch.cat([rows, initial]).index_select(
             0, torch.where(linked, self.offsets[inside] + places, count + places)
         )

@@ -15,9 +15,9 @@ from torch import Tensor
 from recurra.errors import ShapeError, UsageError
 from recurra.ops.calls import Call
 from recurra.ops.composed import gru, lstm, rnn
+from recurra.ops.gemm import Factor, linear, product, weight_gradients
 from recurra.ops.kernels import Cell
 from recurra.ops.packing import Packing
-from recurra.ops.products import Factor, linear, product, weight_gradients
 
 
 class Kind(NamedTuple):

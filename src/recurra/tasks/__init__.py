@@ -6,15 +6,15 @@ from pathlib import Path
 from recurra.errors import DataError, RunError, UsageError
 from recurra.progress import Progress
 from recurra.runs import SAMPLES, Run
-from recurra.tasks.captioning import Captioning
-from recurra.tasks.classification import Classification
-from recurra.tasks.forecasting import Forecasting
-from recurra.tasks.language_modelling import LanguageModelling
-from recurra.tasks.memory import Memory
-from recurra.tasks.speech import Speech
-from recurra.tasks.tagging import Tagging
-from recurra.tasks.task import Measure, Metrics, Report, StepLoss, Task
-from recurra.tasks.translation import Translation
+from recurra.tasks.captioning.task import Captioning
+from recurra.tasks.classification.task import Classification
+from recurra.tasks.forecasting.task import Forecasting
+from recurra.tasks.language_modelling.task import LanguageModelling
+from recurra.tasks.long_memory.task import Memory
+from recurra.tasks.speech.task import Speech
+from recurra.tasks.tagging.task import Tagging
+from recurra.tasks.task import Metric, Metrics, Report, StepLoss, Task
+from recurra.tasks.translation.task import Translation
 
 KNOWN: tuple[type[Task], ...] = (
     LanguageModelling,
@@ -98,8 +98,8 @@ __all__ = [
     "Classification",
     "Forecasting",
     "LanguageModelling",
-    "Measure",
     "Memory",
+    "Metric",
     "Metrics",
     "Report",
     "Speech",

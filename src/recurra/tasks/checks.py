@@ -8,7 +8,7 @@ import numpy as np
 
 from recurra.errors import counted, shortened
 from recurra.runs import Json
-from recurra.tasks.examples import Example, Inputs
+from recurra.tasks.classification.data import Example, Inputs
 
 RARE = 5  # training examples below which a label is called rare
 

@@ -14,7 +14,7 @@ from recurra.runs import RECIPE, Json, Run
 Metrics = dict[str, float]
 
 
-class Measure(NamedTuple):
+class Metric(NamedTuple):
     """A metric by which models are compared."""
 
     name: str
@@ -38,7 +38,7 @@ AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 class StepLoss(NamedTuple):
     """Result of the forward pass over one batch."""
 
-    mean: Tensor  # what is minimised, a scalar
+    mean: Tensor  # what is minimized, a scalar
     num_items: int  # how many predictions the mean is over
     state: Any  # to hand to the next batch, or None; tensors in nested tuples
 
@@ -66,12 +66,12 @@ class Task(Protocol):
         ...
 
     @property
-    def headline(self) -> Measure:
+    def primary_metric(self) -> Metric:
         """By which metric of a report the model is compared with its baselines."""
         ...
 
     @property
-    def criterion(self) -> Measure:
+    def selection_metric(self) -> Metric:
         """Which metric of `validate` chooses the best epoch."""
         ...
 
@@ -116,7 +116,7 @@ class Task(Protocol):
         ...
 
     def validate(self, progress: Progress) -> Metrics:
-        """Metrics on the validation data: "loss", the criterion and the headline among them."""
+        """Metrics on the validation data: "loss", the criterion and the primary_metric among them."""
         ...
 
     def report(self, progress: Progress) -> Report:

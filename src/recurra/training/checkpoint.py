@@ -8,23 +8,23 @@ from torch.optim import Optimizer
 
 from recurra.runs import Checkpoint, Json
 
-MODEL, OPTIMISER, STATE, RANDOM = "model.", "optimiser.", "state.", "random."
+MODEL, OPTIMIZER, STATE, RANDOM = "model.", "optimizer.", "state.", "random."
 
 
-def pack(model: nn.Module, optimiser: Optimizer, state: Any, position: Json) -> Checkpoint:
+def pack(model: nn.Module, optimizer: Optimizer, state: Any, position: Json) -> Checkpoint:
     """Everything, as one checkpoint.
 
     Args:
         model: its weights go in.
-        optimiser: its moments go in.
+        optimizer: its moments go in.
         state: of the recurrent layers after the last batch: tensors in nested tuples, or None.
         position: plain values, taken as they are.
     """
     tensors = {MODEL + name: tensor for name, tensor in model.state_dict().items()}
-    for index, moments in optimiser.state_dict()["state"].items():
+    for index, moments in optimizer.state_dict()["state"].items():
         for name, value in moments.items():
             if value is not None:
-                tensors[f"{OPTIMISER}{index}.{name}"] = torch.as_tensor(value)
+                tensors[f"{OPTIMIZER}{index}.{name}"] = torch.as_tensor(value)
     carried = list(flatten(state))
     tensors |= {f"{STATE}{index}": tensor for index, tensor in enumerate(carried)}
     tensors[RANDOM + "cpu"] = torch.get_rng_state()
@@ -33,15 +33,15 @@ def pack(model: nn.Module, optimiser: Optimizer, state: Any, position: Json) -> 
     return Checkpoint(tensors, {"position": position, "state": nest(state)})
 
 
-def unpack(checkpoint: Checkpoint, model: nn.Module, optimiser: Optimizer, device: torch.device) -> tuple[Any, Json]:
+def unpack(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer, device: torch.device) -> tuple[Any, Json]:
     """Put everything back; returns the state of the recurrent layers and the position."""
     tensors, values = checkpoint
     model.load_state_dict(under(MODEL, tensors))
     moments: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in under(OPTIMISER, tensors).items():
+    for key, tensor in under(OPTIMIZER, tensors).items():
         index, _, name = key.partition(".")
         moments.setdefault(int(index), {})[name] = tensor
-    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     random = under(RANDOM, tensors)
     torch.set_rng_state(random["cpu"])
     if "cuda" in random and torch.cuda.is_available():

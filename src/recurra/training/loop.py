@@ -15,10 +15,10 @@ from recurra.runs import BEST, CHECKPOINT, HISTORY, WEIGHTS, Checkpoint, Json, R
 from recurra.tasks import Metrics, Task
 from recurra.training.checkpoint import pack, unpack
 from recurra.training.interruption import Interruption
-from recurra.training.optimisers import (
+from recurra.training.optimizers import (
     average_weights,
     averaged,
-    build_optimiser,
+    build_optimizer,
     clip_gradients,
     next_learning_rate,
     set_learning_rate,
@@ -96,14 +96,14 @@ class Training:
         self.options = task.recipe.training
         self.device = torch.device(task.recipe.device)
         self.parameters = list(task.model.to(self.device).train().parameters())
-        self.optimiser = build_optimiser(self.parameters, self.options)
+        self.optimizer = build_optimizer(self.parameters, self.options)
         self.position = Position(next_learning_rate(self.options, self.options.learning_rate, 0, improved=True))
         self.state: Any = None  # of the recurrent layers, from batch to batch
         self.saved_at = time.monotonic()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to where a checkpoint of this run stands."""
-        self.state, position = unpack(checkpoint, self.task.model, self.optimiser, self.device)
+        self.state, position = unpack(checkpoint, self.task.model, self.optimizer, self.device)
         self.position = Position.parse(position)
         if self.run.path(BEST).exists():
             self.run.read_tensors(BEST)  # damaged it must not take the place of what is whole
@@ -142,7 +142,7 @@ class Training:
     def run_epoch(self, interruption: Interruption, advance: Advance) -> None:
         """Take the steps that are left of the epoch, up to Ctrl-C or the end of the budget."""
         position = self.position
-        set_learning_rate(self.optimiser, position.learning_rate)
+        set_learning_rate(self.optimizer, position.learning_rate)
         batches = self.task.batches(position.epoch)
         while position.batch < len(batches) and not interruption.requested and not self.is_spent():
             started = time.monotonic()
@@ -163,7 +163,7 @@ class Training:
             DivergedError: the loss or the gradient is not finite, or the loss absurd; the weights are those before the
                 step.
         """
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         mean, num_items, state = self.task.loss(batch, self.state)
         loss = float(mean.detach())
         self.check_loss(loss)
@@ -171,9 +171,9 @@ class Training:
         norm = clip_gradients(self.parameters, self.options)
         if not math.isfinite(norm):
             raise self.diverged(f"the norm of the gradient is {norm}")
-        self.optimiser.step()
-        if self.options.average_decay:
-            average_weights(self.optimiser, self.options.average_decay, self.position.step + 1)
+        self.optimizer.step()
+        if self.options.ema_decay:
+            average_weights(self.optimizer, self.options.ema_decay, self.position.step + 1)
         self.state = state
         return loss, num_items, norm
 
@@ -212,12 +212,12 @@ class Training:
         """Validate, add to the history, keep the weights if they are the best so far."""
         position, sums = self.position, self.position.sums
         started = time.monotonic()
-        with averaged(self.optimiser):
+        with averaged(self.optimizer):
             metrics = self.task.validate(self.progress)
             position.seconds += time.monotonic() - started
             is_best = self.is_best(metrics)
             if is_best:
-                position.best, position.best_epoch = metrics[self.task.criterion.name], position.epoch + 1
+                position.best, position.best_epoch = metrics[self.task.selection_metric.name], position.epoch + 1
                 self.save_weights()
         row = {
             "epoch": position.epoch + 1,
@@ -234,13 +234,13 @@ class Training:
 
     def is_best(self, metrics: Metrics) -> bool:
         """Whether an epoch is better than all before it; of equal ones that of the lower loss is."""
-        position, criterion = self.position, self.task.criterion
-        found = metrics[criterion.name]
+        position, metric = self.position, self.task.selection_metric
+        found = metrics[metric.name]
         if position.best is None:
             return math.isfinite(found)
         if found == position.best:
             return metrics["loss"] < float(position.history[position.best_epoch - 1]["valid_loss"])
-        return criterion.better(found, position.best)
+        return metric.better(found, position.best)
 
     def is_spent(self) -> bool:
         """Whether the budget of time or of steps is spent."""
@@ -254,9 +254,9 @@ class Training:
     def save(self) -> None:
         """Write the checkpoint that `restore` reads, and the history."""
         if self.position.best is None or not self.run.path(WEIGHTS).exists():
-            with averaged(self.optimiser):
+            with averaged(self.optimizer):
                 self.save_weights()
-        tensors, values = pack(self.task.model, self.optimiser, self.state, asdict(self.position))
+        tensors, values = pack(self.task.model, self.optimizer, self.state, asdict(self.position))
         values["recipe"] = dump(self.task.recipe)
         self.run.write_tensors(CHECKPOINT, Checkpoint(tensors, values))
         self.run.write(HISTORY, self.position.history)

@@ -1,0 +1,1 @@
+"""Labelled series of measurements: files to examples."""

@@ -1,0 +1,158 @@
+"""Series in `.ts` archives, the text format of the UEA and UCR collections.
+
+Header lines begin with `@`, comments with `#`. After `@data` each line is a series: its channels, separated by colons,
+the steps of each separated by commas, and its label last.
+"""
+
+import codecs
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.data.series.segments import Recording, Segment, numbered
+from recurra.errors import DataError, counted, listed, shortened
+
+MISSING = ("?", "nan")
+
+
+class Header(NamedTuple):
+    """What an archive says about each of its series."""
+
+    labels: list[str] | None  # None where the series have none
+    num_channels: int | None  # None where it does not say
+    num_steps: int | None  # None where it does not say
+    is_equal: bool  # whether all series are equally long
+    end: int  # lines up to and with @data
+
+
+def read_archive(path: Path, *, labelled: bool = True) -> list[Recording]:
+    """The series of an archive, each a recording of one segment; a missing value is NaN.
+
+    Args:
+        path: a `.ts` file.
+        labelled: whether labels are wanted; without, they are not looked at.
+
+    Raises:
+        DataError: no archive, time stamps, no labels, a damaged or truncated line; the message names the line.
+    """
+    try:
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    header = read_header(path, lines)
+    if labelled and header.labels is None:
+        raise DataError(f"{path}: no class labels; expected `@classLabel true` with the labels in its header")
+    recordings = []
+    for number, line in enumerate(lines[header.end :], header.end + 1):
+        if not line.strip() or line.startswith(b"#"):
+            continue
+        place = f"{path} line {number}"
+        values, label = parse_series(text_of(line, place), header, place)
+        segment = Segment(label if labelled else None, 0, len(values))
+        recordings.append(Recording(values, [segment], place, None, numbered(values.shape[1])))
+        header = header._replace(num_channels=values.shape[1], num_steps=len(values) if header.is_equal else None)
+    if not recordings:
+        raise DataError(f"{path}: no series below @data")
+    return recordings
+
+
+def text_of(line: bytes, place: str) -> str:
+    """A line as text.
+
+    Raises:
+        DataError: not UTF-8.
+    """
+    try:
+        return line.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise DataError(f"{place}: not UTF-8 text; expected a .ts archive") from None
+
+
+def read_header(path: Path, lines: list[bytes]) -> Header:
+    """The lines up to `@data`.
+
+    Raises:
+        DataError: no header, or one of data that are no labelled series at even steps.
+    """
+    said: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith(b"#"):  # comments may be in any encoding
+            continue
+        text = text_of(line, f"{path} line {number}")
+        if not text.startswith("@"):
+            raise DataError(f"{path} line {number}: expected a header line that begins with @, up to @data")
+        key, *value = text.split(maxsplit=1)
+        said[key.lower()] = value[0] if value else ""
+        if key.lower() == "@data":
+            break
+    else:
+        raise DataError(f"{path}: no @data line; expected a .ts archive of the UEA or UCR kind")
+    if is_true(said, "@timestamps"):
+        raise DataError(f"{path}: has time stamps; expected values at even steps (`@timeStamps false`). Resample it")
+    if "@targetlabel" in said:
+        raise DataError(f"{path}: has numbers as targets (@targetLabel); expected classes (@classLabel)")
+    is_equal = is_true(said, "@equallength")
+    return Header(
+        labels=said["@classlabel"].split()[1:] if is_true(said, "@classlabel") else None,
+        num_channels=1 if is_true(said, "@univariate") else count(said, "@dimensions", path),
+        num_steps=count(said, "@serieslength", path) if is_equal else None,
+        is_equal=is_equal,
+        end=number,
+    )
+
+
+def is_true(said: dict[str, str], key: str) -> bool:
+    """Whether a header line says yes."""
+    return said.get(key, "").lower().split()[:1] == ["true"]
+
+
+def count(said: dict[str, str], key: str, path: Path) -> int | None:
+    """The number a header line gives."""
+    if key not in said:
+        return None
+    if not said[key].isdecimal() or not int(said[key]):
+        raise DataError(f"{path}: {key} {shortened(said[key])}: expected a number above 0")
+    return int(said[key])
+
+
+def parse_series(line: str, header: Header, place: str) -> tuple[NDArray[np.float32], str | None]:
+    """Values (time, channels) and label of a line.
+
+    Raises:
+        DataError: not as the header says.
+    """
+    channels = line.split(":")
+    label = channels.pop().strip() if header.labels is not None else None
+    num_channels = header.num_channels or max(len(channels), 1)
+    if len(channels) != num_channels:
+        also = " and a label" if header.labels is not None else ""
+        raise DataError(
+            f"{place}: expected {counted(num_channels, 'channel')}{also}, separated by colons; got {len(channels)}. "
+            "Is the line cut short?"
+        )
+    if header.labels and label not in header.labels:
+        raise DataError(f"{place}: label {shortened(label)!r} is none of @classLabel's: {listed(header.labels)}")
+    columns = [[number(cell, place) for cell in channel.split(",")] for channel in channels]
+    steps = [len(column) for column in columns]
+    expected = header.num_steps or steps[0]
+    for channel, num_steps in enumerate(steps, 1):
+        if num_steps != expected:
+            raise DataError(
+                f"{place}: expected {counted(expected, 'step')}, got {num_steps} in channel {channel}. "
+                "Is the line cut short?"
+            )
+    with np.errstate(over="ignore"):  # too large for float32 is infinite, and found with the missing values
+        return np.array(columns, np.float64).T.astype(np.float32, order="C"), label
+
+
+def number(cell: str, place: str) -> float:
+    """A cell as a number, NaN where it is missing."""
+    if cell.strip().lower() in MISSING:
+        return np.nan
+    try:
+        return float(cell)
+    except ValueError:
+        what = f"{shortened(cell.strip())!r} is no number"
+        raise DataError(f"{place}: {what}; expected numbers and ? for missing ones") from None

@@ -1,0 +1,229 @@
+"""Series and recordings in NumPy's `.npz` files.
+
+Three layouts, told apart by the names of the arrays:
+
+- Series: `x` (series, time, channels) or (series, time); `y` (series,), or (series, time) for a label per step;
+  where series end early `lengths` (series,).
+- Recordings: `x` (steps, channels) or (steps,), one recording after the other; `lengths` (recordings,);
+  `segments` (segments, 3): the recording counted from 0, the first step in it counted from 0, and the step after the
+  last; `y` (segments,).
+- `hapt_acc.npz`, the accelerations of the HAPT data set (Reyes-Ortiz et al. 2015): `acc` (steps, 3);
+  `exp_user_len` (recordings, 3): experiment, user, steps; `labels` (segments, 5): experiment, user, activity, first and
+  last step, counted from 1 as in the set's `labels.txt`.
+
+Either of the first two may have `groups` (series or recordings,), whose they are, and `channels` (channels,), names.
+Labels, groups and names are text or whole numbers; in a label per step, empty text is no label.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.data.series.segments import Recording, Segment, numbered, segments_of
+from recurra.data.text import opened
+from recurra.errors import DataError
+
+Array = NDArray[np.generic]
+
+DAMAGE = (OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+HAPT = ("acc", "exp_user_len", "labels")
+KNOWN = ("x", "y", "lengths", "segments", "groups", "channels", *HAPT)
+HAPT_ACTIVITIES = np.array(
+    [
+        *("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STANDING", "LAYING"),
+        *("STAND_TO_SIT", "SIT_TO_STAND", "SIT_TO_LIE", "LIE_TO_SIT", "STAND_TO_LIE", "LIE_TO_STAND"),
+    ]
+)
+
+
+class Arrays:
+    """The arrays of a file that a layout knows.
+
+    Args:
+        path: the file, for messages.
+        arrays: those found, by name.
+    """
+
+    def __init__(self, path: Path, arrays: dict[str, Array]) -> None:
+        self.path, self.arrays = path, arrays
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.arrays
+
+    def wrong(self, expected: str) -> DataError:
+        """The error for a file that lacks what is expected, with what it has."""
+        found = ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in self.arrays.items())
+        return DataError(f"{self.path}: expected {expected}; it has {found or 'none of ' + ', '.join(KNOWN)}")
+
+    def values(self, ndims: tuple[int, int], shape: str) -> NDArray[np.float32]:
+        """`x` with an axis of channels, a view where it can be one."""
+        x = self.arrays.get("x")
+        if x is None or x.ndim not in ndims or x.dtype.kind not in "fiu" or not x.size:
+            raise self.wrong(f"numbers x {shape}")
+        with np.errstate(over="ignore"):  # too large for float32 is infinite, and found with the missing values
+            values = x.astype(np.float32, copy=False)
+        return values if x.ndim == ndims[1] else values[..., np.newaxis]
+
+    def integers(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.int64]:
+        """An array of whole numbers; None in its shape is any size."""
+        array = self.arrays.get(name)
+        if array is None or array.dtype.kind not in "iu" or not fits(array, shape):
+            raise self.wrong(f"whole numbers {name} {in_words(shape)}")
+        return array.astype(np.int64, copy=False)
+
+    def texts(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.str_]:
+        """An array of text or whole numbers, as text."""
+        array = self.arrays.get(name)
+        if array is None or array.dtype.kind not in "Uiu" or not fits(array, shape):
+            raise self.wrong(f"text or whole numbers {name} {in_words(shape)}")
+        return array.astype(np.str_)
+
+    def channels(self, num_channels: int) -> tuple[str, ...]:
+        """Names of the channels."""
+        if "channels" not in self:
+            return numbered(num_channels)
+        return tuple(self.texts("channels", (num_channels,)).tolist())
+
+    def groups(self, size: int) -> list[str | None]:
+        """The group of each series or recording."""
+        return self.texts("groups", (size,)).tolist() if "groups" in self else [None] * size
+
+
+def fits(array: Array, shape: tuple[int | None, ...]) -> bool:
+    """Whether an array has a shape in which None is any size."""
+    return array.ndim == len(shape) and all(want in (None, size) for want, size in zip(shape, array.shape, strict=True))
+
+
+def in_words(shape: tuple[int | None, ...]) -> str:
+    """A shape to read."""
+    return f"({', '.join('any' if size is None else str(size) for size in shape)})"
+
+
+def read_arrays(path: Path, *, labelled: bool = True) -> list[Recording]:
+    """The recordings of an `.npz` file; a series is a recording of one segment.
+
+    Args:
+        path: the file.
+        labelled: whether labels are wanted; without, they are not looked at.
+
+    Raises:
+        DataError: no such file, none of the layouts, or lengths and segments that do not fit; the message names what
+            the file has.
+    """
+    arrays = Arrays(path, load(path, KNOWN))
+    if all(name in arrays for name in HAPT):
+        arrays = from_hapt(arrays)
+    return recordings_of(arrays, labelled) if "segments" in arrays else series_of(arrays, labelled)
+
+
+def load(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Those arrays of an `.npz` file that have one of some names, never any pickled object.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with opened(path) as file:
+        if not zipfile.is_zipfile(file):
+            raise DataError(f"{path}: not an .npz archive, or cut off; write it with numpy.savez")
+        file.seek(0)
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                found = {name: archive[name] for name in names if name in archive.files}
+        except DAMAGE as error:
+            if "allow_pickle" in str(error):
+                remedy = "holds arrays of Python objects; write numbers with astype(float), text with astype(str)"
+            else:
+                remedy = "cannot be read, it is damaged; write it anew with numpy.savez"
+            raise DataError(f"{path}: {remedy}") from None
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray):  # what has not even the header of an array comes as bytes
+            raise DataError(f"{path}: {name} is no array; write the file anew with numpy.savez")
+    return found
+
+
+def series_of(arrays: Arrays, labelled: bool) -> list[Recording]:
+    """The layout of series."""
+    values = arrays.values((2, 3), "(series, time, channels) or (series, time)")
+    num_series, num_steps, num_channels = values.shape
+    lengths = np.full(num_series, num_steps)
+    if "lengths" in arrays:
+        lengths = arrays.integers("lengths", (num_series,))
+        if lengths.min() < 1 or lengths.max() > num_steps:
+            raise arrays.wrong(f"lengths from 1 to {num_steps}, got {lengths.min()} to {lengths.max()}")
+    segments = [[Segment(None, 0, int(length))] for length in lengths]
+    if labelled:
+        is_by_step = arrays.arrays.get("y", lengths).ndim == 2
+        y = arrays.texts("y", (num_series, num_steps) if is_by_step else (num_series,)).reshape(num_series, -1)
+        segments = [runs(labels, int(length), is_by_step) for labels, length in zip(y, lengths, strict=True)]
+    channels, groups = arrays.channels(num_channels), arrays.groups(num_series)
+    return [
+        Recording(values[i, : lengths[i]], segments[i], f"{arrays.path} series {i + 1}", groups[i], channels)
+        for i in range(num_series)
+    ]
+
+
+def recordings_of(arrays: Arrays, labelled: bool) -> list[Recording]:
+    """The layout of recordings."""
+    values = arrays.values((1, 2), "(steps, channels) or (steps,)")
+    lengths = arrays.integers("lengths", (None,))
+    if lengths.min(initial=1) < 1 or lengths.sum() != len(values):
+        raise arrays.wrong(f"lengths above 0 that add up to the {len(values)} steps of x, got {lengths.sum()}")
+    segments = segments_by_recording(arrays, lengths) if labelled else [[Segment(None, 0, int(n))] for n in lengths]
+    channels, groups = arrays.channels(values.shape[1]), arrays.groups(len(lengths))
+    return [
+        Recording(part, segments[i], f"{arrays.path} recording {i + 1}", groups[i], channels)
+        for i, part in enumerate(np.split(values, lengths.cumsum()[:-1]))
+    ]
+
+
+def segments_by_recording(arrays: Arrays, lengths: NDArray[np.int64]) -> list[list[Segment]]:
+    """The segments of each recording, by time.
+
+    Raises:
+        DataError: one lies outside its recording, or overlaps another.
+    """
+    rows = arrays.integers("segments", (None, 3))
+    labels = arrays.texts("y", (len(rows),))
+    found: list[list[Segment]] = [[] for _ in lengths]
+    for row in np.argsort(rows[:, 1], kind="stable"):
+        recording, start, stop = rows[row].tolist()
+        if not (0 <= recording < len(lengths) and 0 <= start < stop <= lengths[recording]):
+            raise arrays.wrong(f"segments within their recordings, got {(recording, start, stop)} in row {row + 1}")
+        if found[recording] and found[recording][-1].stop > start:
+            raise arrays.wrong(f"segments that do not overlap, got {(recording, start, stop)} in row {row + 1}")
+        found[recording].append(Segment(str(labels[row]), start, stop))
+    return found
+
+
+def from_hapt(arrays: Arrays) -> Arrays:
+    """The layout of recordings from that of `hapt_acc.npz`.
+
+    Raises:
+        DataError: other shapes, or an experiment or activity that does not exist.
+    """
+    experiments, users, lengths = arrays.integers("exp_user_len", (None, 3)).T
+    experiment, _, activity, first, last = arrays.integers("labels", (None, 5)).T
+    if not np.isin(experiment, experiments).all() or not np.isin(activity, np.arange(len(HAPT_ACTIVITIES)) + 1).all():
+        raise arrays.wrong(f"labels of experiments in exp_user_len and activities 1 to {len(HAPT_ACTIVITIES)}")
+    recording = np.array([experiments.tolist().index(number) for number in experiment], np.int64)
+    layout = {
+        "x": arrays.arrays["acc"],
+        "lengths": lengths,
+        "segments": np.stack([recording, first - 1, last], axis=1),
+        "y": HAPT_ACTIVITIES[activity - 1],
+        "groups": users,
+    }
+    return Arrays(arrays.path, layout)
+
+
+def runs(labels: NDArray[np.str_], length: int, is_by_step: bool) -> list[Segment]:
+    """The segments of one series: of its label, (1,), or of its labels by step, (time,)."""
+    if not is_by_step:
+        return [Segment(str(labels[0]), 0, length)]
+    names, codes = np.unique(labels[:length], return_inverse=True)
+    return segments_of(np.where(names == "", -1, np.arange(len(names)))[codes], names.tolist())

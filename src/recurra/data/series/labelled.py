@@ -1,0 +1,287 @@
+"""Labelled series from files, in splits: what a classifier of series is trained and judged on."""
+
+import itertools
+from collections.abc import Set
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from recurra.config import Names, Shares
+from recurra.data.catalogue import locate
+from recurra.data.digits import PREFIXES, View, digit_recordings, holds_digits
+from recurra.data.series.archives import read_archive
+from recurra.data.series.arrays import read_arrays
+from recurra.data.series.segments import Recording, Series, whole_of, windows_before, windows_of, without_steps
+from recurra.data.series.splits import split_recordings
+from recurra.data.series.tables import ColumnOptions, read_series_table
+from recurra.data.tables import KINDS as TABLES
+from recurra.data.text import SPLIT_NAMES, folder_files, split_of
+from recurra.errors import DataError, counted, listed
+from recurra.progress import Progress
+
+KINDS = (".ts", ".npz", *TABLES)
+SILENT = Progress()
+
+
+class SeriesOptions(ColumnOptions):
+    """How files become labelled series in splits."""
+
+    labels: Names | None = Field(None, description="labels to keep; none: all")
+    window: int | None = Field(None, ge=1, description="steps of the windows that recordings are cut into; none: uncut")
+    overlap: int = Field(0, ge=0, description="steps that a window shares with the one before")
+    ahead: int | None = Field(
+        None, ge=1, description="label of a window: that of the step so many after its end; the split is by time"
+    )
+    valid_groups: Names | None = Field(None, description="groups to validate on; none: chosen by hash")
+    test_groups: Names | None = Field(None, description="groups to test on; none: chosen by hash")
+    shares: Shares = Field(
+        (0.8, 0.1, 0.1), description="training, validation and test share of groups, or else series, without a split"
+    )
+    view: View = Field("rows", description="of digits: 28 rows of 28 pixels, or 784 pixels one by one")
+    permutation_seed: int | None = Field(
+        None, ge=0, description="of digits: seed of the random order in which the pixels are read; none: as on paper"
+    )
+
+    @model_validator(mode="after")
+    def values_fit_together(self) -> "SeriesOptions":
+        """Windows move on, no group is on two sides."""
+        if self.overlap >= (self.window or 1):
+            raise ValueError("an overlap smaller than window" if self.window else "window where there is an overlap")
+        if self.ahead and (not self.window or self.valid_groups or self.test_groups):
+            raise ValueError("window, and no groups to hold out, where there is ahead: the split is by time")
+        twice = set(self.valid_groups or []) & set(self.test_groups or [])
+        if twice:
+            raise ValueError(f"each group in one of valid_groups and test_groups; {sorted(twice)[0]} is in both")
+        return self
+
+
+def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) -> dict[str, list[Series]]:
+    """Labelled series by split, from a file, a folder, or the name of a data set.
+
+    A folder whose files are called train, valid (val, dev) and test, as in `Toy_TRAIN.ts`, or are in folders called
+    so, gives those splits; else all its files are split: the groups named go where they are named for, other groups by
+    the SHA-256 of their names, each to one side. Series without a group go by the SHA-256 of their values. Recordings
+    are split before they are cut into windows. Validation series are taken from the training ones where none are given.
+    With `ahead` each recording is split by time instead, first the training share, whatever the files are called.
+    The four files of MNIST in a folder are its training and its test split.
+
+    Args:
+        path: what to read.
+        options: how.
+        progress: told what was left out.
+
+    Returns:
+        "train", "valid", and "test" unless only the others were given; each in the order of the files.
+
+    Raises:
+        DataError: nothing there, bad content, channels that differ, groups or labels that do not exist, or a
+            split without series.
+    """
+    found = find_recordings(locate(path), options, progress)
+    recordings = [recording for part in found.values() for recording in part]
+    refuse_mixed_channels(recordings)
+    known = {str(segment.label) for recording in recordings for segment in recording.segments}
+    refuse_unknown_labels(path, known, options.labels or [])
+    if options.ahead:
+        return split_by_time(path, recordings, options)
+    for split, part in found.items():
+        found[split] = useful(part, options, progress, path if split == "all" else f"{path}, {split} files")
+    groups = {"valid": options.valid_groups, "test": options.test_groups}
+    parts = split_recordings(path, found, groups, options.shares)
+    return {split: [one for recording in part for one in cut(recording, options)] for split, part in parts.items()}
+
+
+def held_out_series(path: str, options: SeriesOptions, progress: Progress = SILENT) -> dict[str, list[Series]]:
+    """Labelled series to judge by, under the split that the names of files say, "all" where they say none.
+
+    Raises:
+        DataError: as `find_series`.
+    """
+    found = find_recordings(locate(path), options, progress)
+    refuse_mixed_channels([recording for part in found.values() for recording in part])
+    return {
+        split: [one for recording in useful(part, options, progress, path) for one in cut(recording, options)]
+        for split, part in found.items()
+        if split != "train" or len(found) == 1
+    }
+
+
+def split_by_time(path: str, recordings: list[Recording], options: SeriesOptions) -> dict[str, list[Series]]:
+    """Windows by split, each recording cut at the shares of its time.
+
+    Raises:
+        DataError: a split without windows.
+    """
+    ends = [0.0, *itertools.accumulate(options.shares)]
+    found = {
+        split: [one for recording in recordings for one in cut(recording, options, part)]
+        for split, part in zip(SPLIT_NAMES, itertools.pairwise(ends), strict=True)
+    }
+    for split, windows in found.items():
+        if not windows:
+            raise DataError(f"{path}: no {wanted(options)} in {split}; give more data, or a smaller window")
+    return found
+
+
+def find_recordings(path: Path, options: SeriesOptions, progress: Progress) -> dict[str, list[Recording]]:
+    """The recordings of each split, or under "all" where they are not split."""
+    if holds_digits(path):
+        return {
+            split: [
+                with_channels(recording, options.channels)
+                for recording in digit_recordings(path, split, options.view, options.permutation_seed)
+            ]
+            for split in PREFIXES
+        }
+    files = find_files(path)
+    return {split: [r for file in files[split] for r in read_recordings(file, options, progress)] for split in files}
+
+
+def read_series(
+    path: Path, options: SeriesOptions, progress: Progress = SILENT, *, labelled: bool = True
+) -> list[Series]:
+    """The series of a file, unsplit.
+
+    Args:
+        path: a `.ts` archive, `.npz` arrays (`recurra.data.series.arrays` says which) or a table of long form.
+        options: how to read it.
+        progress: told what was left out.
+        labelled: whether labels and groups are wanted; without, they are not looked at.
+
+    Raises:
+        DataError: no such kind of file, bad content, or no series.
+    """
+    if not labelled:
+        options = options.model_copy(update={"labels": None})
+    recordings = read_recordings(path, options, progress, labelled=labelled)
+    if labelled:
+        recordings = useful(recordings, options, progress, str(path))
+    found = [one for recording in recordings for one in cut(recording, options)]
+    if not found:
+        longest = max(len(recording.values) for recording in recordings)
+        raise DataError(f"{path}: {counted(longest, 'step')}, expected a window of {options.window}; give more data")
+    return found
+
+
+def read_recordings(
+    path: Path, options: SeriesOptions, progress: Progress, *, labelled: bool = True
+) -> list[Recording]:
+    """The recordings of a file, with the channels asked for and without bad steps; arguments as in `read_series`."""
+    suffix = path.suffix.lower()
+    if suffix in TABLES:
+        return read_series_table(path, options, progress, labelled=labelled, one_label=options.window is None)
+    if suffix not in KINDS:
+        raise DataError(f"{path}: not a file of series; expected one ending in {', '.join(KINDS)}")
+    read = read_archive if suffix == ".ts" else read_arrays
+    recordings = [with_channels(recording, options.channels) for recording in read(path, labelled=labelled)]
+    good = [without_bad_steps(recording, options) for recording in recordings]
+    dropped = sum(len(recording.values) for recording in recordings) - sum(len(recording.values) for recording in good)
+    if dropped:
+        progress.note(f"{path}: left out {counted(dropped, 'step')} with a missing value")
+    good = [recording for recording in good if len(recording.values)]
+    if not good:
+        raise DataError(f"{path}: every step has a missing value")
+    return good
+
+
+def with_channels(recording: Recording, names: list[str] | None) -> Recording:
+    """A recording with only some of its channels.
+
+    Raises:
+        DataError: one is missing.
+    """
+    if names is None:
+        return recording
+    missing = [name for name in names if name not in recording.channels]
+    if missing:
+        raise DataError(f"{recording.name}: no channel {missing[0]!r}; it has {listed(recording.channels)}")
+    picked = [recording.channels.index(name) for name in names]
+    return recording._replace(values=recording.values[:, picked], channels=tuple(names))
+
+
+def without_bad_steps(recording: Recording, options: SeriesOptions) -> Recording:
+    """A recording without the steps that have a missing value.
+
+    Raises:
+        DataError: there is one, and none may be left out.
+    """
+    bad = ~np.isfinite(recording.values)
+    if not bad.any():
+        return recording
+    step, channel = np.argwhere(bad)[0].tolist()
+    if options.on_bad == "fail":
+        raise DataError(
+            f"{recording.name}: channel {recording.channels[channel]} has no finite value at step {step + 1}; mend it, "
+            "or leave out such steps with --on-bad drop"
+        )
+    return without_steps(recording, np.any(bad, axis=1))
+
+
+def find_files(path: Path) -> dict[str, list[Path]]:
+    """The files of each split, or "all" where files are not split."""
+    if path.is_file():
+        return {"all": [path]}
+    files = [file for file in folder_files(path) if file.suffix.lower() in KINDS]
+    if not files:
+        raise DataError(f"{path}: no file of series in it; expected files ending in {', '.join(KINDS)}")
+    splits = {split: [file for file in files if split_of(file.relative_to(path)) == split] for split in SPLIT_NAMES}
+    return {split: found for split, found in splits.items() if found} if splits["train"] else {"all": files}
+
+
+def refuse_mixed_channels(recordings: list[Recording]) -> None:
+    """Refuse recordings whose channels differ."""
+    first = recordings[0]
+    for other in recordings:
+        if other.channels != first.channels:
+            raise DataError(
+                f"{other.name}: its channels are {', '.join(other.channels)}, those of {first.name} are "
+                f"{', '.join(first.channels)}; expected the same everywhere"
+            )
+
+
+def refuse_unknown_labels(path: str, known: Set[str], labels: list[str]) -> None:
+    """Refuse labels to keep that nothing has."""
+    unknown = [label for label in labels if label not in known]
+    if unknown:
+        raise DataError(f"{path}: no label {unknown[0]!r}; it has {listed(sorted(known))}")
+
+
+def cut(recording: Recording, options: SeriesOptions, part: tuple[float, float] = (0, 1)) -> list[Series]:
+    """The series of a recording that have a label to keep: windows where there is a window, else it as a whole.
+
+    With `ahead` those whose labels lie in a part of its time.
+    """
+    if options.window is not None and options.ahead is not None:
+        windows = windows_before(recording, options.window, options.ahead, options.window - options.overlap, part)
+        return [one for one in windows if options.labels is None or one.label in options.labels]
+    if options.window is not None:
+        return windows_of(recording, options.window, options.overlap, options.labels)
+    series = whole_of(recording)
+    return [series] if options.labels is None or series.label in options.labels else []
+
+
+def useful(recordings: list[Recording], options: SeriesOptions, progress: Progress, name: str) -> list[Recording]:
+    """The recordings that give series.
+
+    Raises:
+        DataError: none does.
+    """
+    found = [recording for recording in recordings if cut(recording, options)]
+    if not found:
+        hint = "" if options.window is None else ", or a smaller window"
+        raise DataError(f"{name}: no {wanted(options)}; give more data{hint}")
+    if options.window is not None and len(found) < len(recordings):
+        without = len(recordings) - len(found)
+        progress.note(f"{name}: no {wanted(options)} in {without} of {counted(len(recordings), 'recording')}")
+    return found
+
+
+def wanted(options: SeriesOptions) -> str:
+    """What is cut from recordings, in words."""
+    which = f" labelled {' or '.join(options.labels)}" if options.labels else ""
+    if options.window is None:
+        return f"series{which}"
+    if options.ahead is not None:
+        return f"window of {options.window} steps with a label {options.ahead} after it{which}"
+    return f"stretch of {options.window} steps of one label{which}"

@@ -1,0 +1,270 @@
+"""Series in tables of long form: a row is a step, and a column says which series it belongs to."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from recurra.config import Names, Section
+from recurra.data.series.segments import Recording, segments_of
+from recurra.data.tables import Table, read_table
+from recurra.errors import DataError, listed, shortened
+from recurra.progress import Progress
+
+USUAL_ID = "series"
+
+
+class ColumnOptions(Section):
+    """What the columns of a table mean, and what becomes of bad cells."""
+
+    id_column: str | None = Field(
+        None, description="column of a table that names the series; none: `series`, and without it a file is one"
+    )
+    time_column: str | None = Field(
+        None, description="column of a table with numbers or dates that increase within a series"
+    )
+    label_column: str = Field("label", description="column of a table with the labels")
+    group_column: str | None = Field(None, description="column of a table that says whose a series is")
+    channels: Names | None = Field(
+        None, description="channels to read; none: all, of a table all other columns of numbers"
+    )
+    on_bad: Literal["fail", "drop"] = Field(
+        "fail", description="at a value that is missing or no number: stop, or leave out its step"
+    )
+
+
+class Cells(NamedTuple):
+    """A column of text."""
+
+    codes: NDArray[np.integer]  # (rows,), index into texts; -1 where the cell is empty
+    texts: Sequence[str | None]
+
+
+def read_series_table(
+    path: Path, options: ColumnOptions, progress: Progress, *, labelled: bool = True, one_label: bool = True
+) -> list[Recording]:
+    """The series of a table, by their first rows; the rows of one need not be together.
+
+    Args:
+        path: CSV, TSV, JSON lines or Parquet.
+        options: what the columns mean.
+        progress: told how many rows were left out.
+        labelled: whether labels and groups are wanted; without, their columns are not looked at.
+        one_label: whether a series must have one label; else a step without one is in no segment.
+
+    Raises:
+        DataError: a missing column, a bad cell, time that does not increase, a label or group that changes; the
+            message names the line.
+    """
+    table = read_table(path)
+    if options.id_column is None and USUAL_ID in table.names:
+        options = options.model_copy(update={"id_column": USUAL_ID})
+    label_column, group_column = (options.label_column, options.group_column) if labelled else (None, None)
+    ids = read_cells(table, options.id_column, "--id-column")
+    labels = read_cells(table, label_column, "--label-column")
+    groups = read_cells(table, group_column, "--group-column")
+    times = read_times(table, options.time_column)
+    channels = read_channels(table, options)
+    bad = {name: ~np.isfinite(column) for name, column in channels.items()}
+    bad |= {name: cells.codes < 0 for name, cells in ((options.id_column, ids), (group_column, groups)) if name}
+    if options.time_column:
+        bad[options.time_column] = np.isnan(times)
+    if label_column and one_label:
+        bad[label_column] = labels.codes < 0
+
+    rows = Rows(table, good_rows(table, bad, options.on_bad, progress), ids)
+    if options.time_column:
+        rows.refuse_disorder(options.time_column, times)
+    if group_column:
+        rows.refuse_change(group_column, groups, "mend it")
+    if label_column and one_label:
+        rows.refuse_change(label_column, labels, "mend it, or cut series into windows of one label with --window N")
+    values = np.stack([column[rows.order] for column in channels.values()], axis=1)  # (rows, channels)
+    recordings = []
+    for start, stop in pairwise([*rows.starts.tolist(), len(rows.order)]):
+        first = rows.order[start]
+        segments = segments_of(labels.codes[rows.order[start:stop]], labels.texts)
+        group = groups.texts[groups.codes[first]]
+        recordings.append(Recording(values[start:stop], segments, rows.name_of(first), group, tuple(channels)))
+    return recordings
+
+
+class Rows:
+    """Rows of a table, those of each series together.
+
+    Args:
+        table: the table.
+        good: the rows to use.
+        ids: the series of each row of the table.
+    """
+
+    def __init__(self, table: Table, good: NDArray[np.intp], ids: Cells) -> None:
+        self.table, self.ids = table, ids
+        self.order = good[np.argsort(ids.codes[good], kind="stable")]
+        self.starts = np.flatnonzero(np.diff(ids.codes[self.order], prepend=-1))  # where in `order` a series begins
+
+    def name_of(self, row: int) -> str:
+        """The series of a row, for messages."""
+        id = self.ids.texts[self.ids.codes[row]]
+        return str(self.table.path) if id is None else f"{self.table.path} series {shortened(id)!r}"
+
+    def refuse_disorder(self, column: str, times: NDArray[np.float64]) -> None:
+        """Refuse time that does not increase within a series.
+
+        Args:
+            column: its name.
+            times: of each row of the table, (rows,).
+
+        Raises:
+            DataError: it stands still or goes back.
+        """
+        late = np.diff(times[self.order], prepend=-np.inf) <= 0
+        late[self.starts] = False
+        if late.any():
+            at = int(late.argmax())
+            now, before = (shortened(self.table.cell(column, int(row))) for row in self.order[[at, at - 1]])
+            raise self.wrong(
+                at,
+                f"{column} {now} comes after {before}, but must increase; sort the rows, and leave out repeated ones",
+            )
+
+    def refuse_change(self, column: str, cells: Cells, remedy: str) -> None:
+        """Refuse a column that changes within a series.
+
+        Args:
+            column: its name.
+            cells: its cells.
+            remedy: what to do.
+
+        Raises:
+            DataError: it changes.
+        """
+        codes = cells.codes[self.order]
+        changes = np.diff(codes, prepend=codes[0]) != 0
+        changes[self.starts] = False
+        if changes.any():
+            at = int(changes.argmax())
+            now, before = (shortened(cells.texts[code]) for code in codes[[at, at - 1]])
+            raise self.wrong(at, f"{column} {now!r} comes after {before!r}, but a series has one; {remedy}")
+
+    def wrong(self, at: int, what: str) -> DataError:
+        """The error for a place in the order."""
+        row = int(self.order[at])
+        id = self.ids.texts[self.ids.codes[row]]
+        return DataError(f"{self.table.place(row)}{'' if id is None else f', series {shortened(id)!r}'}: {what}")
+
+
+def read_cells(table: Table, name: str | None, option: str) -> Cells:
+    """A column of text; the same None in each row where there is no such column."""
+    if name is None:
+        return Cells(np.zeros(len(table), np.int64), [None])
+    table.require([name], option)
+    texts = [None if text is None else text.strip() for text in read_texts(table, name)]
+    encoded = pa.array(texts, pa.string()).dictionary_encode()
+    return Cells(encoded.indices.fill_null(-1).to_numpy(), encoded.dictionary.to_pylist())
+
+
+def read_texts(table: Table, name: str) -> list[str | None]:
+    """A column of text, None where a cell is empty.
+
+    Raises:
+        DataError: it holds what is neither text nor numbers nor dates.
+    """
+    try:
+        return table.text(name)
+    except pa.ArrowException:
+        raise DataError(
+            f"{table.path}: column {name!r} holds {table.columns[name].type}; expected text or numbers"
+        ) from None
+
+
+def read_channels(table: Table, options: ColumnOptions) -> dict[str, NDArray[np.float32]]:
+    """The channels asked for, or else all columns of numbers that are nothing else; not finite where a cell is bad.
+
+    Raises:
+        DataError: one is missing or holds no numbers, or there is none.
+    """
+    taken = (options.id_column, options.time_column, options.label_column, options.group_column)
+    names = options.channels or [name for name in table.names if name not in taken]
+    table.require(names, "--channels")
+    channels = {}
+    for name in names:
+        values = read_numbers(table, name)
+        if values is not None:
+            channels[name] = values
+        elif options.channels:
+            raise DataError(f"{table.path}: column {name!r} holds no numbers; leave it out of --channels")
+    if not channels:
+        raise DataError(f"{table.path}: no column of numbers for --channels; it has {listed(table.names)}")
+    return channels
+
+
+def read_numbers(table: Table, name: str) -> NDArray[np.float32] | None:
+    """A column of numbers, not finite where a cell is bad; None where most cells are something else."""
+    try:
+        values, refused = table.numbers(name)
+    except pa.ArrowException:  # such as dates and lists
+        return None
+    if np.isfinite(values).sum() <= len(refused):
+        return None
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
+
+
+def read_times(table: Table, name: str | None) -> NDArray[np.float64]:
+    """Numbers, or seconds of dates, NaN where a cell is neither; the row where there is no such column."""
+    if name is None:
+        return np.arange(len(table), dtype=np.float64)
+    table.require([name], "--time-column")
+    try:
+        values, others = table.numbers(name)
+    except pa.ArrowException:  # a column of dates
+        values, others = np.full(len(table), np.nan), list(range(len(table)))
+    if others:
+        texts = read_texts(table, name)
+        values[others] = [seconds(texts[row]) for row in others]
+    return values
+
+
+def seconds(text: str | None) -> float:
+    """A number, or a date and time as in ISO 8601 as seconds; NaN where it is neither."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat((text or "").strip())
+    except ValueError:
+        return np.nan
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def good_rows(
+    table: Table, bad: dict[str, NDArray[np.bool_]], on_bad: Literal["fail", "drop"], progress: Progress
+) -> NDArray[np.intp]:
+    """The rows without a bad cell.
+
+    Raises:
+        DataError: some are not good, and none may be dropped; or none is good.
+    """
+    is_bad = np.any(list(bad.values()), axis=0)
+    if not is_bad.any():
+        return np.arange(len(table))
+    row = int(is_bad.argmax())
+    column = next(name for name, cells in bad.items() if cells[row])
+    cell = table.cell(column, row)
+    what = "an empty cell" if cell in (None, "") else f"{shortened(cell)!r} cannot be used"
+    if on_bad == "fail":
+        raise DataError(
+            f"{table.place(row)}: column {column!r}: {what}; mend it, or leave out such rows with --on-bad drop"
+        )
+    if is_bad.all():
+        raise DataError(f"{table.place(row)}: column {column!r}: {what}; and no other row is without a bad cell")
+    progress.note(f"{table.path}: left out {is_bad.sum():,} of {len(table):,} rows that have a bad cell")
+    return np.flatnonzero(~is_bad)

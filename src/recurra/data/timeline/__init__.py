@@ -1,0 +1,1 @@
+"""Series over time to forecast: tables to windows."""

@@ -1,0 +1,377 @@
+"""Tables as time series: the steps between their stamps, and values with nothing missing."""
+
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from recurra.config import Names, Section
+from recurra.data.catalogue import locate
+from recurra.data.tables import Table, read_table
+from recurra.data.timeline.timestamps import Clock, Step, Times, as_text, calendar_features, parse_times, readers
+from recurra.errors import DataError, counted, shortened
+
+Rows = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+class TimelineOptions(Section):
+    """Which table, which of its columns, and what to do where something is wrong in it."""
+
+    path: str = Field(description="a table: .csv, .tsv, .jsonl or .parquet")
+    target: Names = Field(description="columns to forecast")
+    time_column: str | None = Field(None, description="column of time stamps; by default the first that holds dates")
+    time_format: str | None = Field(None, description="how stamps are written, as in strptime, where it is unusual")
+    series_column: str | None = Field(None, description="column that names the series, where the table holds several")
+    covariates_past: Names | None = Field(None, description="further columns, known up to the present")
+    covariates_future: Names | None = Field(
+        None, description="further columns, known beforehand; rows at the end without targets carry them on"
+    )
+    calendar: bool = Field(False, description="hour, weekday, month and day of the year as further known columns")
+    on_bad: Literal["fail", "drop"] = Field("fail", description="at a cell that is no number: stop, or drop its row")
+    missing: Literal["fail", "interpolate", "forward"] = Field(
+        "fail",
+        description="at an empty cell: stop; a straight line between its neighbors, where both were known by then; or "
+        "the last value. The latter two also fill in steps that are absent, which else are counted only; no score "
+        "counts what is filled in",
+    )
+
+    @model_validator(mode="after")
+    def columns_have_one_role(self) -> "TimelineOptions":
+        """A target is in the context anyway, and a covariate is known beforehand or is not."""
+        twice = [name for name in self.columns if self.columns.count(name) > 1]
+        if twice:
+            raise ValueError(f"each column once among target and covariates, not {twice[0]!r} twice")
+        return self
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of numbers: targets, covariates of the past, covariates known beforehand."""
+        return [*self.target, *(self.covariates_past or []), *(self.covariates_future or [])]
+
+    @property
+    def first_known(self) -> int:
+        """Which of `columns` is the first that is known beforehand."""
+        return len(self.target) + len(self.covariates_past or [])
+
+
+class Repairs(NamedTuple):
+    """What was found in a series, and mended where the options say so."""
+
+    dropped: int  # rows with a cell that is no number
+    gaps: int  # places where steps are absent
+    absent: int  # steps absent in them
+    irregular: int  # stamps that are no whole number of steps after the one before
+    filled: int  # cells without a value, those of absent steps included
+
+
+class Timeline(NamedTuple):
+    """One series. Its channels are in this order: targets, covariates of the past, covariates known beforehand.
+
+    What was filled in between two values was not known before the second: `read` tells what was known at a step, and
+    `told` what came.
+    """
+
+    name: str  # what the table calls it, else that of the file
+    path: Path
+    times: Times  # (steps,)
+    data: Values  # (steps, channels), all finite
+    channels: tuple[str, ...]
+    num_targets: int
+    num_known: int
+    step: Step
+    ahead: Values  # covariates_future of the steps after the last, (steps, columns)
+    repairs: Repairs
+    latest: Rows | None = None  # see `latest_values`, (steps, first_known); None where nothing of these was filled in
+    offset: timedelta | None = None  # of the clock on the wall from `times`, at the end
+
+    @property
+    def place(self) -> str:
+        """What messages call it."""
+        return place_of(self.path, self.name)
+
+    @property
+    def values(self) -> Values:
+        """Targets, (steps, targets); a view."""
+        return self.data[:, : self.num_targets]
+
+    @property
+    def opening(self) -> int:
+        """Steps at whose end not every target and covariate of the past has had a value."""
+        return 0 if self.latest is None else int(self.latest[0].max())
+
+    @property
+    def known(self) -> Values:
+        """Covariates known beforehand, those of the calendar last, (steps, known); a view."""
+        return self.data[:, self.first_known :]
+
+    @property
+    def first_known(self) -> int:
+        """The channel that the covariates known beforehand begin at."""
+        return len(self.channels) - self.num_known
+
+    def read(self, steps: Rows) -> Values:
+        """Values as they were known at the last of some steps: a gap that is open there holds the value before it.
+
+        Args:
+            steps: one after the other, (length, ...).
+
+        Returns:
+            (length, ..., channels).
+        """
+        found = self.data[steps]
+        if self.latest is not None:
+            rows = np.minimum(steps[..., None], self.latest[steps[-1]])  # (length, ..., first_known)
+            found[..., : self.first_known] = self.data[rows, np.arange(self.first_known)]
+        return found
+
+    def told(self, steps: Rows) -> Values:
+        """Targets at some steps (...), NaN where they were filled in, (..., targets)."""
+        found = self.values[steps]
+        if self.latest is not None:
+            found[self.latest[steps, : self.num_targets] != steps[..., None]] = np.nan
+        return found
+
+    def future_times(self, num_steps: int) -> Times:
+        """Stamps of the steps after the last, (num_steps,)."""
+        return self.step.after(self.times[-1], np.arange(1, num_steps + 1))
+
+    def future_known(self, num_steps: int) -> Values:
+        """Covariates of the steps after the last, in units of the table, (num_steps, known).
+
+        Raises:
+            DataError: the table does not carry them on for so long.
+        """
+        given = self.ahead.shape[1]
+        if given and len(self.ahead) < num_steps:
+            names = ", ".join(self.channels[self.first_known : self.first_known + given])
+            raise DataError(
+                f"{self.place}: expected {names} for {counted(num_steps, 'step')} after the last target, got "
+                f"{len(self.ahead)}; append rows that hold them, with empty targets"
+            )
+        ahead = self.ahead[:num_steps] if given else np.empty((num_steps, 0))
+        if self.num_known == given:
+            return ahead
+        return np.hstack([ahead, calendar_features(self.local(self.future_times(num_steps)), self.step)[0]])
+
+    def local(self, times: Times) -> Times:
+        """Stamps by the clock on the wall."""
+        return times if self.offset is None else np.asarray(times + np.timedelta64(self.offset))
+
+    def write(self, times: Times) -> list[str]:
+        """Stamps of this series as text, all in one way: as dates where it has whole days only, with a zone or none."""
+        is_midnight = times.dtype != np.int64 and self.times[0] == self.times[0].astype("M8[D]")
+        written = times.astype("M8[D]") if self.step.has_days and is_midnight else self.local(times)
+        zone = "" if self.offset is None else str(timezone(self.offset)).removeprefix("UTC") or "Z"
+        return [f"{str(time).removesuffix('.000000')}{zone}" for time in written]
+
+    def __str__(self) -> str:
+        found = ", ".join(f"{name} {count:,}" for name, count in self.repairs._asdict().items() if count)
+        first, last = self.local(self.times[[0, -1]])
+        steps = f"{counted(len(self.times), 'step')} of {self.step}"
+        return f"{self.name}: {steps}, {as_text(first)} to {as_text(last)}; {found or 'nothing to mend'}"
+
+
+def read_timelines(
+    options: TimelineOptions, table: Table | None = None, expected: Step | None = None
+) -> list[Timeline]:
+    """The series of a table, in the order in which they begin there.
+
+    Args:
+        options: which table, which of its columns, and what to do where something is wrong in it.
+        table: instead of that which the options name.
+        expected: days, or business days, where a short table could be of both.
+
+    Raises:
+        DataError: a column is missing; a stamp that is none, comes twice or too early; a cell that is empty or no
+            number and may not be; nothing to fill an empty one from. The message names the line where there is one.
+    """
+    table = read_table(locate(options.path)) if table is None else table
+    time = options.time_column or find_time_column(table, options)
+    table.require([time, *filter(None, [options.series_column]), *options.columns], "a forecast")
+    wall, offsets = parse_times(table, time, options.time_format)
+    rows_of = rows_by_series(table, options.series_column)
+    clock = Clock.of(wall, offsets, list(rows_of.values()), expected)
+    if options.calendar and wall.dtype == np.int64:
+        raise DataError(f"{table.path}: --calendar needs dates, but {time!r} holds integers; leave it out")
+    data, is_bad = read_columns(table, options)
+    kept = {name: rows[~is_bad[rows]] for name, rows in rows_of.items()}
+    for name, rows in kept.items():
+        check_rows(table, name, rows, clock.times if clock else wall)
+        if options.missing == "fail":
+            check_complete(table, rows, data[rows], options)
+    if clock is None:
+        raise DataError(f"{table.path}: one row a series; expected at least a context and a horizon")
+    return [
+        build(name, table.path, clock.at(rows), data[rows], options, int(is_bad[rows_of[name]].sum()))
+        for name, rows in kept.items()
+    ]
+
+
+def find_time_column(table: Table, options: TimelineOptions) -> str:
+    """The first column without another role that begins with a date; integers could be anything."""
+    for name in table.names:
+        cell = str(table.cell(name, 0)).strip()
+        if name in (*options.columns, options.series_column) or cell.isdigit():
+            continue
+        for read in readers(options.time_format):
+            with contextlib.suppress(ValueError):
+                if isinstance(read(cell), datetime):
+                    return name
+    free = [name for name in table.names if name not in (*options.columns, options.series_column)]
+    integers = " or ".join(name for name in free if str(table.cell(name, 0)).strip().isdigit())
+    hint = f" (it may be {integers}, of integers)" if integers else ""
+    raise DataError(
+        f"{table.path}: no column begins with a date; say --time-column{hint}, and --time-format if it is unusual"
+    )
+
+
+def read_columns(table: Table, options: TimelineOptions) -> tuple[Values, NDArray[np.bool_]]:
+    """Cells as numbers, NaN where empty, (rows, columns), and which rows have one that is none, (rows,)."""
+    data, is_bad = np.empty((len(table), len(options.columns))), np.zeros(len(table), bool)
+    for index, name in enumerate(options.columns):
+        try:
+            data[:, index], bad = table.numbers(name)
+        except pa.ArrowException:
+            raise DataError(f"{table.path}: {name} holds {table.columns[name].type}, expected numbers") from None
+        is_bad[bad] = True
+        if bad and options.on_bad == "fail":
+            raise DataError(
+                f"{table.place(bad[0])}: {name} is {shortened(table.cell(name, bad[0]))!r}, expected a number; mend "
+                f"it, or leave out such rows ({len(bad):,} here) with --on-bad drop"
+            )
+    return data, is_bad
+
+
+def rows_by_series(table: Table, column: str | None) -> dict[str, Rows]:
+    """Rows of each series, by its name."""
+    if column is None:
+        return {table.path.stem: np.arange(len(table))}
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(table.text(column)):
+        if name is None:
+            raise DataError(f"{table.place(row)}: {column} is empty; expected the name of a series")
+        rows.setdefault(name, []).append(row)
+    return {name: np.array(found) for name, found in rows.items()}
+
+
+def check_rows(table: Table, name: str, rows: Rows, times: Times) -> None:
+    """Refuse a series that is empty, or whose stamps do not rise."""
+    if not len(rows):
+        raise DataError(f"{place_of(table.path, name)}: no row in which all cells are numbers; name other columns")
+    for late in np.flatnonzero(np.diff(times[rows]).astype(np.int64) <= 0)[:1]:
+        before, row = rows[late], rows[late + 1]
+        is_twice = times[before] == times[row]
+        relation, remedy = ("the same as", "keep one") if is_twice else ("before", "sort the rows by time")
+        raise DataError(
+            f"{table.place(row)}: {as_text(times[row])} is {relation} {as_text(times[before])} of "
+            f"{table.place(before).removeprefix(f'{table.path} ')}; {remedy}, or say --series-column if there "
+            "are several"
+        )
+
+
+def check_complete(table: Table, rows: Rows, data: Values, options: TimelineOptions) -> None:
+    """Refuse an empty cell."""
+    is_empty = np.isnan(data)
+    is_empty[len(data) - steps_ahead(data, options) :, : options.first_known] = False
+    told = np.flatnonzero(~is_empty[:, : len(options.target)].any(1))
+    if is_empty.any() and not is_empty[: told[-1] + 1 if len(told) else 0].any():
+        first = rows[np.argwhere(is_empty)[0][0]]
+        raise DataError(
+            f"{table.place(first)}: from here to the end the target is empty; cut these rows "
+            "off, or say --covariates-future if they carry columns that are known beforehand"
+        )
+    for row, column in np.argwhere(is_empty)[:1]:
+        cell, such = table.cell(options.columns[column], rows[row]), counted(int(is_empty.sum()), "such cell")
+        what = "empty" if cell is None or not str(cell).strip() else f"{cell!r}, no number"
+        raise DataError(
+            f"{table.place(rows[row])}: {options.columns[column]} is {what} ({such}); fill it, or say --missing "
+            "interpolate or --missing forward"
+        )
+
+
+def steps_ahead(data: Values, options: TimelineOptions) -> int:
+    """Rows at the end that only carry on what is known beforehand."""
+    targets = np.argwhere(~np.isnan(data[:, : len(options.target)]))
+    return len(data) - 1 - int(targets[-1, 0]) if options.covariates_future and len(targets) else 0
+
+
+def place_of(path: Path, name: str) -> str:
+    """What messages call a series: the file, and its name there unless the file is one series."""
+    return str(path) if name == path.stem else f"{path} series {shortened(name)!r}"
+
+
+def build(name: str, path: Path, clock: Clock, data: Values, options: TimelineOptions, dropped: int) -> Timeline:
+    """A series of its rows, filled where the options say so; between irregular stamps nothing counts as absent."""
+    step, lengths = clock.step, np.diff(clock.step.positions(clock.times))  # (rows - 1,)
+    irregular = int(np.count_nonzero(lengths % step.size))
+    absent = np.where(lengths % step.size, 0, lengths // step.size - 1)
+    end, first_known, filled = len(data) - steps_ahead(data, options), options.first_known, 0
+    is_empty = np.zeros((end, first_known), bool)
+    if options.missing != "fail":
+        if not irregular:
+            if absent.sum() > len(data):
+                between = f"{counted(int(absent.sum()), 'step')} of {step} absent between {counted(len(data), 'row')}"
+                raise DataError(f"{place_of(path, name)}: {between}; cut it")
+            at = np.concatenate([[0], np.cumsum(absent + 1)])
+            spread = np.full((at[-1] + 1, data.shape[1]), np.nan)
+            spread[at] = data
+            data, clock, end = spread, clock.spread(at), at[end - 1] + 1
+        names = [f"{place_of(path, name)}: {column}" for column in options.columns]
+        positions = step.positions(clock.times)
+        is_empty = np.isnan(data[:end, :first_known])
+        filled = fill(data[:end, :first_known], positions[:end], options.missing, names[:first_known])
+        filled += fill(data[:, first_known:], positions, options.missing, names[first_known:])
+    channels, ahead, clock = options.columns, data[end:, first_known:], clock.at(np.arange(end))
+    data = data[:end]
+    if options.calendar:
+        calendar, names = clock.calendar()
+        data, channels = np.hstack([data, calendar]), channels + names
+    return Timeline(
+        name=name,
+        path=path,
+        times=clock.times,
+        data=data,
+        channels=tuple(channels),
+        num_targets=len(options.target),
+        num_known=len(channels) - first_known,
+        step=step,
+        ahead=ahead,
+        repairs=Repairs(dropped, int(np.count_nonzero(absent)), int(absent.sum()), irregular, filled),
+        latest=latest_values(is_empty) if is_empty.any() else None,
+        offset=None if clock.offsets is None else clock.offsets.tolist()[-1],
+    )
+
+
+def latest_values(is_empty: NDArray[np.bool_]) -> Rows:
+    """The last step up to each that has a value, before there is one the first that has, (steps, columns)."""
+    latest = np.maximum.accumulate(np.where(is_empty, -1, np.arange(len(is_empty))[:, None]))
+    return np.where(latest < 0, is_empty.argmin(0), latest)
+
+
+def fill(data: Values, positions: NDArray[np.int64], method: str, names: Sequence[str]) -> int:
+    """Give each NaN in place the value before it, or one between its neighbors (at the ends the nearest); count them.
+
+    Args:
+        data: (steps, columns), named by `names`.
+        positions: of the steps in time, (steps,).
+        method: "forward" or "interpolate".
+    """
+    is_empty = np.isnan(data)
+    for column, empty, name in zip(data.T, is_empty.T, names, strict=True):
+        known = np.flatnonzero(~empty)
+        if not len(known):
+            raise DataError(f"{name} is empty throughout; leave the column or the series out")
+        if empty[0] and method == "forward":
+            raise DataError(f"{name} begins empty, with nothing to carry forward; cut that off, or interpolate")
+        if method == "forward":
+            column[:] = column[known[np.searchsorted(known, np.arange(len(column)), "right") - 1]]
+        else:
+            column[empty] = np.interp(positions[empty], positions[known], column[known])
+    return int(is_empty.sum())

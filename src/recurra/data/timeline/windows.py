@@ -1,0 +1,181 @@
+"""Windows over time series: some steps of context, and the horizon after them."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from recurra.config import Shares
+from recurra.data.timeline.timeline import Timeline, TimelineOptions
+from recurra.errors import DataError, counted, shortened
+
+SPLITS = ("train", "valid", "test")
+
+
+class SplitOptions(TimelineOptions):
+    """The `[data]` section of forecasting: which table and columns, and how the time is split."""
+
+    shares: Shares = Field((0.7, 0.1, 0.2), description="training, validation and test share of the time")
+    split_steps: tuple[int, int, int] | None = Field(
+        None, description="instead of shares: training, validation and test steps, from the first on"
+    )
+
+    @field_validator("split_steps")
+    @classmethod
+    def steps_are_steps(cls, steps: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+        """No split is empty."""
+        if steps and min(steps) <= 0:
+            raise ValueError("numbers of steps above 0")
+        return steps
+
+
+class Example(NamedTuple):
+    """A window, or a batch of them with a second axis of that size."""
+
+    context: NDArray[np.floating[Any]]  # as it was known at its end, (context, batch, channels)
+    targets: NDArray[np.floating[Any]]  # NaN where the table holds none, (horizon, batch, targets)
+    future: NDArray[np.floating[Any]]  # covariates known beforehand, (horizon, batch, features)
+
+
+def long_enough(timelines: Sequence[Timeline], context: int, horizon: int) -> list[Timeline]:
+    """The series that hold a window at all.
+
+    Raises:
+        DataError: none does.
+    """
+    kept = [timeline for timeline in timelines if len(timeline.times) >= context + horizon]
+    if not kept:
+        longest = max(timelines, key=lambda timeline: len(timeline.times))
+        raise DataError(
+            f"{longest.place}: {counted(len(longest.times), 'step')}, expected at least {context + horizon:,}, a "
+            f"context of {context:,}{f' and a horizon of {horizon:,}' if horizon else ''}; choose smaller ones, or "
+            "give more data"
+        )
+    return kept
+
+
+def left_out(timelines: Sequence[Timeline], kept: Sequence[Timeline]) -> list[str]:
+    """In words, which series are too short; empty where none is."""
+    known = {timeline.name for timeline in kept}
+    short = [timeline.name for timeline in timelines if timeline.name not in known]
+    if not short:
+        return []
+    are, more = "is" if len(short) == 1 else "are", ", ..." if len(short) > 8 else ""
+    shown = ", ".join(map(shortened, short[:8]))
+    return [f"{len(short):,} of {len(timelines):,} series {are} too short and left out: {shown}{more}"]
+
+
+def cut_spans(timelines: Sequence[Timeline], options: SplitOptions) -> dict[str, list[range]]:
+    """Steps of each series that are training, validation and test; all are cut at the same points in time.
+
+    Cut by itself, a long series would be trained on what is the future of a short one.
+
+    Returns:
+        for "train", "valid" and "test" one range of steps a series, empty where it has none there.
+    Raises:
+        DataError: `split_steps` are more than there are.
+    """
+    stamps = np.unique(np.concatenate([timeline.times for timeline in timelines]))
+    parts = options.split_steps or [len(stamps) * share for share in options.shares]
+    cuts = [round(end) for end in itertools.accumulate(parts)]
+    if cuts[-1] > len(stamps):
+        raise DataError(
+            f"{timelines[0].path}: {counted(len(stamps), 'step')}, fewer than --split-steps "
+            f"{','.join(map(str, parts))}; choose smaller ones"
+        )
+    spans = {}
+    for split, cut in zip(SPLITS, itertools.pairwise([0, *cuts]), strict=True):
+        numbers = (np.searchsorted(stamps, timeline.times) for timeline in timelines)  # of each step among all stamps
+        spans[split] = [range(*np.searchsorted(steps, cut).tolist()) for steps in numbers]
+    return spans
+
+
+def split_spans(
+    timelines: Sequence[Timeline], options: SplitOptions, context: int, horizon: int
+) -> dict[str, list[range]]:
+    """What `cut_spans` gives, where each split can be learned from or judged.
+
+    Raises:
+        DataError: `split_steps` are more than there are, or a split holds no window, or no target in any.
+    """
+    spans = cut_spans(timelines, options)
+    for split, parts in spans.items():
+        if not len(Windows(timelines, parts, context, horizon)):
+            raise DataError(
+                f"{timelines[0].path}: the {split} part holds {counted(max(map(len, parts)), 'step')}, no window of "
+                f"horizon {horizon:,} after a context of {context:,}; choose smaller ones, or other shares"
+            )
+        told = (
+            timeline.told(np.arange(part.start, part.stop)) for timeline, part in zip(timelines, parts, strict=True)
+        )
+        if all(np.isnan(values).all() for values in told):
+            raise DataError(f"{timelines[0].path}: the targets of the {split} part are all filled in; cut it off")
+    return spans
+
+
+class Windows:
+    """All windows whose horizon lies in given spans of some series; the context may begin before the span.
+
+    At the end of each context every target and covariate of the past has had a value.
+
+    Args:
+        timelines: the series; nothing of them is copied before a batch is asked for.
+        spans: steps of each series that horizons may touch.
+        context: steps a forecast is given.
+        horizon: steps it is of.
+        stride: steps from one window to the next.
+    """
+
+    def __init__(
+        self, timelines: Sequence[Timeline], spans: Sequence[range], context: int, horizon: int, stride: int = 1
+    ) -> None:
+        assert min(context, horizon, stride) > 0
+        self.timelines, self.context, self.horizon, self.stride = timelines, context, horizon, stride
+        stops = np.array([span.stop for span in spans])
+        openings = [timeline.opening + 1 for timeline in timelines]
+        self.firsts = np.array([max(span.start, context, first) for span, first in zip(spans, openings, strict=True)])
+        self.counts = np.maximum((stops - horizon - self.firsts) // stride + 1, 0)
+        self.ends = np.cumsum(self.counts)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def locate(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where windows lie.
+
+        Args:
+            indices: which windows, (batch,).
+
+        Returns:
+            number of the series, and the step its horizon begins at, each (batch,).
+        """
+        assert ((indices >= 0) & (indices < len(self))).all()
+        series = np.searchsorted(self.ends, indices, "right")
+        within = indices - (self.ends - self.counts)[series]
+        return series, self.firsts[series] + self.stride * within
+
+    def window(self, index: int) -> Example:
+        """One window: (context, channels), (horizon, targets) and (horizon, features)."""
+        return Example(*(part[:, 0] for part in self.batch(np.array([index]))))
+
+    def batch(self, indices: NDArray[np.int64]) -> Example:
+        """Some windows side by side, time-major."""
+        series, first = self.locate(indices)
+        steps = first + np.arange(-self.context, self.horizon).reshape(-1, 1)  # (context + horizon, batch)
+        before, after = steps[: self.context], steps[self.context :]
+        one = self.timelines[0]
+        widths = (self.context, len(one.channels)), (self.horizon, one.num_targets), (self.horizon, one.num_known)
+        batch = Example(*(np.empty((length, len(indices), width), one.data.dtype) for length, width in widths))
+        for number in np.unique(series):
+            timeline, here = self.timelines[number], series == number
+            batch.context[:, here] = timeline.read(before[:, here])
+            batch.targets[:, here] = timeline.told(after[:, here])
+            batch.future[:, here] = timeline.known[after[:, here]]
+        return batch
+
+    def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
+        """All windows in an order that only depends on seed and epoch, (windows,)."""
+        return np.random.default_rng((seed, epoch)).permutation(len(self))

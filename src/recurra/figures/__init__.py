@@ -1,0 +1,1 @@
+"""Charts and pieces of HTML pages."""

@@ -1,0 +1,1 @@
+"""Scores, named as in papers."""

@@ -1,0 +1,337 @@
+"""Recordings with transcripts, and how they become what a recognizer reads."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
+from torch import Tensor
+
+from recurra.config import Section, Shares
+from recurra.data.alphabet import Alphabet, Unit, symbols_of
+from recurra.data.buckets import padded
+from recurra.data.builtin.connected_digits import connected
+from recurra.data.builtin.touch_tones import touch_tones
+from recurra.data.catalogue import find
+from recurra.data.sound import Samples, SoundOptions, Utterance, read_utterances, split_utterances
+from recurra.data.splits import SPLITS, all_but_train
+from recurra.decoding.ctc import shortest
+from recurra.errors import DataError, UsageError, counted
+from recurra.nn.spectrogram import LogMel
+from recurra.progress import Progress
+from recurra.runs import Json
+from recurra.tasks.checks import leaks
+
+Features = NDArray[np.float32]  # log-mel of a recording, (frames, mels)
+
+TOUCH_TONES = "touch-tones"  # the name of a data set that is made
+MADE_AS_IT_IS = ("connected", "words", "shares", "by_speaker")  # options that it does not heed
+JUDGED_AT_ONCE = 64  # recordings
+THIRDS = 3  # parts of a recording whose mean features the nearest neighbor is found by
+FRONT_AT_ONCE = 1 << 22  # samples, those of padding among them
+MOST_SHOWN = 40  # characters of a transcript, or symbols, in a message
+UNHEARD = np.zeros(0, np.int64)  # symbols of what counts in no loss
+
+Count: TypeAlias = Annotated[int, Field(ge=1)]
+
+
+def rising(ends: tuple[int, int]) -> tuple[int, int]:
+    """Fewest and most."""
+    if ends[0] > ends[1]:
+        raise ValueError("fewest and most, in this order")
+    return ends
+
+
+class RecordingOptions(Section):
+    """The `[data]` section: which recordings, and how they are heard."""
+
+    path: str = Field(
+        description="a table of recordings and transcripts, a folder with one, or spoken digits; see docs/formats.md"
+    )
+    audio_column: str = Field("audio", description="column of a table with the paths of recordings")
+    transcript_column: str = Field("transcript", description="column of a table with what is said in them")
+    speaker_column: str = Field("speaker", description="column of a table that says who speaks, if there is one")
+    sample_rate: int = Field(16_000, ge=1, description="samples a second, to which every recording is brought")
+    num_mels: int = Field(40, ge=1, description="bands of frequencies, of equal width on the mel scale")
+    unit: Unit = Field("character", description="what the symbols of a transcript are")
+    lowercase: bool = Field(False, description="fold transcripts to lower case")
+    shares: Shares = Field(
+        (0.8, 0.1, 0.1),
+        description="training, validation and test share where the files do not say; by a hash of the speaker",
+    )
+    by_speaker: bool = Field(True, description="where the files do not say: keep each speaker on one side of a split")
+    connected: tuple[Count, Count, Count] | None = Field(
+        None,
+        description="instead of single recordings: strings of `words` joined from one speaker, so many for training, "
+        "validation and test",
+    )
+    words: Annotated[tuple[Count, Count], AfterValidator(rising)] = Field(
+        (2, 5), description="fewest and most recordings in such a string"
+    )
+    on_short: Literal["fail", "drop"] = Field(
+        "fail", description="at a training recording too short for its transcript: stop, or leave it out"
+    )
+
+    @property
+    def sounds(self) -> SoundOptions:
+        """How recordings are read."""
+        columns = self.audio_column, self.transcript_column, self.speaker_column
+        return SoundOptions(self.sample_rate, *columns, lowercase=self.lowercase)
+
+
+class Encoded(NamedTuple):
+    """Recordings as the model hears them."""
+
+    features: list[Features]
+    targets: list[NDArray[np.int64]]  # symbols of each transcript, none where it counts in no loss
+    uncounted: Sequence[str] = ()  # of such transcripts, why
+
+    @property
+    def lengths(self) -> list[int]:
+        """Frames of each."""
+        return [len(features) for features in self.features]
+
+    def tell_uncounted(self, progress: Progress) -> None:
+        """Say how many recordings count in no loss."""
+        if self.uncounted:
+            number, first = len(self.uncounted), self.uncounted[0]
+            progress.note(f"{number:,} recordings are scored but count in no loss, such as {first}")
+
+
+class Batch(NamedTuple):
+    """Some recordings."""
+
+    features: Tensor  # (frames, batch, mels)
+    lengths: Tensor  # frames of each, (batch,)
+    targets: Tensor  # symbols of each transcript, (batch, longest)
+    target_lengths: Tensor  # (batch,)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch(*(part.to(device) for part in self))
+
+
+def find_recordings(options: RecordingOptions, seed: int, progress: Progress) -> dict[str, list[Utterance]]:
+    """Recordings by split; strings joined of them where the recipe asks for these.
+
+    Raises:
+        DataError: they cannot be used; the message names the place.
+        UsageError: an option that the recordings do not heed.
+    """
+    if are_tones(options.path):
+        fields = RecordingOptions.model_fields
+        unheeded = [name for name in MADE_AS_IT_IS if getattr(options, name) != fields[name].default]
+        if unheeded:
+            raise UsageError(f"{TOUCH_TONES}: made as it is; leave out {', '.join(unheeded)}")
+        return touch_tones(options.sample_rate)
+    found = read_utterances(options.path, options.sounds, progress)
+    splits = split_utterances(found, options.path, options.shares, progress, by_speaker=options.by_speaker)
+    return splits if options.connected is None else strings_of(splits, options, seed)
+
+
+def find_held_out(options: RecordingOptions, seed: int, progress: Progress) -> dict[str, list[Utterance]]:
+    """Recordings to judge by: those of every split but the training one, or all where there are no splits.
+
+    Raises:
+        DataError: they cannot be used; the message names the place.
+    """
+    if are_tones(options.path):
+        return all_but_train(touch_tones(options.sample_rate))
+    found = read_utterances(options.path, options.sounds, progress)
+    found = all_but_train(found) or found
+    return found if options.connected is None else strings_of(found, options, seed)
+
+
+def are_tones(path: str) -> bool:
+    """Whether the data set that is made is meant, and no file or folder of its name."""
+    return path == TOUCH_TONES and find(TOUCH_TONES) is None
+
+
+def strings_of(splits: dict[str, list[Utterance]], options: RecordingOptions, seed: int) -> dict[str, list[Utterance]]:
+    """As many strings of joined recordings for each split as the recipe says, of each by draws of its own.
+
+    What is in no split ("all") is joined as a test is.
+    """
+    counts = dict(zip(SPLITS, options.connected or (), strict=False))
+    found = {}
+    for split, single in splits.items():
+        part = split if split in counts else "test"
+        found[split] = connected(single, counts[part], options.sample_rate, f"{part} {seed}", options.words)
+    return found
+
+
+def hear(recordings: Sequence[Samples], front: LogMel) -> list[Features]:
+    """Log-mel features of recordings: those of about one length together, and as many as fit into a bounded memory."""
+    order = np.argsort([len(samples) for samples in recordings], kind="stable").tolist()
+    found: list[Features] = [np.zeros((0, front.num_mels), np.float32)] * len(order)
+    while order:
+        at_once = max(FRONT_AT_ONCE // max(len(recordings[order[-1]]), 1), 1)
+        indices, order = order[-at_once:], order[:-at_once]
+        lengths = torch.tensor([len(recordings[index]) for index in indices])
+        samples = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(recordings[index]) for index in indices])
+        with torch.no_grad():
+            features, frames = front(samples, lengths)
+        for column, (index, length) in enumerate(zip(indices, frames.tolist(), strict=True)):
+            found[index] = features[:length, column].numpy().copy()
+    return found
+
+
+def encode(utterances: Sequence[Utterance], front: LogMel, alphabet: Alphabet, reduction: int) -> Encoded:
+    """Recordings as the model hears them.
+
+    Args:
+        utterances: any. A transcript that no output of the model can be counts in no loss.
+        front: gives the features.
+        alphabet: gives the symbols.
+        reduction: frames of a step.
+    """
+    targets, uncounted = [], []
+    for one, reason in zip(utterances, shortages(utterances, front, reduction, alphabet.unit), strict=True):
+        unknown = unknown_in(one, alphabet)
+        if unknown:
+            reason = f"{one.place}: training transcripts have no {shown(unknown)}"
+        targets.append(UNHEARD if reason else alphabet.encode(one.transcript, one.place))
+        uncounted += [reason] if reason else []
+    return Encoded(hear([one.samples for one in utterances], front), targets, uncounted)
+
+
+def unknown_in(utterance: Utterance, alphabet: Alphabet) -> set[str]:
+    """Symbols of a transcript that an alphabet lacks."""
+    return set(symbols_of(utterance.transcript, alphabet.unit)) - alphabet.ids.keys()
+
+
+def shown(symbols: Iterable[str]) -> str:
+    """Symbols in a message: a bounded number, and how many more."""
+    told = [repr(symbol) for symbol in sorted(symbols)]
+    more = len(told) - MOST_SHOWN
+    return ", ".join(told[:MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def shortages(utterances: Sequence[Utterance], front: LogMel, reduction: int, unit: Unit) -> list[str | None]:
+    """What each recording lacks, in words: None where it has as many steps as its transcript needs.
+
+    Args:
+        utterances: any.
+        front: makes its frames.
+        reduction: frames of a step.
+        unit: symbols of transcripts.
+    """
+    frames = front.frames_in(torch.tensor([len(one.samples) for one in utterances])).tolist()
+    found: list[str | None] = []
+    for one, steps in zip(utterances, (number // reduction for number in frames), strict=True):
+        needed = max(shortest(symbols_of(one.transcript, unit)), 1)
+        said = f"{one.place}: {steps} steps, but {one.transcript[:MOST_SHOWN]!r} needs {needed}"
+        found.append(said if steps < needed else None)
+    return found
+
+
+def long_enough(
+    utterances: Sequence[Utterance], options: RecordingOptions, front: LogMel, reduction: int, progress: Progress
+) -> list[Utterance]:
+    """Training recordings with at least as many steps as their transcripts need.
+
+    Args:
+        utterances: any.
+        options: whether the others are left out.
+        front: makes the frames.
+        reduction: frames of a step.
+        progress: told how many are left out.
+
+    Raises:
+        DataError: one is too short, where these are not left out, or all are.
+    """
+    found = shortages(utterances, front, reduction, options.unit)
+    short = [reason for reason in found if reason]
+    if short and (options.on_short == "fail" or len(short) == len(utterances)):
+        raise DataError(
+            f"{short[0]} ({len(short):,} such recordings); lower time_reduction, or leave them out with --on-short drop"
+        )
+    if short:
+        progress.note(f"{len(short):,} training recordings are left out: {short[0]}")
+    return [one for one, reason in zip(utterances, found, strict=True) if not reason]
+
+
+def collate(encoded: Encoded, indices: NDArray[np.integer]) -> Batch:
+    """Some recordings side by side."""
+    several = [encoded.features[index] for index in indices]
+    lengths = torch.tensor([len(one) for one in several])
+    features = torch.zeros(int(lengths.max()), len(several), several[0].shape[1])
+    for column, one in enumerate(several):
+        features[: len(one), column] = torch.from_numpy(one)
+    targets, target_lengths = padded([encoded.targets[index] for index in indices], 0)
+    return Batch(features, lengths, targets.t().contiguous(), target_lengths)
+
+
+def side_by_side(log_probabilities: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Log-probabilities (steps, symbols) of recordings in batches (steps, batch, symbols), with their lengths."""
+    found = []
+    for first in range(0, len(log_probabilities), JUDGED_AT_ONCE):
+        several = list(log_probabilities[first : first + JUDGED_AT_ONCE])
+        lengths = torch.tensor([len(one) for one in several])
+        found.append((torch.nn.utils.rnn.pad_sequence(several), lengths))
+    return found
+
+
+def summaries(features: Sequence[Features]) -> NDArray[np.float32]:
+    """Mean features of each third of a recording, (recordings, 3 * mels); zeros where it has none."""
+    heard = [one if len(one) else np.zeros((1, one.shape[1]), np.float32) for one in features]
+    parts = [np.array_split(one, THIRDS) if len(one) >= THIRDS else [one] * THIRDS for one in heard]
+    return np.stack([np.concatenate([part.mean(0) for part in each]) for each in parts])
+
+
+def check_recordings(
+    splits: Mapping[str, Sequence[Utterance]], options: RecordingOptions, front: LogMel, reduction: int
+) -> Json:
+    """Counts, lengths, symbols and repetitions of recordings.
+
+    Args:
+        splits: recordings by split.
+        options: how they are heard.
+        front: makes the frames.
+        reduction: frames of a step.
+
+    Returns:
+        splits (recordings, seconds, and speakers where they are known), transcripts (recordings of each split that is
+        held out, and of how many of them the transcript stands in train), alphabet (symbols), problems (in words, each
+        with the place of one).
+    """
+    are_told = any(one.speaker for part in splits.values() for one in part)
+    rows, repeated = {}, {}
+    trained = {one.transcript for one in splits["train"]}
+    problems = leaks(splits, lambda one: one.digest, "recording")
+    for split, utterances in splits.items():
+        seconds = [len(one.samples) / options.sample_rate for one in utterances]
+        rows[split] = {"recordings": len(utterances), "seconds": round(sum(seconds)), "longest": round(max(seconds), 1)}
+        rows[split] |= {"speakers": len({one.speaker for one in utterances if one.speaker})} if are_told else {}
+        short = [reason for reason in shortages(utterances, front, reduction, options.unit) if reason]
+        if short:
+            number = counted(len(short), "recording")
+            problems.append(f"too short for the transcript: {number} of {split}, such as {short[0]}")
+        if split != "train":
+            said = sum(one.transcript in trained for one in utterances)
+            repeated[split] = {"recordings": len(utterances), "said in train": said}
+            problems += held_out_problems(splits["train"], utterances, split, options.unit)
+    symbols = len(Alphabet.of(trained, options.unit).symbols)
+    return {"splits": rows, "transcripts": repeated, "alphabet": {"symbols": {"kept": symbols}}, "problems": problems}
+
+
+def held_out_problems(train: Sequence[Utterance], utterances: Sequence[Utterance], split: str, unit: Unit) -> list[str]:
+    """Voices that make a split easier than new recordings, and what cannot be heard."""
+    problems = []
+    shared = {one.speaker for one in train if one.speaker} & {one.speaker for one in utterances}
+    if shared:
+        number = sum(one.speaker in shared for one in utterances)
+        problems.append(
+            f"by speakers that train has: {number:,} of {counted(len(utterances), 'recording')} of {split}, such as "
+            f"{min(map(str, shared))}; {split} is easier than new voices would be"
+        )
+    alphabet = Alphabet.of((one.transcript for one in train), unit)
+    unknown = [(one.place, found) for one in utterances if (found := unknown_in(one, alphabet))]
+    if unknown:
+        problems.append(
+            f"scored but in no loss: {counted(len(unknown), 'recording')} of {split}, such as {unknown[0][0]}: "
+            f"training transcripts have no {shown(set().union(*(found for _, found in unknown)))}"
+        )
+    return problems
