@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.config import TrainingOptions
-from recurra.models.decoder import UNCOUNTED
+from recurra.lengths import IGNORE_INDEX
 from recurra.models.translator import Translator, TranslatorOptions, TranslatorShape
 from recurra.tasks.seq2seq import Batch
 from recurra.training.optimizers import build_optimizer, clip_gradients
@@ -49,7 +49,7 @@ class PlainModel(nn.Module):
         self.query = nn.Linear(HIDDEN, HIDDEN, bias=False)
         self.key = nn.Linear(2 * HIDDEN, HIDDEN)
         self.score = nn.Linear(HIDDEN, 1, bias=False)
-        self.read_out = nn.Linear(3 * HIDDEN, EMBEDDING)
+        self.projection = nn.Linear(3 * HIDDEN, EMBEDDING)
         self.output = nn.Linear(EMBEDDING, TYPES)
         self.output.weight = self.target.weight
 
@@ -75,7 +75,7 @@ class PlainModel(nn.Module):
         energy = torch.tanh(self.query(hidden).unsqueeze(1) + self.key(memory))  # (time, source_time, batch, hidden)
         scores = self.score(energy).squeeze(3).masked_fill(padding, -torch.inf)
         context = torch.einsum("tsb,sbf->tbf", scores.softmax(1), memory)
-        found = self.read_out(torch.cat([context, hidden], 2)).tanh()
+        found = self.projection(torch.cat([context, hidden], 2)).tanh()
         return found, self.output(found)
 
 
@@ -91,7 +91,7 @@ class Plain:
     def step(self, batch: Batch) -> float:
         self.optimizer.zero_grad()
         logits = self.model(batch).flatten(0, 1)
-        loss = F.cross_entropy(logits, batch.targets.flatten(), ignore_index=UNCOUNTED, label_smoothing=SMOOTHING)
+        loss = F.cross_entropy(logits, batch.targets.flatten(), ignore_index=IGNORE_INDEX, label_smoothing=SMOOTHING)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         self.optimizer.step()
@@ -111,8 +111,8 @@ class Ours:
         twins = [
             (encoder.embedding, plain.source), (encoder.recurrent, plain.reader), (decoder.embedding, plain.target),
             (decoder.recurrent, plain.writer), (decoder.bridge, plain.bridge), (attention.project_query, plain.query),
-            (attention.project_memory, plain.key), (attention.combine, plain.score), (decoder.read_out, plain.read_out),
-            (decoder.output, plain.output),
+            (attention.project_memory, plain.key), (attention.combine, plain.score),
+            (decoder.projection, plain.projection), (decoder.output, plain.output),
         ]  # fmt: skip
         for mine, theirs in twins:
             mine.load_state_dict(theirs.state_dict())
@@ -122,7 +122,7 @@ class Ours:
 
     def step(self, batch: Batch) -> float:
         self.optimizer.zero_grad()
-        features, _, _ = self.model.decoder(batch.inputs, self.model.read(*batch.source))
+        features, _, _ = self.model.decoder(batch.inputs, self.model.encode(*batch.source))
         loss = self.model.decoder.loss(features, batch.targets, SMOOTHING) / batch.num_tokens
         loss.backward()
         clip_gradients(self.parameters, self.options)
@@ -138,7 +138,7 @@ def batches() -> Iterator[Batch]:
         lengths = torch.randint(max(length - 2, 4), length + 1, (PAIRS,))
         sources = torch.multinomial(shares, LONGEST * PAIRS, replacement=True).view(LONGEST, PAIRS)[: lengths.max()]
         targets = (sources * 7 + 1) % TYPES
-        targets[torch.arange(len(targets)).unsqueeze(1) >= lengths] = UNCOUNTED
+        targets[torch.arange(len(targets)).unsqueeze(1) >= lengths] = IGNORE_INDEX
         inputs = torch.cat([torch.zeros_like(targets[:1]), targets[:-1].clamp(min=0)])
         yield Batch((sources, lengths), inputs, targets)
 

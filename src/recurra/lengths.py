@@ -1,9 +1,13 @@
 """Sequences of different lengths in one batch: an integer tensor (batch,), 0 allowed; a mask is True where valid."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from recurra.errors import ShapeError
+
+IGNORE_INDEX = -1  # target in the padding, which counts in no loss
 
 
 def check_lengths(lengths: Tensor, time: int, batch: int) -> None:
@@ -40,3 +44,8 @@ def valid_steps(lengths: Tensor, time: int) -> Tensor:
         True where valid, (time, batch).
     """
     return torch.arange(time, device=lengths.device).unsqueeze(1) < lengths
+
+
+def common_length(lengths: Sequence[int]) -> int | None:
+    """The length of all sequences if they agree, else None."""
+    return lengths[0] if len(set(lengths)) == 1 else None

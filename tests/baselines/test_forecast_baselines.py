@@ -1,4 +1,4 @@
-"""Plain forecasts against their definitions, and on a series whose answer is known."""
+"""Baseline forecasts against their definitions, and on a series with a known answer."""
 
 import csv
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recurra.baselines.forecasts import LinearForecast, NetworkForecast, persistence, seasonal_naive
+from recurra.baselines.forecasts import LinearForecaster, MLPForecaster, persistence, seasonal_naive
 from recurra.errors import ShapeError
 
 
@@ -42,33 +42,35 @@ def test_a_season_longer_than_the_context_is_refused(season: int) -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.3, 20.0])
-def test_the_linear_forecast_is_the_ridge_solution(alpha: float) -> None:
+def test_the_linear_forecaster_is_the_ridge_solution(alpha: float) -> None:
     """(X'X + alpha) W = X'Y of centred X and Y, solved here window by window."""
     context, targets, new = values(4, 50, 3), values(2, 50, 5, seed=4), values(4, 6, 3, seed=5)
     inputs = np.array([context[:, window].ravel() for window in range(50)])
     outputs = np.array([targets[:, window].ravel() for window in range(50)])
     centred = inputs - inputs.mean(0)
     weights = np.linalg.solve(centred.T @ centred + alpha * np.eye(12), centred.T @ (outputs - outputs.mean(0)))
-    forecast = LinearForecast(context, targets, alpha)(new)
+    forecast = LinearForecaster(alpha).fit(context, targets).predict(new)
     assert forecast.shape == (2, 6, 5)
     for window in range(6):
         expected = outputs.mean(0) + (new[:, window].ravel() - inputs.mean(0)) @ weights
         np.testing.assert_allclose(forecast[:, window].ravel(), expected, rtol=1e-9)
 
 
-def test_the_linear_forecast_learns_a_recursion() -> None:
-    """x(t) = x(t-1) - 0.9 x(t-2): two values of context tell all that follows."""
+def test_the_linear_forecaster_learns_a_recursion() -> None:
+    """x(t) = x(t-1) - 0.9 x(t-2): two values of context determine all later ones."""
     steps = list(values(2, 30, 1))
     for _ in range(4):
         steps.append(steps[-1] - 0.9 * steps[-2])
     context, targets = np.array(steps[:2]), np.array(steps[2:])
-    model = LinearForecast(context[:, :20], targets[:, :20], 1e-9)
-    np.testing.assert_allclose(model(context[:, 20:]), targets[:, 20:], atol=1e-8)
+    model = LinearForecaster(1e-9).fit(context[:, :20], targets[:, :20])
+    np.testing.assert_allclose(model.predict(context[:, 20:]), targets[:, 20:], atol=1e-8)
 
 
 def test_single_precision_is_fitted_in_double() -> None:
     context, targets = values(30, 40, 1).astype(np.float32) * 1e-3 + 100, values(2, 40, 1).astype(np.float32)
-    single, double = (LinearForecast(context.astype(kind), targets, 1e-9)(context) for kind in (np.float32, np.float64))
+    single, double = (
+        LinearForecaster(1e-9).fit(context.astype(kind), targets).predict(context) for kind in (np.float32, np.float64)
+    )
     np.testing.assert_array_equal(single, double)
 
 
@@ -94,13 +96,13 @@ def test_baselines_of_a_real_series_are_those_of_plain_loops() -> None:
         np.testing.assert_allclose(np.square(forecast - targets).mean(), squared, rtol=1e-10)
 
 
-def test_the_network_forecast_learns_what_is_not_linear() -> None:
+def test_the_perceptron_learns_a_nonlinear_function() -> None:
     """The next value is the larger of the last two."""
     context, new = values(2, 4000, 1), values(2, 300, 1, seed=9)
     for targets in (1, 2):
         wanted = np.repeat(context.max(0)[None], targets, 0)
-        network, linear = NetworkForecast(context, wanted, seed=1), LinearForecast(context, wanted)
-        errors = [float(np.square(model(new) - new.max(0)).mean()) for model in (network, linear)]
+        mlp, linear = (model.fit(context, wanted) for model in (MLPForecaster(seed=1), LinearForecaster()))
+        errors = [float(np.square(model.predict(new) - new.max(0)).mean()) for model in (mlp, linear)]
         assert errors[0] < 0.2 * errors[1]
-        assert network(new).shape == (targets, 300, 1)
-    np.testing.assert_array_equal(NetworkForecast(context, wanted, seed=1)(new), network(new))
+        assert mlp.predict(new).shape == (targets, 300, 1)
+    np.testing.assert_array_equal(MLPForecaster(seed=1).fit(context, wanted).predict(new), mlp.predict(new))

@@ -1,4 +1,4 @@
-"""Plain classifiers: what they read, that they learn what can be learned, and that no small data set stops them."""
+"""Baseline classifiers: their features, that they learn, and that they can be fitted to any small data set."""
 
 import random
 import warnings
@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from recurra.baselines.labels import (
-    baselines,
-    persistence,
-    probabilities_of,
+    LabelBaseline,
+    LabelPersistence,
+    label_baselines,
     series_features,
-    spread,
     statistics,
     text_features,
 )
@@ -27,12 +26,13 @@ def sentences(count: int, seed: int) -> tuple[list[str], list[int]]:
     return texts, targets
 
 
-def test_words_tell_labels_apart_and_the_majority_does_not() -> None:
+def test_models_of_words_are_accurate_and_the_majority_is_not() -> None:
     texts, targets = sentences(240, 1)
     held_out, expected = sentences(60, 2)
-    for baseline, name in zip(baselines(lambda: text_features("word"), 3), NAMES, strict=True):
+    for baseline, name in zip(label_baselines(lambda: text_features("word"), 3), NAMES, strict=True):
         assert baseline.name == name
-        found = probabilities_of(baseline, texts, targets, [held_out, texts[:7]], 3)
+        fitted = baseline.fit(texts, targets, 3)
+        found = [fitted.predict(held_out), fitted.predict(texts[:7])]
         assert [len(probabilities) for probabilities in found] == [60, 7]
         np.testing.assert_allclose(found[0].sum(1), 1, rtol=1e-9)
         accuracy = (found[0].argmax(1) == expected).mean()
@@ -43,24 +43,34 @@ def test_words_tell_labels_apart_and_the_majority_does_not() -> None:
             assert accuracy > 0.95, name
 
 
-def test_the_same_seed_gives_the_same_network() -> None:
+def test_the_same_seed_gives_the_same_perceptron() -> None:
     texts, targets = sentences(25, 1)
     first, again, other = (
-        probabilities_of(baselines(lambda: text_features("word"), seed)[2], texts, targets, [texts], 3)[0]
+        label_baselines(lambda: text_features("word"), seed)[2].fit(texts, targets, 3).predict(texts)
         for seed in (3, 3, 4)
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_labels_that_training_lacks_get_nothing() -> None:
-    assert spread(np.array([[0.2, 0.8], [0.5, 0.5]]), np.array([1, 3]), 5).tolist() == [
-        [0, 0.2, 0, 0.8, 0],
-        [0, 0.5, 0, 0.5, 0],
-    ]
+class TwoOfFive:
+    """A classifier that has seen the labels 1 and 3."""
+
+    classes_ = np.array([1, 3])
+
+    def fit(self, contents: list[str], targets: list[int]) -> None:
+        """Nothing to learn."""
+
+    def predict_proba(self, contents: list[str]) -> np.ndarray:
+        return np.array([[0.2, 0.8], [0.5, 0.5]])[: len(contents)]
+
+
+def test_labels_that_training_lacks_have_probability_0() -> None:
+    fitted = LabelBaseline("stub", lambda _: TwoOfFive()).fit(["a", "b"], [1, 3], 5)
+    assert fitted.predict(["c", "d"]).tolist() == [[0, 0.2, 0, 0.8, 0], [0, 0.5, 0, 0.5, 0]]
     texts, targets = sentences(60, 1)
-    for baseline in baselines(lambda: text_features("word"), 3):
-        (found,) = probabilities_of(baseline, texts, [2 * target + 1 for target in targets], [texts], 7)
+    for baseline in label_baselines(lambda: text_features("word"), 3):
+        found = baseline.fit(texts, [2 * target + 1 for target in targets], 7).predict(texts)
         assert not found[:, [0, 2, 4, 6]].any()
         np.testing.assert_allclose(found.sum(1), 1)
 
@@ -81,10 +91,10 @@ def test_labels_that_training_lacks_get_nothing() -> None:
 def test_few_examples_or_a_label_with_one_stop_no_baseline(targets: list[int]) -> None:
     """scikit-learn refuses to hold out a tenth of them; and it warns where labels are many."""
     texts = [f"word{number} of {target}" for number, target in enumerate(targets)]
-    for baseline in baselines(lambda: text_features("word"), 3):
+    for baseline in label_baselines(lambda: text_features("word"), 3):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            (found,) = probabilities_of(baseline, texts, targets, [texts], max(targets) + 1)
+            found = baseline.fit(texts, targets, max(targets) + 1).predict(texts)
         np.testing.assert_allclose(found.sum(1), 1)
 
 
@@ -122,13 +132,13 @@ def test_series_of_any_length_are_told_apart() -> None:
     scaled = series_features().fit_transform(series)
     np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-9)
     np.testing.assert_allclose(scaled.std(0), 1, atol=1e-9)
-    for baseline in baselines(series_features, 3)[1:]:
-        (found,) = probabilities_of(baseline, series[:60], targets[:60], [series[60:]], 2)
+    for baseline in label_baselines(series_features, 3)[1:]:
+        found = baseline.fit(series[:60], targets[:60], 2).predict(series[60:])
         assert (found.argmax(1) == targets[60:]).mean() > 0.8, baseline.name
 
 
-def test_persistence_goes_on_as_often_as_it_did() -> None:
+def test_persistence_has_the_probability_of_training() -> None:
     train, before = [0, 0, 1, 1, 2], [0, 1, 1, -1, 2]  # of four that are known before, three stayed
-    found = persistence(train, before, [1, -1], 3)
+    found = LabelPersistence().fit(before, train, 3).predict([1, -1])
     stays = (3 + 1) / (4 + 2)
     np.testing.assert_allclose(found, [[(1 - stays) / 2, stays, (1 - stays) / 2], [2 / 5, 2 / 5, 1 / 5]])

@@ -1,4 +1,4 @@
-"""Taggers without recurrence: what each knows and does not know."""
+"""Baseline taggers: what each can and cannot predict."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,12 @@ import pytest
 
 from recurra.baselines.tags import (
     TAG_BASELINES,
-    Rule,
-    Sentences,
-    linear_rule,
-    majority_rule,
-    network_rule,
+    MajorityTag,
+    MLPTagger,
+    TagBaseline,
+    WordTag,
+    linear_tagger,
     token_features,
-    word_rule,
 )
 
 SENTENCES = [["the", "walk", "ended"], ["the", "walk", "is"], ["we", "walk", "home"], ["the", "end"]]
@@ -20,25 +19,26 @@ TAGS = [["D", "N", "V"], ["D", "N", "V"], ["P", "V", "R"], ["D", "N"]]
 
 
 def test_majority() -> None:
-    assert majority_rule(SENTENCES, [*TAGS[:3], ["D", "D"]], 1)([["we", "know"], []]) == [["D", "D"], []]
+    fitted = MajorityTag().fit(SENTENCES, [*TAGS[:3], ["D", "D"]])
+    assert fitted.predict([["we", "know"], []]) == [["D", "D"], []]
 
 
 def test_each_word_has_its_most_frequent_tag_and_unknown_ones_that_of_rare_words() -> None:
-    rule = word_rule(SENTENCES, TAGS, 1)
+    fitted = WordTag().fit(SENTENCES, TAGS)
     # walk is N twice and V once; of the words seen once (ended, is, we, home, end) two are V
-    assert rule([["the", "walk", "ended"], ["strange", "end"]]) == [["D", "N", "V"], ["V", "N"]]
-    nothing_rare = word_rule([*SENTENCES, *SENTENCES, ["the"]], [*TAGS, *TAGS, ["D"]], 1)
-    assert nothing_rare([["strange"]]) == [["D"]]
+    assert fitted.predict([["the", "walk", "ended"], ["strange", "end"]]) == [["D", "N", "V"], ["V", "N"]]
+    nothing_rare = WordTag().fit([*SENTENCES, *SENTENCES, ["the"]], [*TAGS, *TAGS, ["D"]])
+    assert nothing_rare.predict([["strange"]]) == [["D"]]
 
 
-@pytest.mark.parametrize("learn", [linear_rule, network_rule])
-def test_learned_models_know_neighbors_and_endings(learn: Callable[[Sentences, Sentences, int], Rule]) -> None:
+@pytest.mark.parametrize("build", [linear_tagger, MLPTagger])
+def test_learned_models_know_neighbors_and_endings(build: Callable[[int], TagBaseline]) -> None:
     sentences = [["to", "run", "it"], ["a", "run", "it"], ["to", "hope"], ["a", "hope"]] * 5
     tags = [["T", "V", "P"], ["D", "N", "P"], ["T", "V"], ["D", "N"]] * 5
-    rule = learn(sentences, tags, 1)
-    assert rule([["a", "run"], [], ["to", "hope", "it"]]) == [["D", "N"], [], ["T", "V", "P"]]
-    assert rule([["to", "slope"]]) == [["T", "V"]]
-    assert rule(sentences) == learn(sentences, tags, 1)(sentences)
+    fitted = build(1).fit(sentences, tags)
+    assert fitted.predict([["a", "run"], [], ["to", "hope", "it"]]) == [["D", "N"], [], ["T", "V", "P"]]
+    assert fitted.predict([["to", "slope"]]) == [["T", "V"]]
+    assert fitted.predict(sentences) == build(1).fit(sentences, tags).predict(sentences)
 
 
 def test_features_by_hand() -> None:
@@ -48,5 +48,5 @@ def test_features_by_hand() -> None:
     assert not {"-1 the", "+1 the"} & set(first)
 
 
-def test_their_names() -> None:
+def test_names() -> None:
     assert list(TAG_BASELINES) == ["majority", "word", "linear", "mlp"]

@@ -27,7 +27,7 @@ def test_a_captioner_from_the_command_line(folder: Path, tmp_path: Path, recurra
     run = tmp_path / "run"
     options = [*SMALL, "--epochs", "20", "--learning-rate", "0.02", "--batch-size", "8"]
     assert recurra_command("train", "captioning", folder, "--run", run, *options).code == 0
-    assert "Furthest from the target" in (run / "evaluation.html").read_text()
+    assert "Lowest scores" in (run / "evaluation.html").read_text()
     images = [folder / "3.png", folder / "4.png"]
     outcome = recurra_command("caption", run, *images, "--picture")
     assert outcome.out == f"{images[0]}\tall white\n{images[1]}\tall black\n", outcome.err

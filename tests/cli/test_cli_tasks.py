@@ -110,7 +110,7 @@ def test_a_tagger(recurra_command: Any, sentences: Path, tmp_path: Path, monkeyp
     assert metrics["model"]["test"]["span_f1"] == 1
     assert set(metrics) == {"model", "majority", "word", "linear", "mlp"}
     assert recurra_command("info", run, "--check").code == 0
-    assert "Worst examples" in (run / "evaluation.html").read_text()
+    assert "Worst errors" in (run / "evaluation.html").read_text()
 
 
 def test_a_forecaster(recurra_command: Any, waves: Path, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_recognizer_from_the_command_line(
     options = [*SMALL, "--epochs", "40", "--learning-rate", "0.02", "--batch-size", "8", "--no-bidirectional"]
     options += ["--frequency-masks", "0", "--time-masks", "0"]
     assert recurra_command("train", "speech", folder, "--run", run, *options).code == 0
-    assert "Furthest from the target" in (run / "evaluation.html").read_text()
+    assert "Lowest scores" in (run / "evaluation.html").read_text()
     sounds = [folder / "3.wav", folder / "4.wav"]
     assert recurra_command("transcribe", run, *sounds).out == f"{sounds[0]}\thigh\n{sounds[1]}\tlow\n"
     assert recurra_command("transcribe", run, sounds[1]).out == "low\n"

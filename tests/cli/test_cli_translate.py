@@ -177,7 +177,7 @@ def test_evaluate_and_info(run: Path, pairs: Path, recurra_command: Any) -> None
     assert metrics["model"]["test"]["exact"] > 0.9
     assert "beats the best baseline" in recurra_command("evaluate", run, "--quiet").out
     assert "largest deviation" in recurra_command("info", run, "--check").out
-    assert "Furthest from the target" not in recurra_command("info", run).out
+    assert "Lowest scores" not in recurra_command("info", run).out
     found = recurra_command("check", "translation", pairs, "--unit", "character", "--json").json
     assert sum(row["pairs"] for row in found["splits"].values()) == 216
 

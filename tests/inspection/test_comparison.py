@@ -11,7 +11,13 @@ import pytest
 import recurra
 from recurra.cli.compare import compare
 from recurra.errors import RunError, UsageError
-from recurra.inspection.comparison import compare_runs, curves_figure, reached, read_contenders, same_data
+from recurra.inspection.comparison import (
+    compare_runs,
+    curves_figure,
+    final_metrics,
+    read_compared_runs,
+    share_data,
+)
 from recurra.progress import Progress
 from recurra.runs import Run
 
@@ -36,7 +42,7 @@ def pair(folder: Path) -> list[Path]:
 
 
 def test_a_line_for_each_run_and_a_level_for_each_baseline(folder: Path) -> None:
-    figure = curves_figure(read_contenders(pair(folder)))
+    figure = curves_figure(read_compared_runs(pair(folder)))
     *lines, level = figure.data
     assert [line.name for line in figure.data] == ["gru", "elman &lt;tanh&gt;", "always_1 (baseline)"]
     for line, run in zip(lines, pair(folder), strict=True):
@@ -50,7 +56,7 @@ def test_a_line_for_each_run_and_a_level_for_each_baseline(folder: Path) -> None
 
 def test_what_is_better_when_higher_is_not_drawn_on_a_logarithmic_axis(folder: Path, tmp_path: Path) -> None:
     other = shutil.copytree(folder / "copying", tmp_path / "other")
-    figure = curves_figure(read_contenders([folder / "copying", other]))
+    figure = curves_figure(read_compared_runs([folder / "copying", other]))
     assert figure.layout.yaxis.type == "linear"
     assert figure.layout.yaxis.title.text == "accuracy"
 
@@ -59,7 +65,7 @@ def test_an_error_of_nothing_is_not_drawn_on_a_logarithmic_axis(folder: Path, tm
     other = Path(shutil.copytree(folder / "gru", tmp_path / "other"))
     rows = Run(other).read_rows("history.jsonl")
     Run(other).write("history.jsonl", [{**rows[0], "valid_mse": 0.0}])
-    assert curves_figure(read_contenders([folder / "gru", other])).layout.yaxis.type == "linear"
+    assert curves_figure(read_compared_runs([folder / "gru", other])).layout.yaxis.type == "linear"
 
 
 def test_the_page_has_the_test_figures_and_needs_nothing_else(folder: Path, tmp_path: Path) -> None:
@@ -74,29 +80,29 @@ def test_the_page_has_the_test_figures_and_needs_nothing_else(folder: Path, tmp_
     for row, splits in zip(cells, expected, strict=True):
         assert float(row[1]) == pytest.approx(splits["test"]["mse"], rel=1e-3)
         assert row[3].startswith("11")
-    assert "not judged by the same data" not in text
+    assert "not evaluated on the same data" not in text
 
 
 def test_other_data_is_told_and_its_baselines_left_out(folder: Path, tmp_path: Path) -> None:
     runs = [folder / "gru", folder / "longer"]
-    contenders = read_contenders(runs)
-    assert not same_data(contenders)
-    assert list(reached(contenders)) == ["gru", "longer"]
-    assert [line.name for line in curves_figure(contenders).data] == ["gru", "longer"]
-    assert "not judged by the same data" in compare_runs(runs, tmp_path / "page.html").read_text(encoding="utf-8")
+    compared = read_compared_runs(runs)
+    assert not share_data(compared)
+    assert list(final_metrics(compared)) == ["gru", "longer"]
+    assert [line.name for line in curves_figure(compared).data] == ["gru", "longer"]
+    assert "not evaluated on the same data" in compare_runs(runs, tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_runs_of_one_name_are_told_by_their_folders(folder: Path, tmp_path: Path) -> None:
     other = shutil.copytree(folder / "gru", tmp_path / "gru")
-    contenders = read_contenders([folder / "gru", other, folder / "elman <tanh>"])
-    assert [one.name for one in contenders] == [str(folder / "gru"), str(other), "elman <tanh>"]
+    compared = read_compared_runs([folder / "gru", other, folder / "elman <tanh>"])
+    assert [one.name for one in compared] == [str(folder / "gru"), str(other), "elman <tanh>"]
 
 
 def test_what_cannot_be_compared(folder: Path, tmp_path: Path, tiny_run: Path) -> None:
     page = tmp_path / "page.html"
-    with pytest.raises(UsageError, match=r"gru is of memory, by mse, and .*copying of memory, by accuracy"):
+    with pytest.raises(UsageError, match=r"got .*gru of memory with mse and .*copying of memory with accuracy"):
         compare_runs([folder / "gru", folder / "copying"], page)
-    with pytest.raises(UsageError, match=r"is of language-modelling, by perplexity, and .*gru of memory, by mse"):
+    with pytest.raises(UsageError, match=r"got .* of language-modelling with perplexity and .*gru of memory with mse"):
         compare_runs([tiny_run, folder / "gru"], page)
     for few in ([], [folder / "gru"], [folder / "gru", f"{folder}/copying/../gru"]):
         with pytest.raises(UsageError, match="expected at least two runs, each once"):
@@ -118,7 +124,7 @@ def test_the_command_prints_what_the_page_shows(
     compare(runs, str(page), as_json=True)
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (found["auto"], found["split"], found["page"]) == ("mse", "test", str(page))
-    assert found["metrics"] == reached(read_contenders(runs))
+    assert found["metrics"] == final_metrics(read_compared_runs(runs))
     assert page.exists()
     compare(runs, str(page))
     printed = capsys.readouterr().out

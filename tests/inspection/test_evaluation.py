@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recurra.errors import RunError
-from recurra.figures.labels import class_figure, confusion_figure, reliability_figure, worst_table
+from recurra.figures.labels import class_figure, confusion_figure, misclassified_table, reliability_figure
 from recurra.inspection import evaluation_page
 from recurra.metrics.labels import UNKNOWN, classification_details
 from recurra.runs import Run
@@ -19,11 +19,11 @@ TARGETS = np.array([0, 1, 1, 1, UNKNOWN])
 
 
 def details_of(probabilities: np.ndarray = PROBABILITIES, targets: np.ndarray = TARGETS) -> dict[str, Any]:
-    told = [
+    fields = [
         {"place": f"<file> line {number}", "content": f"text {number} <b>&", "label": ["1", "10", "2", "odd"][target]}
         for number, target in enumerate(targets.tolist())
     ]
-    return classification_details(probabilities, targets, LABELS, told.__getitem__)
+    return classification_details(probabilities, targets, LABELS, fields.__getitem__)
 
 
 def run_of(folder: Path, evaluation: dict[str, Any] | None) -> Run:
@@ -43,7 +43,7 @@ def test_confusion_shows_shares_of_the_true_label_beside_counts() -> None:
     assert values(heatmap.customdata) == [[1, 0, 0], [1, 1, 1], [0, 0, 0], [0, 0, 1]]
     np.testing.assert_allclose(heatmap.z, [[1, 0, 0], [1 / 3] * 3, [0, 0, 0], [0, 0, 1]])
     assert values(heatmap.text) == values(heatmap.customdata)
-    assert (list(heatmap.x), list(heatmap.y)) == (LABELS, [*LABELS, "(none of these)"])
+    assert (list(heatmap.x), list(heatmap.y)) == (LABELS, [*LABELS, "(not in training)"])
     (heatmap,) = confusion_figure(details_of(PROBABILITIES[:4], TARGETS[:4])).data
     assert list(heatmap.y) == LABELS
 
@@ -85,7 +85,7 @@ def test_reliability_is_drawn_over_the_diagonal() -> None:
 def test_the_worst_examples_are_escaped_and_cut() -> None:
     details = details_of()
     details["worst"][0]["content"] = "x" * 400
-    table = worst_table(details)
+    table = misclassified_table(details)
     rows = [re.sub("<td>", "|", row) for row in table.removesuffix("</table>").split("<tr>")[2:]]
     assert rows == [
         f"|{'x' * 300}|odd|2|0.800|&lt;file&gt; line 4",
@@ -101,8 +101,8 @@ def test_the_page_is_of_the_last_split_and_needs_nothing_else(tmp_path: Path) ->
     assert page == folder / "evaluation.html"
     text = page.read_text(encoding="utf-8")
     assert "<h1>a&lt;b&gt;: what it makes of test</h1>" in text
-    assert "(none of these)" in text  # only the test split has such
-    assert worst_table(test) in text
+    assert "(not in training)" in text  # only the test split has such
+    assert misclassified_table(test) in text
     assert text.count("Plotly.newPlot(") == 3
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=", text)
     again = evaluation_page(str(folder))

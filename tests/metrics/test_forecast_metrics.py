@@ -8,12 +8,12 @@ import pytest
 from recurra.errors import ShapeError, UsageError
 from recurra.metrics.forecasts import (
     absolute_errors,
-    hits,
-    percentage_errors,
+    inside_interval,
     pinball_losses,
     scaled_errors,
     seasonal_error,
     squared_errors,
+    symmetric_percentage_errors,
 )
 
 GENERATOR = np.random.default_rng(3)
@@ -37,8 +37,8 @@ def test_mean_errors() -> None:
 
 def test_smape() -> None:
     expected = mean_of([200 * abs(y - f) / (abs(y) + abs(f)) for y, f in PAIRS])
-    assert math.isclose(percentage_errors(FORECAST, TARGETS).mean(), expected, rel_tol=1e-12)
-    by_hand = percentage_errors(np.array([3.0, 0.0, -1.0, 0.0]), np.array([1.0, 0.0, 1.0, 5.0])).mean()
+    assert math.isclose(symmetric_percentage_errors(FORECAST, TARGETS).mean(), expected, rel_tol=1e-12)
+    by_hand = symmetric_percentage_errors(np.array([3.0, 0.0, -1.0, 0.0]), np.array([1.0, 0.0, 1.0, 5.0])).mean()
     assert math.isclose(by_hand, (100 + 0 + 200 + 200) / 4, rel_tol=1e-12)
 
 
@@ -88,10 +88,10 @@ def test_the_unit_of_mase_is_of_values_that_are_known() -> None:
     [
         absolute_errors,
         squared_errors,
-        percentage_errors,
+        symmetric_percentage_errors,
         lambda f, y: scaled_errors(f, y, np.ones(2)),
         lambda f, y: pinball_losses(f, y, 0.3),
-        lambda f, y: hits(f - 1, f + 1, y),
+        lambda f, y: inside_interval(f - 1, f + 1, y),
     ],
 )
 def test_where_no_target_is_known_there_is_no_loss(losses) -> None:
@@ -121,7 +121,7 @@ def test_a_quantile_lies_between_0_and_1(quantile: float) -> None:
 def test_coverage_includes_the_ends() -> None:
     targets = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
     lower, upper = np.array([0.0, 0.0, 2.5, 2.0, 5.0]), np.array([1.0, 1.0, 3.0, 2.5, 6.0])
-    assert hits(lower, upper, targets).mean() == 2 / 5
+    assert inside_interval(lower, upper, targets).mean() == 2 / 5
 
 
 @pytest.mark.parametrize(
@@ -129,10 +129,10 @@ def test_coverage_includes_the_ends() -> None:
     [
         absolute_errors,
         squared_errors,
-        percentage_errors,
+        symmetric_percentage_errors,
         lambda f, y: pinball_losses(f, y, 0.3),
         lambda f, y: scaled_errors(f, y, np.ones(2)),
-        lambda f, y: hits(f, f, y),
+        lambda f, y: inside_interval(f, f, y),
     ],
 )
 def test_a_forecast_that_would_only_broadcast_is_refused(score) -> None:

@@ -7,9 +7,9 @@ import pytest
 import sklearn.metrics
 
 from recurra.metrics.labels import (
-    BINS,
+    NUM_BINS,
+    NUM_WORST,
     UNKNOWN,
-    WORST,
     calibration_error,
     classification_details,
     classification_scores,
@@ -107,7 +107,7 @@ def test_bins_hold_every_example_once() -> None:
     probabilities, targets = drawn()
     found = reliability(probabilities, targets)
     assert sum(bin["examples"] for bin in found) == len(targets)
-    assert len(found) <= BINS
+    assert len(found) <= NUM_BINS
     assert sum(bin["examples"] * bin["accuracy"] for bin in found) == pytest.approx(
         (probabilities.argmax(1) == targets).sum()
     )
@@ -146,8 +146,8 @@ def test_the_worst_are_wrong_and_come_in_order() -> None:
     details = classification_details(probabilities, targets, LABELS, told(len(targets)).__getitem__)
     given = [0.0 if target == UNKNOWN else row[target] for row, target in zip(probabilities, targets, strict=True)]
     wrong = [index for index in np.argsort(given, kind="stable") if probabilities[index].argmax() != targets[index]]
-    assert len(wrong) > WORST
-    assert [row["place"] for row in details["worst"]] == [f"line {index + 1}" for index in wrong[:WORST]]
+    assert len(wrong) > NUM_WORST
+    assert [row["place"] for row in details["worst"]] == [f"line {index + 1}" for index in wrong[:NUM_WORST]]
     for row, index in zip(details["worst"], wrong, strict=False):
         assert row["predicted"] == LABELS[probabilities[index].argmax()]
         assert row["probability"] == probabilities[index].max()
@@ -155,8 +155,8 @@ def test_the_worst_are_wrong_and_come_in_order() -> None:
 
 
 def test_doubtful_but_right_examples_do_not_push_out_the_wrong_ones() -> None:
-    doubtful, wrong = [[0.3, 0.28, 0.22, 0.2]] * (WORST + 5), [[0.55, 0.45, 0, 0]] * 2
-    probabilities, targets = np.array(doubtful + wrong), np.array([0] * (WORST + 5) + [1] * 2)
+    doubtful, wrong = [[0.3, 0.28, 0.22, 0.2]] * (NUM_WORST + 5), [[0.55, 0.45, 0, 0]] * 2
+    probabilities, targets = np.array(doubtful + wrong), np.array([0] * (NUM_WORST + 5) + [1] * 2)
     details = classification_details(probabilities, targets, LABELS, told(len(targets)).__getitem__)
     assert [row["place"] for row in details["worst"]] == ["line 26", "line 27"]
 

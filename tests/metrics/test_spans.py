@@ -6,9 +6,9 @@ import pytest
 
 from recurra.metrics.spans import (
     Span,
-    breaks_bio,
     is_bio,
-    span_classes,
+    is_invalid_bio,
+    scores_by_span_type,
     spans_of,
     tagging_scores,
 )
@@ -45,7 +45,7 @@ def test_scores_by_hand() -> None:
         "span_recall": 2 / 4,
         "tokens": 8,
     }
-    assert span_classes(true, predicted) == [
+    assert scores_by_span_type(true, predicted) == [
         {"label": "x", "precision": 2 / 3, "recall": 1.0, "f1": pytest.approx(4 / 5), "examples": 2.0},
         {"label": "y", "precision": 0.0, "recall": 0.0, "f1": 0.0, "examples": 2.0},
     ]
@@ -82,9 +82,9 @@ def test_which_tags_are_bio(labels: list[str], expected: bool) -> None:
 
 @pytest.mark.parametrize("tags", ["I-x", "O I-x", "B-y I-x", "B-x O I-x"])
 def test_what_breaks_bio(tags: str) -> None:
-    assert breaks_bio(tags.split())
-    assert not breaks_bio(tags.replace("I-", "B-").split())
-    assert not breaks_bio(["O", "B-x", "I-x", "I-x", "B-x"])
+    assert is_invalid_bio(tags.split())
+    assert not is_invalid_bio(tags.replace("I-", "B-").split())
+    assert not is_invalid_bio(["O", "B-x", "I-x", "I-x", "B-x"])
 
 
 def test_spans_of_random_tags_cover_all_that_is_inside() -> None:
@@ -97,6 +97,6 @@ def test_spans_of_random_tags_cover_all_that_is_inside() -> None:
         repaired = ["O"] * len(tags)
         for span in spans:
             repaired[span.start : span.stop] = [f"B-{span.type}"] + [f"I-{span.type}"] * (span.stop - span.start - 1)
-        assert not breaks_bio(repaired)
+        assert not is_invalid_bio(repaired)
         assert spans_of(repaired) == spans
         assert all(one == other for one, other in zip(tags, repaired, strict=True) if one != "O" and other[0] == one[0])

@@ -1,4 +1,4 @@
-"""The captioner's eyes: convolutions, places, and the rows of what they see."""
+"""The image encoder of the captioner: convolutions, position embeddings, and layers over rows."""
 
 from typing import Any
 
@@ -19,18 +19,18 @@ def captioner(**options: Any) -> Captioner:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_each_row_of_cells_is_read_by_itself_in_both_directions(cell: str) -> None:
+def test_each_row_of_regions_is_encoded_by_itself_in_both_directions(cell: str) -> None:
     encoder, images = captioner(cell=cell, row_hidden_size=3).encoder, torch.randint(256, (2, 8, 20, 3))
     assert encoder.grid == (2, 5)
     assert encoder.convolutions is not None
     assert encoder.recurrent is not None
-    maps = (encoder.convolutions(images) + encoder.places).view(2, 5, 2, 6)  # rows, columns, images, maps
+    maps = (encoder.convolutions(images) + encoder.position_embedding).view(2, 5, 2, 6)  # rows, columns, images, maps
     rows = [encoder.recurrent(row)[0] for row in maps]  # each (columns, images, both directions)
     torch.testing.assert_close(encoder(images), torch.cat(rows))
     assert rows[0].shape == (5, 2, 6)
 
 
-def test_the_last_cell_of_a_row_knows_of_its_first_and_of_no_other_row() -> None:
+def test_the_last_region_of_a_row_depends_on_its_row_only() -> None:
     encoder, images = captioner(row_hidden_size=3).encoder, torch.randint(256, (1, 8, 20, 3))
     assert encoder.convolutions is not None
     maps = torch.randn(10, 1, 6, requires_grad=True)
@@ -50,7 +50,7 @@ def test_given_features_have_no_rows_and_no_pixels(options: dict[str, Any]) -> N
         Captioner(CaptionerShape((4, 6), 9, 5), CaptionerOptions.parse(options, "test"))
 
 
-def test_a_row_of_one_cell_has_gates_that_keep() -> None:
+def test_chrono_initialization_of_a_row_of_one_region() -> None:
     options = CaptionerOptions.parse({"channels": [4, 4], "row_hidden_size": 3, "initialization": "chrono"}, "test")
     encoder = Captioner(CaptionerShape((8, 4, 1), 9, 5), options).encoder
     assert encoder(torch.randint(256, (2, 8, 4, 1))).shape == (2, 2, 6)

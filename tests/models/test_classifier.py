@@ -1,4 +1,4 @@
-"""The classifier: its equations against torch, padding and company that never count, gradients, options."""
+"""The classifier: its equations against torch, independence of padding and batch, gradients, options."""
 
 from typing import Any
 
@@ -12,14 +12,12 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from recurra.errors import UsageError
 from recurra.models.classifier import (
     ClassifierOptions,
-    InputShape,
-    Perceptron,
+    ClassifierOutput,
+    ClassifierShape,
     SequenceClassifier,
-    TokenVectors,
-    Verdict,
-    label_ratios,
-    steps_in_common,
-    window_of,
+    SequencePerceptron,
+    TokenEmbedding,
+    concatenate_steps,
 )
 from recurra.models.stack import stack_width
 
@@ -27,22 +25,22 @@ TYPES, EMBEDDING, CHANNELS, WIDTHS, LABELS, TIME = 11, 5, 3, [6, 4], 7, 8
 LENGTHS = torch.tensor([3, 8, 0, 1, 6])
 BATCH = len(LENGTHS)
 SHAPES = {
-    "tokens": InputShape(TYPES, 1, TIME, None),
-    "series": InputShape(None, CHANNELS, TIME, None),
-    "windows": InputShape(None, CHANNELS, TIME, TIME),
+    "tokens": ClassifierShape(TYPES, 1, TIME, None),
+    "series": ClassifierShape(None, CHANNELS, TIME, None),
+    "windows": ClassifierShape(None, CHANNELS, TIME, TIME),
 }
 NO_DROPOUT = {"dropout": 0.0, "embedding_dropout": 0.0, "output_dropout": 0.0}
-READ_OUTS = ("last", "mean", "max", "attention")
+POOLINGS = ("last", "mean", "max", "attention")
 
-# What is read, and the options of each kind of classifier.
+# Kind of input and options of each classifier.
 CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {
-    f"{kind}-{cell}-{read_out}{'-both' if both else ''}": (
+    f"{kind}-{cell}-{pooling}{'-both' if both else ''}": (
         kind,
-        {"cell": cell, "pooling": read_out, "bidirectional": both},
+        {"cell": cell, "pooling": pooling, "bidirectional": both},
     )
     for kind in ("tokens", "series")
     for cell in ("rnn", "lstm", "gru")
-    for read_out in READ_OUTS
+    for pooling in POOLINGS
     for both in (False, True)
 }
 CLASSIFIERS |= {f"{kind}-mlp": (kind, {"cell": "mlp"}) for kind in SHAPES}
@@ -70,7 +68,7 @@ def inputs_of(kind: str, time: int = TIME, batch: int = BATCH) -> Tensor:
 
 
 def with_padding(inputs: Tensor, lengths: Tensor, extra: int = 3) -> Tensor:
-    """The same sequences, more padding, and other rubbish in it."""
+    """The same sequences with more padding of other values."""
     inputs = torch.cat([inputs, inputs[:extra]])
     valid = torch.arange(len(inputs)).unsqueeze(1) < lengths
     if inputs.is_floating_point():
@@ -78,11 +76,11 @@ def with_padding(inputs: Tensor, lengths: Tensor, extra: int = 3) -> Tensor:
     return torch.where(valid, inputs, TYPES - 1 - inputs)
 
 
-def slopes(model: SequenceClassifier, verdict: Verdict) -> dict[str, Tensor]:
+def slopes(model: SequenceClassifier, output: ClassifierOutput) -> dict[str, Tensor]:
     """Gradients of a sum in which no two logits weigh the same; those without one are missing."""
-    weights = torch.linspace(-1, 2, verdict.logits.numel()).view_as(verdict.logits)
+    weights = torch.linspace(-1, 2, output.logits.numel()).view_as(output.logits)
     model.zero_grad()
-    (verdict.logits * weights).sum().backward()
+    (output.logits * weights).sum().backward()
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
@@ -90,7 +88,7 @@ def slopes(model: SequenceClassifier, verdict: Verdict) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_a_sequence_is_judged_as_if_alone(name: str) -> None:
+def test_a_sequence_does_not_depend_on_its_batch(name: str) -> None:
     kind, options = CLASSIFIERS[name]
     model, inputs = build(kind, **options), inputs_of(kind)
     together = model(inputs, LENGTHS)
@@ -105,7 +103,7 @@ def test_a_sequence_is_judged_as_if_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_gradients_know_no_padding_and_reach_every_parameter(name: str) -> None:
+def test_gradients_do_not_depend_on_padding_and_reach_every_parameter(name: str) -> None:
     kind, options = CLASSIFIERS[name]
     model = build(kind, **options)
     time, lengths = 12, torch.tensor([3, 12, 0, 11, 6])
@@ -117,7 +115,7 @@ def test_gradients_know_no_padding_and_reach_every_parameter(name: str) -> None:
     for parameter, slope in found.items():
         assert slope.abs().max() > 1e-9, parameter
     if kind == "tokens":
-        assert (found["front.weight"].abs().amax(1) > 0).all()
+        assert (found["input_layer.weight"].abs().amax(1) > 0).all()
     padded = slopes(model, model(with_padding(inputs, lengths), lengths))
     torch.testing.assert_close(padded, found, rtol=1e-12, atol=1e-13)
 
@@ -126,14 +124,14 @@ def test_gradients_know_no_padding_and_reach_every_parameter(name: str) -> None:
 
 
 @pytest.mark.parametrize("both", [False, True])
-@pytest.mark.parametrize("read_out", ["last", "mean", "max"])
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_equals_embedding_torch_layer_and_linear(cell: str, read_out: str, both: bool) -> None:
-    model = build("tokens", cell=cell, pooling=read_out, bidirectional=both, hidden_size=6)
+def test_equals_embedding_torch_layer_and_linear(cell: str, pooling: str, both: bool) -> None:
+    model = build("tokens", cell=cell, pooling=pooling, bidirectional=both, hidden_size=6)
     inputs, lengths = inputs_of("tokens"), torch.tensor([3, 8, 2, 1, 6])
     theirs = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell](EMBEDDING, 6, bidirectional=both).double()
-    theirs.load_state_dict(model.body.recurrent.state_dict())
-    vectors = F.embedding(inputs, model.front.weight)
+    theirs.load_state_dict(model.encoder.recurrent.state_dict())
+    vectors = F.embedding(inputs, model.input_layer.weight)
     packed, state = theirs(pack_padded_sequence(vectors, lengths, enforce_sorted=False))
     h_n = state[0] if cell == "lstm" else state  # (directions, batch, width): each has seen the whole sequence
     steps = [
@@ -143,15 +141,15 @@ def test_equals_embedding_torch_layer_and_linear(cell: str, read_out: str, both:
         "last": torch.cat(list(h_n), 1),
         "mean": torch.stack([sequence.mean(0) for sequence in steps]),
         "max": torch.stack([sequence.amax(0) for sequence in steps]),
-    }[read_out]
+    }[pooling]
     torch.testing.assert_close(model(inputs, lengths).logits, model.output(read), rtol=1e-12, atol=1e-12)
 
 
-def test_the_last_step_of_both_directions_feels_every_input_evenly() -> None:
-    """A small recurrence forgets: read at one end only, the other end would hardly count."""
+def test_last_pooling_depends_on_both_ends() -> None:
+    """With small recurrent weights the outputs at one end alone would hardly depend on the other end."""
     model, inputs = build("series", cell="rnn", pooling="last", hidden_size=[4]), inputs_of("series").requires_grad_()
     with torch.no_grad():
-        for name, parameter in model.body.recurrent.named_parameters():
+        for name, parameter in model.encoder.recurrent.named_parameters():
             if "weight_hh" in name:
                 parameter.mul_(0.1)
     (slope,) = torch.autograd.grad(model(inputs, LENGTHS).logits.square().sum(), inputs)
@@ -163,25 +161,25 @@ def test_the_last_step_of_both_directions_feels_every_input_evenly() -> None:
         assert min(first, last) > 5 * felt[length // 2, row]
 
 
-def test_a_network_without_memory_over_tokens() -> None:
-    """Mean and maximum of the vectors, two layers of rectified units; the order of the tokens is lost on it."""
+def test_perceptron_over_tokens() -> None:
+    """Mean and maximum of the embeddings and two ReLU layers; the order of the tokens does not matter."""
     model, inputs = build("tokens", cell="mlp"), inputs_of("tokens")
     found = model(inputs, LENGTHS).logits
     for row, length in enumerate(LENGTHS.tolist()):
-        vectors = model.front.weight[inputs[:length, row]]
+        vectors = model.input_layer.weight[inputs[:length, row]]
         none = vectors.new_zeros(EMBEDDING)
         hidden = torch.cat([vectors.mean(0), vectors.amax(0)] if length else [none, none])
-        for layer in model.body.layers:
+        for layer in model.encoder.layers:
             hidden = (layer.weight @ hidden + layer.bias).clamp(min=0)
         torch.testing.assert_close(found[row], model.output(hidden), rtol=1e-12, atol=1e-12)
-    assert [layer.out_features for layer in model.body.layers] == WIDTHS
+    assert [layer.out_features for layer in model.encoder.layers] == WIDTHS
     torch.testing.assert_close(model(inputs[:3].flip(0), LENGTHS.clamp(max=3)).logits[0], found[0])
 
 
-def test_a_window_lies_side_by_side_cut_or_filled_with_zeros() -> None:
+def test_concatenated_steps_are_cut_or_padded_with_zeros() -> None:
     series = inputs_of("series")
     for steps in (5, TIME, 10):
-        found = window_of(with_padding(series, LENGTHS), LENGTHS, steps)
+        found = concatenate_steps(with_padding(series, LENGTHS), LENGTHS, steps)
         assert found.shape == (BATCH, steps * CHANNELS)
         for row, length in enumerate(LENGTHS.tolist()):
             expected = torch.zeros(steps, CHANNELS, dtype=torch.double)
@@ -189,14 +187,12 @@ def test_a_window_lies_side_by_side_cut_or_filled_with_zeros() -> None:
             assert torch.equal(found[row], expected.flatten())
 
 
-def test_the_perceptron_reads_windows_only_where_all_are_of_one_length() -> None:
-    widths = {kind: build(kind, cell="mlp").body.layers[0].in_features for kind in SHAPES}
+def test_the_perceptron_concatenates_steps_only_of_series_of_one_length() -> None:
+    widths = {kind: build(kind, cell="mlp").encoder.layers[0].in_features for kind in SHAPES}
     assert widths == {"tokens": 2 * EMBEDDING, "series": 2 * CHANNELS, "windows": TIME * CHANNELS}
-    agreed = SequenceClassifier(InputShape(TYPES, 1, TIME, TIME), LABELS, options_of(cell="mlp"))
-    assert isinstance(agreed.body, Perceptron)
-    assert agreed.body.steps is None  # of tokens the order shall not count
-    assert steps_in_common([4, 4, 4]) == 4
-    assert steps_in_common([4, 5, 4]) is None
+    agreed = SequenceClassifier(ClassifierShape(TYPES, 1, TIME, TIME), LABELS, options_of(cell="mlp"))
+    assert isinstance(agreed.encoder, SequencePerceptron)
+    assert agreed.encoder.steps is None  # the order of tokens should not matter
 
 
 # --- dropout -----------------------------------------------------------------------------------------------------
@@ -216,7 +212,7 @@ def test_each_dropout_acts_in_training_only(option: str, locked: bool) -> None:
 def test_locked_dropout_of_vectors_keeps_its_mask_over_time() -> None:
     for locked in (False, True):
         model = build("tokens", embedding_dropout=0.5, locked_dropout=locked, embedding_size=40)
-        dropped = model.front(inputs_of("tokens"), LENGTHS) == 0
+        dropped = model.input_layer(inputs_of("tokens"), LENGTHS) == 0
         assert dropped.any()
         assert torch.equal(dropped, dropped[:1].expand_as(dropped)) == locked
         assert not torch.equal(dropped[:, 0], dropped[:, 1])
@@ -224,7 +220,7 @@ def test_locked_dropout_of_vectors_keeps_its_mask_over_time() -> None:
 
 def test_word_dropout_drops_all_occurrences_of_a_word() -> None:
     inputs = inputs_of("tokens")
-    vectors = build("tokens", word_dropout=0.5).front(inputs, LENGTHS)
+    vectors = build("tokens", word_dropout=0.5).input_layer(inputs, LENGTHS)
     dropped = {int(id) for id in inputs[(vectors == 0).all(-1)]}
     kept = {int(id) for id in inputs[(vectors != 0).all(-1)]}
     assert dropped
@@ -232,10 +228,10 @@ def test_word_dropout_drops_all_occurrences_of_a_word() -> None:
     assert not dropped & kept
 
 
-def test_drift_is_a_factor_and_a_shift_for_each_channel_of_each_series() -> None:
+def test_drift_is_a_scale_and_an_offset_for_each_channel_of_each_series() -> None:
     model, series = build("series", drift=0.3), inputs_of("series", 90, 40)
     lengths = torch.full((40,), 90)
-    moved = model.front(series, lengths)
+    moved = model.input_layer(series, lengths)
     factor = (moved[1:] - moved[:1]) / (series[1:] - series[:1])
     torch.testing.assert_close(factor, factor[:1].expand_as(factor), rtol=1e-6, atol=1e-6)
     shift = moved[0] - factor[0] * series[0]
@@ -243,28 +239,28 @@ def test_drift_is_a_factor_and_a_shift_for_each_channel_of_each_series() -> None
         assert len(drawn.unique()) == 40 * CHANNELS
         assert abs(float(drawn.mean())) < 4 * 0.3 / 120**0.5
         assert 0.2 < float(drawn.std()) < 0.4
-    assert not torch.equal(model.front(series, lengths), moved)
-    assert torch.equal(model.eval().front(series, lengths), series)
+    assert not torch.equal(model.input_layer(series, lengths), moved)
+    assert torch.equal(model.eval().input_layer(series, lengths), series)
 
 
 def test_noise_is_for_each_measurement() -> None:
     model, series = build("series", noise=0.2), inputs_of("series", 90, 40)
     lengths = torch.full((40,), 90)
-    noise = model.front(series, lengths) - series
+    noise = model.input_layer(series, lengths) - series
     assert 0.19 < float(noise.std()) < 0.21
     assert abs(float(noise.mean())) < 4 * 0.2 / noise.numel() ** 0.5
     assert float((noise[1:] * noise[:-1]).mean()) < 0.002
-    assert torch.equal(model.eval().front(series, lengths), series)
+    assert torch.equal(model.eval().input_layer(series, lengths), series)
 
 
-def test_warp_moves_valid_steps_alone() -> None:
+def test_warp_changes_valid_steps_only() -> None:
     model, lengths = build("series", warp=2.0), torch.tensor([90, 50, 1])
     series = with_padding(inputs_of("series", 90, 3), lengths)
-    warped = model.front(series, lengths)
+    warped = model.input_layer(series, lengths)
     assert warped[:, :2].isnan().sum() == series[:, :2].isnan().sum()
     assert not torch.equal(warped[:50, :2], series[:50, :2])
     assert torch.equal(warped[0, 2], series[0, 2])
-    assert torch.equal(model.eval().front(series, lengths).nan_to_num(), series.nan_to_num())
+    assert torch.equal(model.eval().input_layer(series, lengths).nan_to_num(), series.nan_to_num())
 
 
 def test_one_layer_has_no_dropout_between_layers() -> None:
@@ -284,23 +280,23 @@ def test_width_of_a_stack(merge: str, width: int) -> None:
 
 def test_a_single_number_is_one_layer() -> None:
     assert options_of(hidden_size=9).hidden_size == [9]
-    assert build("series", hidden_size=[9, 5, 2]).body.recurrent.widths == (9, 5, 2)
+    assert build("series", hidden_size=[9, 5, 2]).encoder.recurrent.widths == (9, 5, 2)
 
 
 def test_options_reach_the_layers() -> None:
     options = {"bidirectional": False, "hidden_size": [6]}
-    identity = build("series", cell="rnn", initialization="identity", nonlinearity="relu", **options).body.recurrent
+    identity = build("series", cell="rnn", initialization="identity", nonlinearity="relu", **options).encoder.recurrent
     assert torch.equal(identity.weight_hh_l0, torch.eye(6).double())
     assert identity.nonlinearity == "relu"
-    remembering = build("series", forget_bias=2.5, **options).body.recurrent
+    remembering = build("series", forget_bias=2.5, **options).encoder.recurrent
     total = remembering.bias_ih_l0 + remembering.bias_hh_l0
     assert torch.equal(total.chunk(4)[1], torch.full((6,), 2.5).double())
-    chrono = build("series", initialization="chrono", **options).body.recurrent
+    chrono = build("series", initialization="chrono", **options).encoder.recurrent
     forget = (chrono.bias_ih_l0 + chrono.bias_hh_l0).chunk(4)[1].exp()  # 1 .. longest - 1
     assert ((forget >= 1) & (forget <= TIME - 1)).all()
     assert forget.max() > 2
     assert chrono.locked_dropout
-    assert not build("series", locked_dropout=False).body.recurrent.locked_dropout
+    assert not build("series", locked_dropout=False).encoder.recurrent.locked_dropout
     with pytest.raises(UsageError, match="identity: expected an RNN"):
         build("series", initialization="identity")
 
@@ -321,24 +317,16 @@ def test_impossible_options(options: dict[str, object], message: str) -> None:
         options_of(**options)
 
 
-def test_one_direction_may_read_its_last_step_whatever_the_merge() -> None:
+def test_last_pooling_of_one_direction_works_with_any_merge() -> None:
     assert options_of(pooling="last", merge="sum", bidirectional=False).pooling == "last"
 
 
-def test_ratios_of_labels_by_hand() -> None:
-    sequences = [np.array([0, 1, 1]), np.array([1]), np.array([2, 0])]
-    found = label_ratios(sequences, np.array([0, 1, 1]), vocabulary_size=4, num_labels=2)
-    counts = np.array([[2, 2], [2, 2], [1, 2], [1, 1]])  # examples with each type, and one
-    logarithms = np.log(counts / [6, 7])
-    np.testing.assert_allclose(found, logarithms - logarithms.mean(1, keepdims=True), rtol=1e-6)
-
-
-def test_vectors_begin_with_ratios_in_their_first_numbers() -> None:
+def test_ratios_become_the_first_features_of_embeddings() -> None:
     torch.manual_seed(2)
-    vectors = TokenVectors(4, options_of(embedding_size=3))
-    before, ratios = vectors.weight.detach().clone(), torch.arange(8.0).view(4, 2)
-    vectors.begin_with(ratios, 0.5)
-    torch.testing.assert_close(vectors.weight[:, :2], ratios / 2)
+    vectors = TokenEmbedding(4, options_of(embedding_size=3))
+    before, ratios = vectors.weight.detach().clone(), np.arange(8.0).reshape(4, 2)
+    vectors.initialize_from_ratios(ratios, 0.5)
+    np.testing.assert_array_equal(vectors.weight[:, :2].detach(), ratios / 2)
     assert torch.equal(vectors.weight[:, 2:], before[:, 2:])
     with pytest.raises(UsageError, match="naive_bayes: needs an embedding_size of at least the number of labels, 4"):
-        vectors.begin_with(torch.zeros(4, 4), 1.0)
+        vectors.initialize_from_ratios(np.zeros((4, 4)), 1.0)

@@ -11,7 +11,7 @@ from torch.distributions import Normal
 
 from recurra.errors import UsageError
 from recurra.metrics.forecasts import pinball_losses
-from recurra.models.forecast_heads import GaussianHead, PointHead, QuantileHead, head_of
+from recurra.models.forecast_heads import GaussianHead, PointHead, QuantileHead, build_head
 from recurra.models.forecaster import Forecaster, ForecasterOptions, ForecasterShape
 
 CHANNELS, TARGETS, KNOWN, CONTEXT, HORIZON, BATCH, WIDTHS = 6, 2, 3, 7, 4, 5, [8, 3]
@@ -31,13 +31,13 @@ def options_of(**options: Any) -> ForecasterOptions:
 def build(shape: ForecasterShape = SHAPE, **options: Any) -> Forecaster:
     torch.manual_seed(3)
     parsed = options_of(**options)
-    model = Forecaster(shape, head_of(parsed.head, parsed.quantiles, "mse"), parsed).double()
-    for parameter in model.parameters():  # a highway begins at 0
+    model = Forecaster(shape, build_head(parsed.head, parsed.quantiles, "mse"), parsed).double()
+    for parameter in model.parameters():  # a highway starts at 0
         nn.init.normal_(parameter, std=0.4)
     return model
 
 
-def situation() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def inputs() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Context, base, future and targets."""
     return (
         values(CONTEXT, BATCH, CHANNELS),
@@ -66,15 +66,17 @@ def test_the_gaussian_head_is_the_normal_distribution() -> None:
     head, parameters, targets = GaussianHead(), values(3, 4, 2), values(3, 4, seed=6)
     normal = Normal(parameters[..., 0], parameters[..., 1].exp())
     torch.testing.assert_close(head.loss(parameters, targets), -normal.log_prob(targets).mean())
-    torch.testing.assert_close(head.middle(parameters), normal.mean)
-    told = head.quantiles(parameters, [0.2, 0.5, 0.99])
+    torch.testing.assert_close(head.point(parameters), normal.mean)
+    quantiles = head.quantiles(parameters, [0.2, 0.5, 0.99])
     for index, level in enumerate((0.2, 0.5, 0.99)):
-        torch.testing.assert_close(normal.cdf(told[..., index]), torch.full((3, 4), level).double(), atol=1e-7, rtol=0)
+        torch.testing.assert_close(
+            normal.cdf(quantiles[..., index]), torch.full((3, 4), level).double(), atol=1e-7, rtol=0
+        )
     certain = torch.tensor([[2.0, -1e6]])
     assert head.loss(certain, torch.tensor([2.0])).isfinite()
 
 
-def test_the_point_head_costs_what_its_name_says() -> None:
+def test_the_point_head_has_the_named_loss() -> None:
     parameters, targets = torch.tensor([[1.0], [5.0]]), torch.tensor([1.5, 2.0])  # errors 0.5 and 3
     costs = {"mse": (0.25 + 9) / 2, "mae": 1.75, "huber": (0.125 + 2.5) / 2}
     for name, cost in costs.items():
@@ -98,13 +100,13 @@ def test_the_quantile_head_learns_each_of_its_levels() -> None:
     torch.testing.assert_close(best.detach(), torch.tensor(wanted).double(), atol=0.03, rtol=0)  # Adam's last steps
 
 
-def test_quantiles_never_cross_and_lie_between_those_that_are_known() -> None:
+def test_quantiles_never_cross_and_are_interpolated() -> None:
     head = QuantileHead(LEVELS)
     parameters = torch.tensor([[4.0, 1.0, 2.0, 8.0]])  # crossing
     assert head.quantiles(parameters, LEVELS).tolist() == [[1, 2, 4, 8]]
-    assert head.middle(parameters).tolist() == [4]
-    told = head.quantiles(parameters, [0.05, 0.1, 0.7, 0.9])[0].tolist()
-    assert told == pytest.approx([1, 1 + 0.05 / 0.25, 4 + 4 * 0.5, 8])
+    assert head.point(parameters).tolist() == [4]
+    quantiles = head.quantiles(parameters, [0.05, 0.1, 0.7, 0.9])[0].tolist()
+    assert quantiles == pytest.approx([1, 1 + 0.05 / 0.25, 4 + 4 * 0.5, 8])
     for level in (0.04, 0.95):
         with pytest.raises(UsageError, match=r"quantiles: expected numbers from 0\.05 to 0\.9, what the run learned"):
             head.quantiles(parameters, [level])
@@ -113,15 +115,15 @@ def test_quantiles_never_cross_and_lie_between_those_that_are_known() -> None:
 
 
 @pytest.mark.parametrize("kind", ["point", "gaussian", "quantile"])
-def test_moved_parameters_are_those_of_the_moved_value(kind: Any) -> None:
-    head = head_of(kind, LEVELS, "mse")
-    parameters, centre, scale = values(3, 5, head.width), values(3, 5, seed=6), values(5, seed=7).abs()
-    moved = head.move(parameters, centre, scale)
-    torch.testing.assert_close(head.middle(moved), head.middle(parameters) * scale + centre)
+def test_rescaled_parameters_are_those_of_the_rescaled_value(kind: Any) -> None:
+    head = build_head(kind, LEVELS, "mse")
+    parameters, offset, scale = values(3, 5, head.width), values(3, 5, seed=6), values(5, seed=7).abs()
+    rescaled = head.rescale(parameters, offset, scale)
+    torch.testing.assert_close(head.point(rescaled), head.point(parameters) * scale + offset)
     if head.has_quantiles:
-        told = head.quantiles(parameters, [0.1, 0.5, 0.8])
-        expected = told * scale.unsqueeze(-1) + centre.unsqueeze(-1)
-        torch.testing.assert_close(head.quantiles(moved, [0.1, 0.5, 0.8]), expected)
+        quantiles = head.quantiles(parameters, [0.1, 0.5, 0.8])
+        expected = quantiles * scale.unsqueeze(-1) + offset.unsqueeze(-1)
+        torch.testing.assert_close(head.quantiles(rescaled, [0.1, 0.5, 0.8]), expected)
 
 
 # --- direct ------------------------------------------------------------------------------------------------------
@@ -131,7 +133,7 @@ def test_moved_parameters_are_those_of_the_moved_value(kind: Any) -> None:
 @pytest.mark.parametrize("cell", TORCH)
 def test_direct_is_torch_and_one_linear_map(cell: str, bidirectional: bool) -> None:
     model = build(cell=cell, bidirectional=bidirectional, head="gaussian", highway=3)
-    context, base, future, _ = situation()
+    context, base, future, _ = inputs()
     output = context
     for layer in torch_twin(model.encoder.recurrent, cell, CHANNELS, bidirectional):
         output, state = layer(output)
@@ -150,7 +152,7 @@ def test_direct_is_torch_and_one_linear_map(cell: str, bidirectional: bool) -> N
 
 def test_a_perceptron_reads_the_whole_context() -> None:
     model = build(cell="mlp")
-    context, base, future, _ = situation()
+    context, base, future, _ = inputs()
     hidden = context[:, 2].flatten()
     for layer in model.encoder.layers:
         hidden = (layer.weight @ hidden + layer.bias).clamp(min=0)
@@ -158,7 +160,7 @@ def test_a_perceptron_reads_the_whole_context() -> None:
     torch.testing.assert_close(model(context, base, future)[:, 2], expected + base[:, 2].unsqueeze(-1))
 
 
-def test_a_highway_begins_at_the_plain_forecast() -> None:
+def test_a_highway_starts_at_the_base_forecast() -> None:
     model = Forecaster(SHAPE, PointHead("mse"), options_of(highway=CONTEXT))
     assert not model.decoder.highway.weight.any()
 
@@ -167,7 +169,7 @@ def test_a_highway_begins_at_the_plain_forecast() -> None:
 
 
 @pytest.mark.parametrize("cell", TORCH)
-def test_each_step_is_given_the_one_before(cell: str) -> None:
+def test_each_step_gets_the_one_before(cell: str) -> None:
     """By hand with torch layers: forecasts of their own, for longer than was trained on."""
     model = build(cell=cell, decoding="autoregressive", head="quantile")
     steps = HORIZON + 3
@@ -183,26 +185,26 @@ def test_each_step_is_given_the_one_before(cell: str) -> None:
         output = torch.cat([before, future[step : step + 1]], 2)
         for number, layer in enumerate(decoder):
             output, states[number] = layer(output, states[number])
-        told = model.decoder.output(output).view(1, BATCH, TARGETS, len(LEVELS)) + base[step][None, ..., None]
-        before = told.sort(-1).values[..., 2]
-        expected.append(told)
+        quantiles = model.decoder.output(output).view(1, BATCH, TARGETS, len(LEVELS)) + base[step][None, ..., None]
+        before = quantiles.sort(-1).values[..., 2]
+        expected.append(quantiles)
     torch.testing.assert_close(model(context, base, future), torch.cat(expected), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("head", ["point", "gaussian", "quantile"])
-def test_teacher_forcing_gives_the_true_step_before(head: str) -> None:
-    context, base, future, targets = situation()
-    taught = build(decoding="autoregressive", head=head)
-    free = taught(context, base, future)
-    own = taught.decoder.head.middle(free)
-    torch.testing.assert_close(taught(context, base, future, own), free)  # its own forecasts for the truth
-    found = taught(context, base, future, targets)
+def test_teacher_forcing_uses_the_true_step_before(head: str) -> None:
+    context, base, future, targets = inputs()
+    forced = build(decoding="autoregressive", head=head)
+    free = forced(context, base, future)
+    own = forced.decoder.head.point(free)
+    torch.testing.assert_close(forced(context, base, future, own), free)  # its own forecasts for the truth
+    found = forced(context, base, future, targets)
     torch.testing.assert_close(found[0], free[0])
     assert not torch.allclose(found[1:], free[1:])
     later = targets.clone()
     later[2:] = 7.0  # step 2 is given to step 3 at the earliest
-    torch.testing.assert_close(taught(context, base, future, later)[:3], found[:3])
-    assert not torch.allclose(taught(context, base, future, later)[3], found[3])
+    torch.testing.assert_close(forced(context, base, future, later)[:3], found[:3])
+    assert not torch.allclose(forced(context, base, future, later)[3], found[3])
     none = build(decoding="autoregressive", head=head, teacher_forcing=0.0)
     torch.testing.assert_close(none(context, base, future, targets), free)
     torch.manual_seed(1)
@@ -226,10 +228,10 @@ ALL = [
 
 
 @pytest.mark.parametrize(("cell", "decoding", "head"), ALL)
-def test_every_parameter_learns_and_no_window_knows_another(cell: str, decoding: str, head: str) -> None:
+def test_every_parameter_learns_and_windows_are_independent(cell: str, decoding: str, head: str) -> None:
     extra = {"highway": 4} if decoding == "direct" else {"teacher_forcing": 0.0}
     model = build(cell=cell, decoding=decoding, head=head, **extra)
-    context, base, future, targets = situation()
+    context, base, future, targets = inputs()
     found = model(context, base, future, targets)
     alone = model(context[:, 3:4], base[:, 3:4], future[:, 3:4], targets[:, 3:4])
     torch.testing.assert_close(alone[:, 0], found[:, 3], rtol=1e-10, atol=1e-10)
@@ -250,10 +252,10 @@ def test_without_covariates(decoding: str) -> None:
 @pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
 def test_dropout_acts_in_training_only(decoding: str) -> None:
     model = build(decoding=decoding, output_dropout=0.5, dropout=0.5)
-    told = [model(*situation()[:3]) for _ in range(2)]
-    assert not torch.equal(*told)
+    quantiles = [model(*inputs()[:3]) for _ in range(2)]
+    assert not torch.equal(*quantiles)
     model.eval()
-    assert torch.equal(model(*situation()[:3]), build(decoding=decoding)(*situation()[:3]))
+    assert torch.equal(model(*inputs()[:3]), build(decoding=decoding)(*inputs()[:3]))
 
 
 @pytest.mark.parametrize(

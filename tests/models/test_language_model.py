@@ -78,11 +78,11 @@ def test_tied_weights_are_one_parameter() -> None:
     assert "output.weight" not in dict(model.named_parameters())
 
 
-def test_expected_frequencies_are_the_first_prediction() -> None:
+def test_initial_predictions_are_the_frequencies() -> None:
     model = build()
     frequencies = torch.linspace(1, 2, TYPES, dtype=torch.double)
     frequencies /= frequencies.sum()
-    model.expect(frequencies)
+    model.initialize_output_bias(frequencies)
     with torch.no_grad():
         model.output.weight.zero_()
     predicted = model(tokens())[0].softmax(-1)

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recurra.errors import UsageError
-from recurra.models.tagger import UNCOUNTED, Tagger, TaggerOptions, TaggerShape, Tokens
+from recurra.lengths import IGNORE_INDEX
+from recurra.models.tagger import Tagger, TaggerInputs, TaggerOptions, TaggerShape
 from recurra.nn import bio_constraints
 
 WORDS, CHARACTERS, TAGS, TIME, BATCH, SPELLINGS, LONGEST = 11, 7, 3, 5, 4, 6, 8
@@ -26,7 +27,7 @@ def build(**options: object) -> Tagger:
     return tagger
 
 
-def draw(filling: int = 0) -> tuple[Tokens, Tensor]:
+def draw(filling: int = 0) -> tuple[TaggerInputs, Tensor]:
     """A batch and its tags, with `filling` in the padding of words and characters."""
     source = torch.Generator().manual_seed(5)
     words = torch.randint(WORDS, (TIME, BATCH), generator=source)
@@ -36,19 +37,19 @@ def draw(filling: int = 0) -> tuple[Tokens, Tensor]:
     tags = torch.randint(TAGS, (TIME, BATCH), generator=source)
     valid = torch.arange(TIME)[:, None] < LENGTHS
     written = torch.arange(LONGEST)[:, None] < character_lengths
-    tokens = Tokens(
+    tokens = TaggerInputs(
         words.where(valid, filling), LENGTHS, spellings, characters.where(written, filling), character_lengths
     )
-    return tokens, tags.where(valid, UNCOUNTED)
+    return tokens, tags.where(valid, IGNORE_INDEX)
 
 
 def test_equals_torch_layers_one_sentence_at_a_time() -> None:
     tagger = build()
-    assert tagger.speller is not None
+    assert tagger.character_encoder is not None
     tokens, _ = draw()
     scores = tagger(tokens)
     letters = nn.LSTM(2, 3, bidirectional=True).double()
-    letters.load_state_dict(tagger.speller.recurrent.state_dict())
+    letters.load_state_dict(tagger.character_encoder.recurrent.state_dict())
     words = nn.LSTM(5 + 6, 4, bidirectional=True).double()
     words.load_state_dict(tagger.context.state_dict())
     for sentence, length in enumerate(LENGTHS.tolist()):
@@ -56,7 +57,9 @@ def test_equals_torch_layers_one_sentence_at_a_time() -> None:
         for step in range(length):
             spelling = int(tokens.spellings[step, sentence])
             ids = tokens.characters[: int(tokens.character_lengths[spelling]), spelling]
-            _, (ends, _) = letters(tagger.speller.embedding(ids))  # (2, hidden): both directions at their ends
+            _, (ends, _) = letters(
+                tagger.character_encoder.embedding(ids)
+            )  # (2, hidden): both directions at their ends
             rows.append(torch.cat([tagger.embedding(tokens.words[step, sentence]), ends.flatten()]))
         if rows:
             expected = tagger.output(words(torch.stack(rows))[0])
@@ -74,8 +77,8 @@ def test_padding_never_matters(body: str, cell: str, crf: bool) -> None:
     scores, disturbed = tagger(tokens), tagger(other)
     torch.testing.assert_close(scores.where(valid, 0), disturbed.where(valid, 0), rtol=1e-12, atol=1e-12)
     losses = tagger.loss(scores, tags, LENGTHS)
-    longer = Tokens(*(F.pad(part, (0, 0, 0, 2)) if part.dim() == 2 else part for part in tokens))
-    again = tagger.loss(tagger(longer), F.pad(tags, (0, 0, 0, 2), value=UNCOUNTED), LENGTHS)
+    longer = TaggerInputs(*(F.pad(part, (0, 0, 0, 2)) if part.dim() == 2 else part for part in tokens))
+    again = tagger.loss(tagger(longer), F.pad(tags, (0, 0, 0, 2), value=IGNORE_INDEX), LENGTHS)
     torch.testing.assert_close(losses, again, rtol=1e-12, atol=1e-12)
     assert losses[2] == 0
 
@@ -108,7 +111,7 @@ def test_loss_and_probabilities_and_best_tags_by_all_paths(crf: bool) -> None:
             torch.testing.assert_close(probabilities[step, sentence, tag], shares[through].sum(), rtol=0, atol=1e-10)
 
 
-def test_a_network_without_memory_sees_two_neighbors() -> None:
+def test_perceptron_over_a_window() -> None:
     """Against its definition, a sentence by itself with two zeros before and behind it."""
     tagger = build(cell="mlp", hidden_size=[6, 4], characters=False)
     tokens, _ = draw()
@@ -132,12 +135,12 @@ def test_every_parameter_gets_a_gradient(cell: str, crf: bool) -> None:
         assert parameter.grad.any(), name
 
 
-def test_without_characters_spelling_does_not_count() -> None:
+def test_without_characters_the_spelling_does_not_matter() -> None:
     tokens, _ = draw()
     other = tokens._replace(characters=tokens.characters.flip(1))
     assert not torch.equal(build()(tokens), build()(other))
     assert torch.equal(build(characters=False)(tokens), build(characters=False)(other))
-    assert not any("speller" in name for name, _ in build(characters=False).named_parameters())
+    assert not any("character_encoder" in name for name, _ in build(characters=False).named_parameters())
 
 
 @pytest.mark.parametrize("option", ["dropout", "embedding_dropout", "output_dropout"])
@@ -148,7 +151,7 @@ def test_each_dropout_acts_in_training_only(option: str) -> None:
     assert torch.equal(tagger(tokens), tagger(tokens))
 
 
-def test_tags_that_may_not_follow_each_other_never_do() -> None:
+def test_forbidden_transitions_are_never_predicted() -> None:
     labels = ["I-x", "O", "B-x"]
     torch.manual_seed(3)
     options = TaggerOptions.parse({**SMALL, **NO_DROPOUT}, "test")

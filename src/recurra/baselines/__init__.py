@@ -1,1 +1,1 @@
-"""What a model has to beat: counts, n-grams, persistence, linear models."""
+"""Baselines that a model has to beat: counts, n-grams, persistence, linear models."""

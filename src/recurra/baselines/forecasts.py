@@ -1,11 +1,11 @@
-"""The plain forecasts that a recurrent one has to beat.
+"""Baseline forecasts: persistence, seasonal naive, ridge regression and a multilayer perceptron.
 
-A model may also learn what one of them leaves over: trained on `targets - seasonal_naive(...)`, its forecast is its
+A model may also learn the residuals of one of them: trained on `targets - seasonal_naive(...)`, its forecast is its
 output plus the same `seasonal_naive(...)`.
 """
 
 import warnings
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,10 @@ Values = NDArray[np.floating[Any]]
 
 
 def persistence(context: Values, horizon: int) -> Values:
-    """The last value, for ever.
+    """Repeat the last value.
 
     Args:
-        context: targets up to the present, (context, batch, targets).
+        context: past targets, (context, batch, targets).
         horizon: steps to forecast.
 
     Returns:
@@ -32,10 +32,10 @@ def persistence(context: Values, horizon: int) -> Values:
 
 
 def seasonal_naive(context: Values, horizon: int, season: int) -> Values:
-    """The last season, over and over: each step is what stood the fewest whole seasons before it.
+    """Repeat the last season.
 
     Args:
-        context: targets up to the present, (context, batch, targets).
+        context: past targets, (context, batch, targets).
         horizon: steps to forecast.
         season: steps of a season; 1 is persistence.
 
@@ -52,48 +52,78 @@ def seasonal_naive(context: Values, horizon: int, season: int) -> Values:
     return forecast
 
 
-class LinearForecast:
-    """Every step of the horizon a linear function of every value of the context, by ridge regression.
+class LearnedForecaster(Protocol):
+    """A baseline that is fitted to training windows."""
+
+    def fit(self, context: Values, targets: Values) -> Self:
+        """Fit.
+
+        Args:
+            context: training windows, (context, batch, channels).
+            targets: the values after them, (horizon, batch, targets).
+        """
+        ...
+
+    def predict(self, context: Values) -> Values:
+        """Forecast (horizon, batch, targets) after windows (context, batch, channels)."""
+        ...
+
+
+class LinearForecaster:
+    """Ridge regression of every step of the horizon on every value of the context.
+
+    Fitting takes about twice the memory of the windows.
 
     Args:
-        context: training windows, (context, batch, channels); the fit keeps about twice their memory.
-        targets: what followed, (horizon, batch, targets).
-        alpha: pull of the weights towards zero, as in scikit-learn.
+        alpha: strength of the L2 penalty, as in scikit-learn.
     """
 
-    def __init__(self, context: Values, targets: Values, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.ridge = Ridge(alpha)
+
+    def fit(self, context: Values, targets: Values) -> Self:
+        """Fit to windows (context, batch, channels) and the values after them, (horizon, batch, targets)."""
         self.horizon, _, self.num_targets = targets.shape
-        self.ridge = Ridge(alpha).fit(rows(context), rows(targets))
+        self.ridge.fit(flatten_windows(context), flatten_windows(targets))
+        return self
 
-    def __call__(self, context: Values) -> Values:
-        """Forecast after a context (context, batch, channels): (horizon, batch, targets)."""
-        forecast = self.ridge.predict(rows(context)).reshape(-1, self.horizon, self.num_targets)
-        return np.asarray(forecast.swapaxes(0, 1))
+    def predict(self, context: Values) -> Values:
+        """Forecast (horizon, batch, targets) after windows (context, batch, channels)."""
+        return unflatten_windows(self.ridge.predict(flatten_windows(context)), self.horizon, self.num_targets)
 
 
-class NetworkForecast:
-    """A network of one layer of 64 units over every value of the context, stopped by a tenth of the windows.
+class MLPForecaster:
+    """A perceptron with one hidden layer of 64 units on every value of the context, with early stopping.
 
     Args:
-        context: training windows, (context, batch, channels).
-        targets: what followed, (horizon, batch, targets).
-        seed: of its weights.
+        seed: of its weights, and of the tenth of the windows that are held out for early stopping.
     """
 
-    def __init__(self, context: Values, targets: Values, seed: int) -> None:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def fit(self, context: Values, targets: Values) -> Self:
+        """Fit to windows (context, batch, channels) and the values after them, (horizon, batch, targets)."""
         self.horizon, batch, self.num_targets = targets.shape
-        self.network = MLPRegressor(hidden_layer_sizes=(64,), early_stopping=batch > 20, max_iter=60, random_state=seed)
-        wanted = rows(targets)
+        self.network = MLPRegressor(
+            hidden_layer_sizes=(64,), early_stopping=batch > 20, max_iter=60, random_state=self.seed
+        )
+        flat = flatten_windows(targets)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline is given its time, not more
-            self.network.fit(rows(context), wanted[:, 0] if wanted.shape[1] == 1 else wanted)
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is limited on purpose
+            self.network.fit(flatten_windows(context), flat[:, 0] if flat.shape[1] == 1 else flat)
+        return self
 
-    def __call__(self, context: Values) -> Values:
-        """Forecast after a context (context, batch, channels): (horizon, batch, targets)."""
-        forecast = self.network.predict(rows(context)).reshape(-1, self.horizon, self.num_targets)
-        return np.asarray(forecast.swapaxes(0, 1))
+    def predict(self, context: Values) -> Values:
+        """Forecast (horizon, batch, targets) after windows (context, batch, channels)."""
+        return unflatten_windows(self.network.predict(flatten_windows(context)), self.horizon, self.num_targets)
 
 
-def rows(values: Values) -> NDArray[np.float64]:
-    """One row a window, (batch, time * channels), of (time, batch, channels)."""
+def flatten_windows(values: Values) -> NDArray[np.float64]:
+    """From (time, batch, channels) to one row a window, (batch, time * channels)."""
     return values.swapaxes(0, 1).reshape(values.shape[1], -1).astype(np.float64)
+
+
+def unflatten_windows(rows: Values, horizon: int, num_targets: int) -> Values:
+    """From one row a window, (batch, horizon * targets), to (horizon, batch, targets)."""
+    return np.asarray(rows.reshape(-1, horizon, num_targets).swapaxes(0, 1))

@@ -1,9 +1,9 @@
-"""What classification reaches without recurrence, by scikit-learn: majority, linear model, network on features."""
+"""Baseline classifiers: majority label, logistic regression and a multilayer perceptron on features, persistence."""
 
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,104 +15,123 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-MOST_FEATURES = 50_000
-LARGEST_BATCH = 200
-STEPS_AN_EPOCH = 20  # at the least: with one, as of a single batch, the network would hardly leave its first weights
+MAX_FEATURES = 50_000
+MAX_BATCH_SIZE = 200
+MIN_STEPS_PER_EPOCH = 20  # with a single batch an epoch the perceptron would hardly move away from its first weights
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-class Baseline(NamedTuple):
-    """A plain classifier, and what the table calls it."""
-
-    name: str
-    build: Callable[[Sequence[int]], Any]  # of the training targets
-
-
-def baselines(features: Callable[[], Any], seed: int) -> list[Baseline]:
-    """The plain classifiers to compare with.
+class LabelBaseline:
+    """A scikit-learn classifier.
 
     Args:
-        features: makes what turns contents into rows of numbers, `text_features` or `series_features`.
-        seed: of the network's weights.
+        name: of the baseline in tables.
+        build: makes the classifier, given the training targets.
     """
 
-    def network(targets: Sequence[int]) -> Pipeline:
-        batch = min(max(len(targets) // STEPS_AN_EPOCH, 1), LARGEST_BATCH)
-        stops = can_hold_out(targets)
+    def __init__(self, name: str, build: Callable[[Sequence[int]], Any]) -> None:
+        self.name, self.build = name, build
+
+    def fit(self, contents: Sequence[Any], targets: Sequence[int], num_labels: int) -> Self:
+        """Fit.
+
+        Args:
+            contents: of the training examples: texts, or series (time, channels).
+            targets: their labels, 0..num_labels-1; some labels may be missing.
+            num_labels: number of labels.
+        """
+        self.model, self.num_labels = self.build(targets), num_labels
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is limited on purpose
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # of few examples it is fine
+            self.model.fit(contents, targets)
+        return self
+
+    def predict(self, contents: Sequence[Any]) -> NDArray[np.float64]:
+        """Probability of each label, 0 where the training targets had none such, (examples, labels)."""
+        probabilities = np.zeros((len(contents), self.num_labels))
+        probabilities[:, self.model.classes_] = self.model.predict_proba(contents)
+        return probabilities
+
+
+def label_baselines(features: Callable[[], Any], seed: int) -> list[LabelBaseline]:
+    """Majority label, logistic regression and a perceptron with one hidden layer of 64 units.
+
+    Args:
+        features: makes the transformer from contents to rows of features, `text_features` or `series_features`.
+        seed: of the perceptron's weights.
+    """
+
+    def mlp(targets: Sequence[int]) -> Pipeline:
+        batch_size = min(max(len(targets) // MIN_STEPS_PER_EPOCH, 1), MAX_BATCH_SIZE)
+        stops_early = can_hold_out(targets)
         return make_pipeline(
-            features(), MLPClassifier((64,), batch_size=batch, early_stopping=stops, max_iter=40, random_state=seed)
+            features(),
+            MLPClassifier((64,), batch_size=batch_size, early_stopping=stops_early, max_iter=40, random_state=seed),
         )
 
     return [
-        Baseline("majority", lambda _: DummyClassifier(strategy="prior")),
-        Baseline("linear", lambda _: make_pipeline(features(), LogisticRegression(C=10.0, max_iter=500))),
-        Baseline("mlp", network),
+        LabelBaseline("majority", lambda _: DummyClassifier(strategy="prior")),
+        LabelBaseline("linear", lambda _: make_pipeline(features(), LogisticRegression(C=10.0, max_iter=500))),
+        LabelBaseline("mlp", mlp),
     ]
 
 
 def can_hold_out(targets: Sequence[int]) -> bool:
-    """Whether scikit-learn can hold out a tenth of the examples, of two labels in proportion, to stop by."""
+    """Whether scikit-learn can hold out a tenth of the examples for early stopping, stratified if two labels occur."""
     counts = Counter(targets)
     return len(targets) > 10 and (len(counts) > 2 or min(counts.values()) > 1)
 
 
-def probabilities_of(
-    baseline: Baseline, train: Sequence[Any], targets: Sequence[int], contents: Sequence[Sequence[Any]], num_labels: int
-) -> list[NDArray[np.float64]]:
-    """Train a plain classifier; the probability of each label for some lists of contents, (examples, labels) each."""
-    model = baseline.build(targets)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline is given its time, not more
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few examples may have many
-        model.fit(train, targets)
-    return [spread(model.predict_proba(given), model.classes_, num_labels) for given in contents]
+class LabelPersistence:
+    """Predicts that the previous label goes on, with the probability that it did so in training."""
 
+    def fit(self, previous: Sequence[int], targets: Sequence[int], num_labels: int) -> Self:
+        """Fit.
 
-def persistence(
-    train: Sequence[int], before_train: Sequence[int], given: Sequence[int], num_labels: int
-) -> NDArray[np.float64]:
-    """Probabilities of a forecast that what held last goes on, as often as it did in training; (examples, labels).
+        Args:
+            previous: label before each training example, negative if it is none of the labels.
+            targets: label of each training example.
+            num_labels: number of labels.
+        """
+        self.frequencies = np.bincount(targets, minlength=num_labels) / len(targets)
+        pairs = [(now, before) for now, before in zip(targets, previous, strict=True) if before >= 0]
+        self.stays = (sum(now == before for now, before in pairs) + 1) / (len(pairs) + 2)  # add-one smoothing
+        return self
 
-    Args:
-        train: label of each training example.
-        before_train: the one that held before it, negative for none of the labels.
-        given: the ones that hold before the examples to judge.
-        num_labels: how many labels there are.
-    """
-    usual = np.bincount(train, minlength=num_labels) / len(train)
-    pairs = [(now, before) for now, before in zip(train, before_train, strict=True) if before >= 0]
-    stays = (sum(now == before for now, before in pairs) + 1) / (len(pairs) + 2)
-    found = np.full((len(given), num_labels), (1 - stays) / (num_labels - 1))
-    for row, before in enumerate(given):
-        if before >= 0:
-            found[row, before] = stays
-        else:
-            found[row] = usual
-    return found
+    def predict(self, previous: Sequence[int]) -> NDArray[np.float64]:
+        """Probability of each label, (examples, labels), given the label before each example.
 
-
-def spread(probabilities: NDArray[np.float64], classes: NDArray[np.integer], num_labels: int) -> NDArray[np.float64]:
-    """Probabilities of the classes that a model knows, as those of all labels."""
-    found = np.zeros((len(probabilities), num_labels))
-    found[:, classes] = probabilities
-    return found
+        Where that is negative, the label frequencies of training.
+        """
+        num_labels = len(self.frequencies)
+        probabilities = np.full((len(previous), num_labels), (1 - self.stays) / (num_labels - 1))
+        for row, before in enumerate(previous):
+            if before >= 0:
+                probabilities[row, before] = self.stays
+            else:
+                probabilities[row] = self.frequencies
+        return probabilities
 
 
 def text_features(unit: str) -> Any:
-    """Weighted counts (TF-IDF) of words and pairs; of up to four characters in a row where those are the unit."""
-    shared = {"sublinear_tf": True, "max_features": MOST_FEATURES}
+    """TF-IDF of words and pairs of words; of 1 to 4 characters in a row if the unit is "character"."""
+    options = {"sublinear_tf": True, "max_features": MAX_FEATURES}
     if unit == "character":
-        return TfidfVectorizer(analyzer="char", ngram_range=(1, 4), lowercase=False, **shared)
-    return TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+", **shared)
+        return TfidfVectorizer(analyzer="char", ngram_range=(1, 4), lowercase=False, **options)
+    return TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+", **options)
 
 
 def series_features() -> Any:
-    """Statistics of each channel over the window, scaled."""
+    """Standardized statistics of each channel of a series; see `statistics`."""
     return make_pipeline(FunctionTransformer(statistics), StandardScaler())
 
 
 def statistics(series: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """Mean, deviation, quantiles, mean absolute step and last value of each channel of series (time, channels)."""
+    """Features of each channel of series (time, channels), one row a series.
+
+    They are mean, standard deviation, quantiles, mean absolute difference between steps, and last value.
+    """
     rows = []
     for values in series:
         steps = np.abs(np.diff(values, axis=0)).mean(0) if len(values) > 1 else np.zeros(values.shape[1])

@@ -22,12 +22,12 @@ def compare(
     Example: recurra compare runs/elman runs/lstm runs/gru --out adding.html
     """
     with dying_at_once():
-        from recurra.inspection.comparison import comparison_page, reached, read_contenders, same_data
+        from recurra.inspection.comparison import comparison_page, final_metrics, read_compared_runs, share_data
         from recurra.training.card import figure
 
-    contenders = read_contenders(runs)
-    page = comparison_page(contenders, Path(out))
-    rows, split, primary_metric = reached(contenders), contenders[0].split, contenders[0].primary_metric
+    compared = read_compared_runs(runs)
+    page = comparison_page(compared, Path(out))
+    rows, split, primary_metric = final_metrics(compared), compared[0].split, compared[0].primary_metric
     if as_json:
         print_json({"auto": primary_metric.name, "split": split, "metrics": rows, "page": str(page)})
         return
@@ -37,6 +37,6 @@ def compare(
         [[who, *(figure(values.get(name)) for name in columns)] for who, values in rows.items()],
         folds=False,
     )
-    if not same_data(contenders):
-        print_text("These runs are not judged by the same data.")
+    if not share_data(compared):
+        print_text("These runs were not evaluated on the same data.")
     print(f"chart {page}")

@@ -1,1 +1,1 @@
-"""From a model's probabilities to sequences: beam search, CTC, sampling."""
+"""From the probabilities of a model to sequences: beam search, CTC, sampling."""

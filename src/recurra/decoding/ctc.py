@@ -1,8 +1,8 @@
-"""Connectionist temporal classification: from a model's symbols frame by frame to what was said or written.
+"""Connectionist temporal classification (CTC): from symbol probabilities in each frame to a sequence of symbols.
 
-A model gives every symbol and a blank a probability in every frame. An alignment is a choice of one of them in each;
-it reads as the symbols that are left when repeats are merged and then blanks removed, so a symbol that is to stand
-twice in a row needs a blank between. The probability of a reading is the sum over its alignments.
+In every frame a model gives a probability to each symbol and to a blank. An alignment picks one of them for each frame.
+Merging repeats and then removing blanks turns it into a sequence of symbols, so two equal symbols in a row need a blank
+between them. The probability of a sequence of symbols is the sum over its alignments.
 
 Source: Graves et al. 2006.
 """
@@ -21,264 +21,297 @@ from recurra.errors import ShapeError, UsageError
 from recurra.lengths import check_lengths, valid_steps
 
 BLANK = 0
-NOTHING = -1  # the parent of an empty prefix, and what stands in places that no prefix has taken
+NO_PREFIX = -1  # number in unused places of a beam, and of the parent of an empty prefix
 
-Language = Callable[[Sequence[Sequence[int]]], Tensor]
-"""From prefixes to the log-probability of each symbol that may follow, (prefixes, symbols); that of BLANK is of the
-end."""
+SymbolLanguageModel = Callable[[Sequence[Sequence[int]]], Tensor]
+"""From prefixes to the log-probability of each next symbol, (prefixes, symbols); at BLANK that of the end."""
 
 
-class Reading(NamedTuple):
-    """What a sequence of frames may say."""
+class CTCHypothesis(NamedTuple):
+    """A sequence of symbols decoded from frames."""
 
     symbols: list[int]
     log_probability: float  # nats, of all its alignments that the search has kept
-    score: float  # with what language and bonus add; by which readings are ranked
+    score: float  # with language model and insertion bonus; hypotheses are ranked by it
 
 
-def shortest(target: Sequence[object]) -> int:
-    """Frames that a target needs at the least: one for each symbol, and one for a blank inside each repeat.
+def min_frames(target: Sequence[object]) -> int:
+    """The fewest frames in which a target has an alignment: one a symbol, and one for the blank between equal symbols.
 
-    In fewer it has no alignment: its loss is infinite.
+    In fewer frames the CTC loss is infinite.
     """
     return len(target) + sum(one == other for one, other in pairwise(target))
 
 
-def greedy(log_probabilities: Tensor, lengths: Tensor) -> list[list[int]]:
-    """What the likeliest alignment of each sequence reads as; that need not be the likeliest reading.
+def greedy_decode(log_probabilities: Tensor, lengths: Tensor) -> list[list[int]]:
+    """The symbols of the most probable alignment, which need not be the most probable sequence of symbols.
 
     Args:
-        log_probabilities: of the blank, 0, and the symbols in each frame, (time, batch, symbols); any scores do.
+        log_probabilities: of the blank, 0, and the symbols in each frame, (time, batch, symbols); logits do as well.
         lengths: valid frames of each sequence, integer (batch,).
 
     Returns:
-        Symbols of each sequence, 1 up.
+        The symbols of each sequence, from 1.
 
     Raises:
-        ShapeError: log_probabilities have not three axes, or lengths do not belong to them.
+        ShapeError: log_probabilities without three axes, or lengths that do not fit them.
     """
-    valid = check_frames("greedy", log_probabilities, lengths)
+    valid = check_frames("greedy_decode", log_probabilities, lengths)
     best = log_probabilities.argmax(2)  # (time, batch)
     is_kept = valid & (best != BLANK)
     is_kept[1:] &= best[1:] != best[:-1]
     return [row[kept].tolist() for row, kept in zip(best.t(), is_kept.t(), strict=True)]
 
 
-def greedy_readings(log_probabilities: Tensor, lengths: Tensor) -> list[Reading]:
-    """What `greedy` reads in each sequence, with the probability of all alignments of that.
+def greedy_hypotheses(log_probabilities: Tensor, lengths: Tensor) -> list[CTCHypothesis]:
+    """The result of `greedy_decode` for each sequence, with the probability of all its alignments.
 
     Args:
         log_probabilities: of the blank, 0, and the symbols in each frame, (time, batch, symbols), in nats.
         lengths: valid frames of each sequence, integer (batch,).
+
+    Raises:
+        ShapeError: log_probabilities without three axes, or lengths that do not fit them.
     """
-    found = greedy(log_probabilities, lengths)
+    decoded = greedy_decode(log_probabilities, lengths)
     if not len(log_probabilities):
-        return [Reading([], 0.0, 0.0)] * len(found)
-    sizes = torch.tensor([len(symbols) for symbols in found])
-    targets = torch.tensor([symbol for symbols in found for symbol in symbols], dtype=torch.int64)  # one after another
+        return [CTCHypothesis([], 0.0, 0.0)] * len(decoded)
+    sizes = torch.tensor([len(symbols) for symbols in decoded])
+    targets = torch.tensor([symbol for symbols in decoded for symbol in symbols], dtype=torch.int64)  # concatenated
     nats = F.ctc_loss(log_probabilities.cpu(), targets, lengths.cpu(), sizes, blank=BLANK, reduction="none")
-    return [Reading(symbols, -loss, -loss) for symbols, loss in zip(found, nats.tolist(), strict=True)]
+    return [CTCHypothesis(symbols, -loss, -loss) for symbols, loss in zip(decoded, nats.tolist(), strict=True)]
 
 
-def counted_language(targets: Iterable[Sequence[int]], num_symbols: int) -> Language:
-    """How often each symbol follows the two before it, smoothed; see `Trigram`.
+def trigram_language_model(targets: Iterable[Sequence[int]], num_symbols: int) -> SymbolLanguageModel:
+    """A language model that predicts each symbol from the two before it; see `Trigram`.
 
     Args:
-        targets: what to count, symbols in 1..num_symbols-1; empty ones say nothing.
-        num_symbols: the blank included.
+        targets: training sequences, symbols in 1..num_symbols-1; empty ones are skipped.
+        num_symbols: how many symbols there are, the blank included.
     """
-    ids = [BLANK, BLANK]  # before a beginning, and behind an end
+    ids = [BLANK, BLANK]  # BLANK stands before each sequence and, as its end, behind it
     for target in targets:
         ids += [*target, BLANK, BLANK] if len(target) else []
-    trigram, symbols = Trigram(np.array(ids, np.uint32), num_symbols), np.arange(num_symbols)
+    trigram, symbols = Trigram(num_symbols).fit(np.array(ids, np.uint32)), np.arange(num_symbols)
 
-    def language(prefixes: Sequence[Sequence[int]]) -> Tensor:
+    def language_model(prefixes: Sequence[Sequence[int]]) -> Tensor:
         before = np.array([[BLANK, BLANK, *prefix][-2:] for prefix in prefixes]).repeat(num_symbols, 0)
         found = trigram.probabilities(before[:, 0], before[:, 1], np.tile(symbols, len(prefixes)))
         return torch.from_numpy(np.log(found)).view(len(prefixes), num_symbols)
 
-    return language
+    return language_model
 
 
-class Prefixes:
-    """Every prefix that was ever under way, by number: the empty ones of the sequences first, then as they grew.
+class PrefixTree:
+    """All prefixes that the search has visited, each with a number; the empty ones of the sequences come first.
+
+    The beams can then be tensors of numbers, and the language model scores every prefix only once.
 
     Args:
-        num_sequences: how many sequences there are.
-        gain: what each symbol behind any prefix adds to its score, that of the end at BLANK, (symbols,).
-        language: what is added to that, or None.
-        weight: of the language.
+        num_sequences: sequences in the batch; each has a root, its empty prefix.
+        gain: what each symbol adds to the score of any prefix, at BLANK for the end, (symbols,).
+        language_model: its log-probabilities are added to the gain; None for none.
+        lm_weight: weight of the language model.
     """
 
-    def __init__(self, num_sequences: int, gain: Tensor, language: Language | None, weight: float) -> None:
-        self.last = [(NOTHING, BLANK)] * num_sequences  # parent and last symbol of each
+    def __init__(
+        self, num_sequences: int, gain: Tensor, language_model: SymbolLanguageModel | None, lm_weight: float
+    ) -> None:
+        self.nodes = [(NO_PREFIX, BLANK)] * num_sequences  # parent and last symbol of each prefix
         self.numbers: dict[tuple[int, int], int] = {}
-        self.gain, self.language, self.weight = gain, language, weight
+        self.gain, self.language_model, self.lm_weight = gain, language_model, lm_weight
         self.gains: dict[int, Tensor] = {}
 
-    def extended(self, parent: int, symbol: int) -> int:
-        """Number of a prefix with a symbol behind it; always the same one."""
-        number = self.numbers.setdefault((parent, symbol), len(self.last))
-        if number == len(self.last):
-            self.last.append((parent, symbol))
+    def child(self, parent: int, symbol: int) -> int:
+        """Number of a prefix extended by a symbol; equal prefixes have equal numbers."""
+        number = self.numbers.setdefault((parent, symbol), len(self.nodes))
+        if number == len(self.nodes):
+            self.nodes.append((parent, symbol))
         return number
 
     def symbols_of(self, number: int) -> list[int]:
-        """A prefix."""
+        """The symbols of a prefix."""
         found = []
-        parent, symbol = self.last[number]
+        parent, symbol = self.nodes[number]
         while parent >= 0:
             found.append(symbol)
-            parent, symbol = self.last[parent]
+            parent, symbol = self.nodes[parent]
         return found[::-1]
 
     def gains_of(self, numbers: Tensor) -> Tensor:
-        """What each symbol adds behind each prefix, that of the end at BLANK, (sequences, beam, symbols)."""
-        if self.language is None:
+        """What each next symbol adds to the score of each prefix, at BLANK for the end.
+
+        Args:
+            numbers: of the prefixes, integer (sequences, beam).
+
+        Returns:
+            (sequences, beam, symbols).
+        """
+        if self.language_model is None:
             return self.gain.expand(*numbers.shape, -1)
         flat = numbers.flatten().tolist()
         new = [number for number in flat if number >= 0 and number not in self.gains]
         if new:
-            found = self.language([self.symbols_of(number) for number in new])
-            self.gains.update(zip(new, self.gain + self.weight * found.to(self.gain), strict=True))
+            found = self.language_model([self.symbols_of(number) for number in new])
+            self.gains.update(zip(new, self.gain + self.lm_weight * found.to(self.gain), strict=True))
         return torch.stack([self.gains.get(number, self.gain) for number in flat]).view(*numbers.shape, -1)
 
 
-class Beams(NamedTuple):
-    """Prefixes under way: as many of each sequence, the best first; all (sequences, beam)."""
+class PrefixBeams(NamedTuple):
+    """The prefixes kept for each sequence, the best first; all fields (sequences, beam).
 
-    numbers: Tensor  # in `Prefixes`, NOTHING in places that nothing has taken
-    parents: Tensor  # numbers of the prefixes without their last symbols
-    symbols: Tensor  # the last ones; BLANK where a prefix is empty
+    The probability of a prefix is split by how its alignments end, since that decides what the next frame does: the
+    last symbol once more repeats it where it came last (merged), and starts a second one after a blank.
+    """
+
+    numbers: Tensor  # in the `PrefixTree`; NO_PREFIX in unused places
+    parents: Tensor  # numbers of the prefixes without their last symbol
+    symbols: Tensor  # the last symbols; BLANK of an empty prefix
     in_blank: Tensor  # log-probability of the alignments that end in a blank
-    in_symbol: Tensor  # log-probability of those that end in the last symbol
-    prior: Tensor  # what language and bonus have added
+    in_symbol: Tensor  # log-probability of the alignments that end in the last symbol
+    prior: Tensor  # what language model and insertion bonus have added to the score
 
     @classmethod
-    def first(cls, num_sequences: int, size: int, like: Tensor) -> "Beams":
-        """One empty prefix of each sequence, of which no frame has been read."""
-        numbers = torch.full((num_sequences, size), NOTHING, device=like.device)
-        nothing = torch.full(numbers.shape, -torch.inf, dtype=like.dtype, device=like.device)
-        in_blank = nothing.clone()
+    def start(cls, num_sequences: int, size: int, like: Tensor) -> "PrefixBeams":
+        """The empty prefix of each sequence, before the first frame."""
+        numbers = torch.full((num_sequences, size), NO_PREFIX, device=like.device)
+        impossible = torch.full(numbers.shape, -torch.inf, dtype=like.dtype, device=like.device)
+        in_blank = impossible.clone()
         numbers[:, 0], in_blank[:, 0] = torch.arange(num_sequences), 0
-        parents, symbols = torch.full_like(numbers, NOTHING), torch.full_like(numbers, BLANK)
-        return cls(numbers, parents, symbols, in_blank, nothing, torch.zeros_like(nothing))
+        parents, symbols = torch.full_like(numbers, NO_PREFIX), torch.full_like(numbers, BLANK)
+        return cls(numbers, parents, symbols, in_blank, impossible, torch.zeros_like(impossible))
 
-    def read(self, frame: Tensor, prefixes: Prefixes) -> "Beams":
-        """The best prefixes after one more frame, whose log-probabilities are (sequences, symbols)."""
-        total = torch.logaddexp(self.in_blank, self.in_symbol)  # (sequences, beam)
-        again = frame.gather(1, self.symbols)  # that the last symbol comes once more
-        grown = total.unsqueeze(2) + frame.unsqueeze(1)  # (sequences, beam, symbols), by each symbol
-        grown.scatter_(2, self.symbols.unsqueeze(2), (self.in_blank + again).unsqueeze(2))  # a repeat needs a blank
-
-        # What grows into another prefix under way is no new one: its alignments are that one's.
-        is_child = self.numbers.unsqueeze(2) == self.parents.unsqueeze(1)  # (sequences, from, into)
-        into = grown.gather(2, self.symbols.unsqueeze(1).expand_as(is_child))
-        arriving = torch.where(is_child, into, -torch.inf).amax(1)  # from the only one it can come from
-        sequences, sources, children = is_child.nonzero(as_tuple=True)
-        grown[sequences, sources, self.symbols[sequences, children]] = -torch.inf
-
-        # No prefix grows by a blank, so in the blank's place stands what stays as it is.
-        in_blank = total + frame[:, BLANK : BLANK + 1]
-        grown[:, :, BLANK] = torch.logaddexp(self.in_symbol + again, arriving)
-        totals = grown.clone()
-        totals[:, :, BLANK] = torch.logaddexp(grown[:, :, BLANK], in_blank)
-        prior = self.prior.unsqueeze(2) + prefixes.gains_of(self.numbers)
-        prior[:, :, BLANK] = self.prior
-        best, places = (totals + prior).flatten(1).topk(self.numbers.shape[1])
-        return self.chosen(best, places, Beams(*self[:3], in_blank, grown, prior), prefixes)
-
-    def chosen(self, best: Tensor, places: Tensor, after: "Beams", prefixes: Prefixes) -> "Beams":
-        """The prefixes at some places of what comes after a frame.
+    def advance(self, frame: Tensor, tree: PrefixTree) -> "PrefixBeams":
+        """The best prefixes after one more frame.
 
         Args:
-            best: their scores, (sequences, beam); -inf where there is none.
-            places: where among prefix and symbol, flattened, they stand.
-            after: in_symbol and prior with symbols as a last axis, BLANK that of what stays.
-            prefixes: all of them.
+            frame: log-probabilities of the blank and the symbols, (sequences, symbols).
+            tree: all prefixes; gets the new ones.
         """
-        num_symbols = after.prior.shape[2]
+        total = torch.logaddexp(self.in_blank, self.in_symbol)  # (sequences, beam)
+        repeat = frame.gather(1, self.symbols)  # of the last symbol in this frame
+        extended = total.unsqueeze(2) + frame.unsqueeze(1)  # (sequences, beam, symbols), prefixes with a symbol behind
+        # The last symbol makes a longer prefix only after a blank: directly after itself it merges with it.
+        extended.scatter_(2, self.symbols.unsqueeze(2), (self.in_blank + repeat).unsqueeze(2))
+
+        # Two prefixes of the beam may be parent and child: then the parent extended by the child's symbol is the child.
+        # Those alignments are added to the child's, and taken out of the candidates, lest the prefix stand there twice.
+        is_child = self.numbers.unsqueeze(2) == self.parents.unsqueeze(1)  # (sequences, parent, child)
+        to_child = extended.gather(2, self.symbols.unsqueeze(1).expand_as(is_child))
+        from_parent = torch.where(is_child, to_child, -torch.inf).amax(1)  # a prefix has one parent at most
+        sequences, parents, children = is_child.nonzero(as_tuple=True)
+        extended[sequences, parents, self.symbols[sequences, children]] = -torch.inf
+
+        # A blank extends no prefix, so the column of the blank holds the prefixes that stay as they are.
+        in_blank = total + frame[:, BLANK : BLANK + 1]
+        extended[:, :, BLANK] = torch.logaddexp(self.in_symbol + repeat, from_parent)
+        totals = extended.clone()
+        totals[:, :, BLANK] = torch.logaddexp(extended[:, :, BLANK], in_blank)
+        prior = self.prior.unsqueeze(2) + tree.gains_of(self.numbers)
+        prior[:, :, BLANK] = self.prior
+        best, places = (totals + prior).flatten(1).topk(self.numbers.shape[1])
+        return self.pick(best, places, PrefixBeams(*self[:3], in_blank, extended, prior), tree)
+
+    def pick(self, best: Tensor, places: Tensor, candidates: "PrefixBeams", tree: PrefixTree) -> "PrefixBeams":
+        """The candidates at some places.
+
+        Args:
+            best: their scores, -inf for impossible ones, (sequences, beam).
+            places: their indices among prefixes and symbols, flattened, integer (sequences, beam).
+            candidates: in_symbol and prior with the symbols as last axis, at BLANK those of an unchanged prefix.
+            tree: all prefixes; gets the new ones.
+        """
+        num_symbols = candidates.prior.shape[2]
         sources, symbols = places // num_symbols, places % num_symbols
-        numbers, stays = self.numbers.gather(1, sources), symbols == BLANK
+        numbers, unchanged = self.numbers.gather(1, sources), symbols == BLANK
         triples = zip(best.flatten().tolist(), numbers.flatten().tolist(), symbols.flatten().tolist(), strict=True)
-        grown = [
-            NOTHING if score == -torch.inf else number if symbol == BLANK else prefixes.extended(number, symbol)
+        picked = [
+            NO_PREFIX if score == -torch.inf else number if symbol == BLANK else tree.child(number, symbol)
             for score, number, symbol in triples
         ]
-        parents = torch.where(stays, self.parents.gather(1, sources), numbers)
-        return Beams(
-            torch.tensor(grown, dtype=numbers.dtype, device=numbers.device).view_as(numbers),
-            torch.where(best > -torch.inf, parents, NOTHING),
-            torch.where(stays, self.symbols.gather(1, sources), symbols),
-            torch.where(stays, after.in_blank.gather(1, sources), -torch.inf),
-            after.in_symbol.flatten(1).gather(1, places),
-            after.prior.flatten(1).gather(1, places),
+        parents = torch.where(unchanged, self.parents.gather(1, sources), numbers)
+        return PrefixBeams(
+            torch.tensor(picked, dtype=numbers.dtype, device=numbers.device).view_as(numbers),
+            torch.where(best > -torch.inf, parents, NO_PREFIX),
+            torch.where(unchanged, self.symbols.gather(1, sources), symbols),
+            torch.where(unchanged, candidates.in_blank.gather(1, sources), -torch.inf),
+            candidates.in_symbol.flatten(1).gather(1, places),
+            candidates.prior.flatten(1).gather(1, places),
         )
+
+    def hypotheses(self, tree: PrefixTree) -> list[list[CTCHypothesis]]:
+        """The possible ones for each sequence, the best first; scores include the end."""
+        totals = torch.logaddexp(self.in_blank, self.in_symbol)
+        scores = totals + self.prior + tree.gains_of(self.numbers)[:, :, BLANK]
+        found = []
+        for row in zip(self.numbers.tolist(), totals.tolist(), scores.tolist(), strict=True):
+            possible = [
+                CTCHypothesis(tree.symbols_of(number), total, score)
+                for number, total, score in zip(*row, strict=True)
+                if score > -torch.inf
+            ]
+            found.append(sorted(possible, key=lambda one: -one.score))
+        return found
 
 
 @torch.no_grad()
-def prefix_beam(
+def prefix_beam_search(
     log_probabilities: Tensor,
     lengths: Tensor,
-    beam: int = 16,
-    language: Language | None = None,
-    weight: float = 0.5,
-    bonus: float = 0.0,
-) -> list[list[Reading]]:
-    """The best readings found by keeping a few prefixes of each sequence under way, frame by frame.
+    beam_size: int = 16,
+    language_model: SymbolLanguageModel | None = None,
+    lm_weight: float = 0.5,
+    insertion_bonus: float = 0.0,
+) -> list[list[CTCHypothesis]]:
+    """The best sequences of symbols found with a beam of prefixes, frame by frame.
 
-    The score of a reading Y of frames X is log P(Y|X) + weight log P(Y) + bonus |Y|. What of P(Y|X) runs through
-    prefixes that were once dropped is lost, so with a wide enough beam it is exact.
+    The score of symbols Y for frames X is log P(Y|X) + lm_weight log P(Y) + insertion_bonus |Y|. P(Y|X) lacks the
+    alignments of Y through prefixes that were dropped from the beam; with a wide enough beam the search is exact.
 
     Args:
         log_probabilities: of the blank, 0, and the symbols in each frame, (time, batch, symbols), in nats.
         lengths: valid frames of each sequence, integer (batch,).
-        beam: prefixes kept under way, and readings returned, at the most.
-        language: a model of what is read, such as `counted_language`; None for none. It is asked once of each prefix.
-        weight: of the language, 0 up.
-        bonus: nats that each symbol of a reading is worth; above 0 against a language that prefers short ones.
+        beam_size: maximum number of prefixes kept, and of hypotheses returned, for each sequence.
+        language_model: such as `trigram_language_model`; None for none. It is called once for each prefix.
+        lm_weight: weight of the language model, at least 0.
+        insertion_bonus: nats added for each symbol; above 0 makes up for a language model that prefers short sequences.
 
     Returns:
-        Readings of each sequence, the best first; none where nothing has a probability above 0.
+        Hypotheses of each sequence, the best first; none if every one has probability 0.
 
     Raises:
-        ShapeError: log_probabilities have not three axes, or lengths do not belong to them.
-        UsageError: beam below 1, or weight below 0.
+        ShapeError: log_probabilities without three axes, or lengths that do not fit them.
+        UsageError: beam_size below 1, or lm_weight below 0.
 
     Source: Hannun et al. 2014, First-pass large vocabulary continuous speech recognition using bi-directional recurrent
     DNNs, algorithm 1.
     """
-    if beam < 1 or weight < 0:
-        raise UsageError(f"prefix_beam: expected beam of 1 up and weight of 0 up, got {beam} and {weight}")
-    valid = check_frames("prefix_beam", log_probabilities, lengths)
-    frames = log_probabilities.double()
-    nothing_new = frames.new_full(frames.shape[2:], -torch.inf)
-    nothing_new[BLANK] = 0  # behind its end a sequence goes on with blanks that are certain: all stays as it is
-    frames = torch.where(valid.unsqueeze(2), frames, nothing_new)
-
-    gain = torch.full_like(nothing_new, bonus)
-    gain[BLANK] = 0
-    prefixes = Prefixes(frames.shape[1], gain, language if weight else None, weight)
-    beams = Beams.first(frames.shape[1], beam, frames)
-    for frame in frames:
-        beams = beams.read(frame, prefixes)
-    totals = torch.logaddexp(beams.in_blank, beams.in_symbol)
-    scores = totals + beams.prior + prefixes.gains_of(beams.numbers)[:, :, BLANK]
-    return [
-        sorted(
-            (
-                Reading(prefixes.symbols_of(number), total, score)
-                for number, total, score in zip(*row, strict=True)
-                if score > -torch.inf
-            ),
-            key=lambda reading: -reading.score,
+    if beam_size < 1 or lm_weight < 0:
+        raise UsageError(
+            "prefix_beam_search: expected beam_size of at least 1 and lm_weight of at least 0, got "
+            f"{beam_size} and {lm_weight}"
         )
-        for row in zip(beams.numbers.tolist(), totals.tolist(), scores.tolist(), strict=True)
-    ]
+    valid = check_frames("prefix_beam_search", log_probabilities, lengths)
+    frames = log_probabilities.double()
+    certain_blank = frames.new_full(frames.shape[2:], -torch.inf)
+    certain_blank[BLANK] = 0  # padding becomes frames that are blank for certain: they change no prefix and no score
+    frames = torch.where(valid.unsqueeze(2), frames, certain_blank)
+
+    gain = torch.full_like(certain_blank, insertion_bonus)
+    gain[BLANK] = 0
+    tree = PrefixTree(frames.shape[1], gain, language_model if lm_weight else None, lm_weight)
+    beams = PrefixBeams.start(frames.shape[1], beam_size, frames)
+    for frame in frames:
+        beams = beams.advance(frame, tree)
+    return beams.hypotheses(tree)
 
 
 def check_frames(name: str, log_probabilities: Tensor, lengths: Tensor) -> Tensor:
-    """Refuse what is no batch of frames; returns which are valid, (time, batch)."""
+    """Validate a batch of frames; returns which are valid, (time, batch).
+
+    Raises:
+        ShapeError: log_probabilities without three axes, or lengths that do not fit them.
+    """
     if log_probabilities.dim() != 3 or not log_probabilities.shape[2]:
         shape = tuple(log_probabilities.shape)
         raise ShapeError(f"{name} log_probabilities: expected (time, batch, symbols), the blank the first, got {shape}")

@@ -1,1 +1,1 @@
-"""Charts and pieces of HTML pages."""
+"""Charts, tables and HTML pages."""

@@ -1,4 +1,4 @@
-"""Pictures of a saved run."""
+"""Charts and reports of a saved run."""
 
 from recurra.inspection.curves import learning_curve
 from recurra.inspection.evaluation import evaluation_page

@@ -1,4 +1,4 @@
-"""Several runs of one task in one chart and one table, as an HTML page that needs nothing else."""
+"""Comparison of several runs of one task: learning curves and a table of metrics, as a self-contained HTML page."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recurra.errors import RunError, UsageError
-from recurra.figures.pages import titled, write_page
-from recurra.inspection.curves import baselines
+from recurra.figures.pages import set_layout, write_page
+from recurra.inspection.curves import baseline_levels
 from recurra.runs import HISTORY, METRICS, Json, Run
 from recurra.tasks import Metric, task_of
 from recurra.training.card import figure as as_figure
@@ -15,25 +15,25 @@ from recurra.training.card import figure as as_figure
 HEIGHT = 520  # pixels
 
 
-class Contender(NamedTuple):
-    """A finished run among others."""
+class ComparedRun(NamedTuple):
+    """A finished run, with what the comparison shows of it."""
 
     name: str
     run: Run
     task: str
     primary_metric: Metric
-    history: list[Json]
-    metrics: Json
+    history: list[Json]  # one row an epoch
+    metrics: Json  # of the model and of each baseline, by split
 
     @property
     def split(self) -> str:
-        """What it is judged on: the last split, test where there is one."""
+        """The split that is compared: the last one, which is test if there is one."""
         split: str = list(self.metrics["model"])[-1]
         return split
 
 
 def compare_runs(runs: Sequence[Run | str | Path], path: str | Path) -> Path:
-    """Draw what several runs are judged by, epoch by epoch on validation, above what they reach on the test data.
+    """Write a page with the validation curves of several runs, and a table of their metrics on the test split.
 
     Args:
         runs: finished runs of one task, two or more.
@@ -43,111 +43,117 @@ def compare_runs(runs: Sequence[Run | str | Path], path: str | Path) -> Path:
         The page.
 
     Raises:
-        UsageError: fewer than two runs, or runs of different tasks or judged by different metrics.
-        RunError: a run that is not there, not finished, or damaged.
+        UsageError: fewer than two runs, or runs of different tasks or with different primary metrics.
+        RunError: a run is missing, not finished, or damaged.
         SaveError: the page cannot be written.
     """
-    return comparison_page(read_contenders(runs), Path(path))
+    return comparison_page(read_compared_runs(runs), Path(path))
 
 
-def read_contenders(runs: Sequence[Run | str | Path]) -> list[Contender]:
-    """Runs that can be compared.
+def read_compared_runs(runs: Sequence[Run | str | Path]) -> list[ComparedRun]:
+    """Read runs and check that they can be compared.
 
     Raises:
-        UsageError: fewer than two runs, or runs of different tasks or judged by different metrics.
-        RunError: a run that is not there, not finished, or damaged.
+        UsageError: fewer than two runs, or runs of different tasks or with different primary metrics.
+        RunError: a run is missing, not finished, or damaged.
     """
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     if len({run.folder.resolve() for run in opened}) < max(len(opened), 2):
         raise UsageError(f"compare: expected at least two runs, each once, got {' '.join(map(str, opened)) or 'none'}")
     names = [run.folder.name for run in opened]
-    contenders = [
-        read_contender(run, str(run) if names.count(name) > 1 else name)
+    compared = [
+        read_compared_run(run, str(run) if names.count(name) > 1 else name)
         for run, name in zip(opened, names, strict=True)
     ]
-    first = contenders[0]
-    for other in contenders[1:]:
+    first = compared[0]
+    for other in compared[1:]:
         if (other.task, other.primary_metric) != (first.task, first.primary_metric):
             raise UsageError(
-                f"compare: expected runs of one task that are judged by the same metric; {first.run} is of {first.task}"
-                f", by {first.primary_metric.name}, and {other.run} of {other.task}, by {other.primary_metric.name}"
+                f"compare: expected runs of one task with the same primary metric, got {first.run} of {first.task} "
+                f"with {first.primary_metric.name} and {other.run} of {other.task} with {other.primary_metric.name}"
             )
-    return contenders
+    return compared
 
 
-def read_contender(run: Run, name: str) -> Contender:
-    """A finished run under a name.
+def read_compared_run(run: Run, name: str) -> ComparedRun:
+    """Read a finished run and give it a name.
 
     Raises:
-        RunError: it is not there, not finished, or damaged.
+        RunError: the run is missing, not finished, or damaged.
     """
     description = run.read_model()
     primary_metric = task_of(run).restore(run).primary_metric
     if not run.path(METRICS).exists():
-        raise RunError(f"run {run}: not finished, so nothing to compare; go on with recurra train --resume {run}")
+        raise RunError(
+            f"run {run}: not finished, so it cannot be compared; finish it with recurra train --resume {run}"
+        )
     rows, metrics = run.read_rows(HISTORY), run.read_json(METRICS)
-    return Contender(name, run, description["task"], primary_metric, rows, metrics)
+    return ComparedRun(name, run, description["task"], primary_metric, rows, metrics)
 
 
-def baselines_in_common(contenders: Sequence[Contender]) -> dict[str, Json]:
-    """Baselines that reach the very same in all runs, by name.
+def common_baselines(compared: Sequence[ComparedRun]) -> dict[str, Json]:
+    """Metrics by split of the baselines that are equal in all runs, by name.
 
-    Where there is none the runs are not judged by the same: no constant guess and no last value agrees. What learns
-    from more than the targets (words, characters, covariates) may differ where these are read otherwise.
+    Constant and persistence baselines depend on the targets alone, so runs without a common baseline were evaluated on
+    different data. Baselines that learn from the inputs may differ, since runs may read the same data with other
+    options.
     """
-    first, *others = (one.metrics for one in contenders)
+    first, *others = (one.metrics for one in compared)
     return {
-        who: splits
-        for who, splits in first.items()
-        if who not in ("model", "training") and all(other.get(who) == splits for other in others)
+        name: splits
+        for name, splits in first.items()
+        if name not in ("model", "training") and all(other.get(name) == splits for other in others)
     }
 
 
-def same_data(contenders: Sequence[Contender]) -> bool:
-    """Whether all are judged by the same data."""
-    return bool(baselines_in_common(contenders))
+def share_data(compared: Sequence[ComparedRun]) -> bool:
+    """Whether all runs were evaluated on the same data, judged by their baselines."""
+    return bool(common_baselines(compared))
 
 
-def reached(contenders: Sequence[Contender]) -> dict[str, Mapping[str, float]]:
-    """What each run reaches on the test data, and the baselines that all have in common."""
-    split = contenders[0].split
+def final_metrics(compared: Sequence[ComparedRun]) -> dict[str, Mapping[str, float]]:
+    """Metrics of each run and of the common baselines on the test split, by name."""
+    split = compared[0].split
     found = {
         one.name if one.split == split else f"{one.name} (on {one.split})": one.metrics["model"][one.split]
-        for one in contenders
+        for one in compared
     }
-    return found | {baseline_name(who): splits[split] for who, splits in baselines_in_common(contenders).items()}
+    return found | {baseline_name(who): splits[split] for who, splits in common_baselines(compared).items()}
 
 
 def baseline_name(who: str) -> str:
-    """What a baseline is called among runs."""
+    """Label of a baseline beside those of the runs."""
     return f"{who} (baseline)"
 
 
-def comparison_page(contenders: Sequence[Contender], path: Path) -> Path:
-    """Write the page of some runs.
+def comparison_page(compared: Sequence[ComparedRun], path: Path) -> Path:
+    """Write the page; see `compare_runs`.
 
     Raises:
-        SaveError: it cannot be written.
+        SaveError: the page cannot be written.
     """
-    first = contenders[0]
-    note = "" if same_data(contenders) else "<p>These runs are not judged by the same data.</p>"
-    table = metrics_table(contenders)
+    first = compared[0]
+    note = "" if share_data(compared) else "<p>These runs were not evaluated on the same data.</p>"
+    table = metrics_table(compared)
     heading = f"<h2>On {first.split}</h2>"
-    title = f"{first.task}: {first.primary_metric.name.replace('_', ' ')} of {len(contenders)} runs"
-    return write_page(path, title, [curves_figure(contenders), heading, note, table])
+    title = f"{first.task}: {first.primary_metric.name.replace('_', ' ')} of {len(compared)} runs"
+    return write_page(path, title, [curves_figure(compared), heading, note, table])
 
 
-def curves_figure(contenders: Sequence[Contender]) -> Any:
-    """The primary_metric on validation by epoch; dotted, what the baselines reach."""
+def curves_figure(compared: Sequence[ComparedRun]) -> Any:
+    """The primary metric on validation by epoch, the common baselines as dotted lines; a plotly figure.
+
+    The axis is logarithmic if lower is better and every value is positive.
+    """
     import plotly.graph_objects as go
 
-    measure = contenders[0].primary_metric
-    key = f"valid_{measure.name}"
-    shared = baselines_in_common(contenders)
-    levels = {who: level for who, level in baselines(contenders[0].run, measure.name).items() if who in shared}
-    values = [row[key] for one in contenders for row in one.history] + list(levels.values())
+    metric = compared[0].primary_metric
+    key = f"valid_{metric.name}"
+    shared = common_baselines(compared)
+    levels = {who: level for who, level in baseline_levels(compared[0].run, metric.name).items() if who in shared}
+    values = [row[key] for one in compared for row in one.history] + list(levels.values())
     figure = go.Figure()
-    for one in contenders:
+    for one in compared:
         figure.add_scatter(
             x=[row["epoch"] for row in one.history],
             y=[row[key] for row in one.history],
@@ -156,18 +162,18 @@ def curves_figure(contenders: Sequence[Contender]) -> Any:
             text=[f"{row['seconds']:,.0f} s" for row in one.history],
             hovertemplate="epoch %{x}: %{y:.4g} after %{text}",
         )
-    last = max(len(one.history) for one in contenders)
-    for who, level in levels.items():  # as lines of their own: plotly puts the text of add_hline wrongly on a log axis
+    last = max(len(one.history) for one in compared)
+    for who, level in levels.items():  # not by add_hline: plotly misplaces its text on a log axis
         figure.add_scatter(x=[1, last], y=[level, level], name=baseline_name(who), mode="lines", line_dash="dot")
-    is_log = not measure.higher_is_better and all(value > 0 for value in values)
-    figure.update_yaxes(title=measure.name.replace("_", " "), type="log" if is_log else "linear")
+    is_log = not metric.higher_is_better and all(value > 0 for value in values)
+    figure.update_yaxes(title=metric.name.replace("_", " "), type="log" if is_log else "linear")
     figure.update_xaxes(title="epoch")
-    return titled(figure.update_layout(showlegend=True), "On validation, by epoch", HEIGHT)
+    return set_layout(figure.update_layout(showlegend=True), "On validation, by epoch", HEIGHT)
 
 
-def metrics_table(contenders: Sequence[Contender]) -> str:
-    """What each reaches on the test data."""
-    rows = reached(contenders)
+def metrics_table(compared: Sequence[ComparedRun]) -> str:
+    """HTML table of `final_metrics`."""
+    rows = final_metrics(compared)
     columns = list(dict.fromkeys(name for values in rows.values() for name in values))
     head = "".join(f"<th>{html.escape(name.replace('_', ' '))}" for name in ("", *columns))
     body = "".join(

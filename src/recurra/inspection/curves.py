@@ -1,6 +1,7 @@
-"""The learning curve of a run as one HTML file that needs nothing else."""
+"""The learning curve of a run, as a self-contained HTML file."""
 
 from pathlib import Path
+from typing import Any
 
 from recurra.errors import RunError
 from recurra.runs import HISTORY, METRICS, Json, Run, write_atomically
@@ -10,21 +11,18 @@ FILE = "learning_curve.html"
 
 
 def learning_curve(run: Run | str | Path) -> Path:
-    """Draw loss by epoch, and what the task is judged by beside it, into `learning_curve.html` of the run.
-
-    The baselines stand there as lines.
+    """Write `learning_curve.html` of a run: loss and primary metric by epoch, the baselines as horizontal lines.
 
     Args:
-        run: a run with at least one whole epoch behind it.
+        run: a run with at least one completed epoch.
 
     Returns:
         The file.
 
     Raises:
-        RunError: no such run, or no epoch of it is whole.
+        RunError: no such run, or one without a completed epoch.
         SaveError: the file cannot be written.
     """
-    import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     run = run if isinstance(run, Run) else Run(run)
@@ -34,23 +32,12 @@ def learning_curve(run: Run | str | Path) -> Path:
         raise RunError(
             f"run {run}: no epoch was completed, so there is no curve; go on with recurra train --resume {run}"
         )
-    epochs = [row["epoch"] for row in rows]
     panels = ("loss", task.primary_metric.name)
-    figure: go.Figure = make_subplots(1, 2, subplot_titles=[panel.replace("_", " ") for panel in panels])
-    for key, name in (("train_loss", "training (with dropout)"), ("valid_loss", "validation")):
-        losses = [row[key] for row in rows]
-        hints = [f"{name}<br>epoch {e}: {task.describe_loss(x)}" for e, x in zip(epochs, losses, strict=True)]
-        figure.add_scatter(
-            x=epochs, y=losses, name=name, mode="lines+markers", hovertext=hints, hoverinfo="text", row=1, col=1
-        )
-    values = [row[f"valid_{task.primary_metric.name}"] for row in rows]
-    hints = [f"validation<br>epoch {e}: {x:.4g}" for e, x in zip(epochs, values, strict=True)]
-    shown = {"mode": "lines+markers", "hovertext": hints, "hoverinfo": "text", "showlegend": False}
-    figure.add_scatter(
-        x=epochs, y=values, line_color=figure.data[1].line.color, name="validation", **shown, row=1, col=2
-    )
+    figure = make_subplots(1, 2, subplot_titles=[panel.replace("_", " ") for panel in panels])
+    add_losses(figure, rows, task)
+    add_metric(figure, rows, task.primary_metric.name)
     for column, panel in enumerate(panels, 1):
-        for name, value in baselines(run, panel).items():
+        for name, value in baseline_levels(run, panel).items():
             figure.add_hline(value, line_dash="dot", annotation_text=f"{name}, {value:,.4g}", row=1, col=column)
     figure.update_xaxes(title="epoch")
     figure.update_layout(
@@ -63,10 +50,32 @@ def learning_curve(run: Run | str | Path) -> Path:
     return path
 
 
-def baselines(run: Run, metric: str) -> dict[str, float]:
-    """What each baseline reaches on the validation split, where it has this metric."""
+def add_losses(figure: Any, rows: list[Json], task: Any) -> None:
+    """Draw training and validation loss into the left panel; hovering shows the loss as the task describes it."""
+    epochs = [row["epoch"] for row in rows]
+    for key, name in (("train_loss", "training (with dropout)"), ("valid_loss", "validation")):
+        losses = [row[key] for row in rows]
+        hints = [f"{name}<br>epoch {e}: {task.describe_loss(x)}" for e, x in zip(epochs, losses, strict=True)]
+        figure.add_scatter(
+            x=epochs, y=losses, name=name, mode="lines+markers", hovertext=hints, hoverinfo="text", row=1, col=1
+        )
+
+
+def add_metric(figure: Any, rows: list[Json], metric: str) -> None:
+    """Draw the metric on validation into the right panel, in the color of the validation loss."""
+    epochs, values = [row["epoch"] for row in rows], [row[f"valid_{metric}"] for row in rows]
+    hints = [f"validation<br>epoch {e}: {x:.4g}" for e, x in zip(epochs, values, strict=True)]
+    shown = {"mode": "lines+markers", "hovertext": hints, "hoverinfo": "text", "showlegend": False}
+    color = figure.data[1].line.color
+    figure.add_scatter(x=epochs, y=values, line_color=color, name="validation", **shown, row=1, col=2)
+
+
+def baseline_levels(run: Run, metric: str) -> dict[str, float]:
+    """A metric of each baseline on the validation split, for the baselines that have it."""
     metrics: Json = run.read_json(METRICS) if run.path(METRICS).exists() else {}
     found = {
-        who: splits.get("valid", {}).get(metric) for who, splits in metrics.items() if who not in ("model", "training")
+        name: splits.get("valid", {}).get(metric)
+        for name, splits in metrics.items()
+        if name not in ("model", "training")
     }
-    return {who: value for who, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if value is not None}

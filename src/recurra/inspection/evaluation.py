@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from recurra.figures.labels import class_figure, confusion_figure, reliability_figure, worst_table
+from recurra.figures.labels import class_figure, confusion_figure, misclassified_table, reliability_figure
 from recurra.figures.pages import write_page
-from recurra.figures.texts import text_parts
-from recurra.figures.texts import worst_table as worst_table_of_texts
+from recurra.figures.texts import text_sections, worst_texts_table
 from recurra.runs import EVALUATION, Run
 from recurra.tasks.captioning.page import view_figures
 from recurra.tasks.forecasting.page import by_series, error_figure, fan_figure
@@ -37,13 +36,18 @@ def evaluation_page(run: Run | str | Path) -> Path | None:
         return None
     split, details = list(evaluation.items())[-1]
     if LABELS in details:
-        parts = [confusion_figure(details), class_figure(details), reliability_figure(details), worst_table(details)]
+        parts = [
+            confusion_figure(details),
+            class_figure(details),
+            reliability_figure(details),
+            misclassified_table(details),
+        ]
     elif ALIGNMENTS in details:
-        parts = [*text_parts(details), *alignment_figures(details[ALIGNMENTS])]
+        parts = [*text_sections(details), *alignment_figures(details[ALIGNMENTS])]
     elif VIEWS in details:
-        parts = [*text_parts(details), *view_figures(details[VIEWS])]
+        parts = [*text_sections(details), *view_figures(details[VIEWS])]
     elif HEARINGS in details:
-        parts = [worst_table_of_texts(details), *hearing_figures(details[HEARINGS])]
+        parts = [worst_texts_table(details), *hearing_figures(details[HEARINGS])]
     else:
         parts = [error_figure(evaluation), *map(fan_figure, by_series(details["fans"]))]
     return write_page(run.path(FILE), f"{run.folder.name}: what it makes of {split}", parts)

@@ -1,1 +1,1 @@
-"""Scores, named as in papers."""
+"""Metrics of predictions, named as in papers."""

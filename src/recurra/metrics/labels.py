@@ -1,4 +1,4 @@
-"""How good predicted probabilities of labels are: the figures of a table, and what figures are drawn from."""
+"""Metrics of predicted label probabilities: scores, confusion matrix, calibration and the worst errors."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,28 +10,27 @@ from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
-UNKNOWN = -1  # target whose label no training example had: never predicted right
-BINS = 10  # of a reliability diagram
-WORST = 20  # examples listed
-TINY = 1e-12  # probability below which its logarithm is not taken
+UNKNOWN = -1  # target whose label did not occur in training, so that no prediction of it is correct
+NUM_BINS = 10  # of a reliability diagram
+NUM_WORST = 20  # examples that are listed
+MIN_PROBABILITY = 1e-12  # lower probabilities are raised to it before taking the logarithm
 
 
 def classification_scores(probabilities: Floats, targets: Ints) -> dict[str, float]:
-    """Figures of a classifier on one split.
+    """Scores of a classifier on one split.
 
     Args:
         probabilities: (examples, labels).
-        targets: label of each example, UNKNOWN where training had none such.
+        targets: label of each example, or UNKNOWN, (examples,).
 
     Returns:
-        loss (mean nats of the right label, where it is known), accuracy (share), macro_f1 (mean over the labels that
-        occur), calibration_error (mean gap between confidence and accuracy over ten bins, weighted by their size),
-        examples.
+        loss (mean cross-entropy over the examples with a known label, nats), accuracy (0..1), macro_f1 (mean over the
+        labels that occur, 0..1), calibration_error (0..1, see `calibration_error`), examples (their number).
     """
     predicted, known = probabilities.argmax(1), targets != UNKNOWN
     right = probabilities[np.flatnonzero(known), targets[known]]
     return {
-        "loss": float(-np.log(np.maximum(right, TINY)).mean()) if len(right) else float("nan"),
+        "loss": float(-np.log(np.maximum(right, MIN_PROBABILITY)).mean()) if len(right) else float("nan"),
         "accuracy": float((predicted == targets).mean()),
         "macro_f1": float(f1_score(targets, predicted, labels=np.unique(targets), average="macro", zero_division=0)),
         "calibration_error": calibration_error(reliability(probabilities, targets)),
@@ -40,9 +39,18 @@ def classification_scores(probabilities: Floats, targets: Ints) -> dict[str, flo
 
 
 def reliability(probabilities: Floats, targets: Ints) -> list[dict[str, float]]:
-    """Accuracy beside confidence in bins of confidence that are not empty."""
+    """The points of a reliability diagram.
+
+    Args:
+        probabilities: (examples, labels).
+        targets: label of each example, or UNKNOWN, (examples,).
+
+    Returns:
+        examples, mean confidence (probability of the predicted label) and accuracy of each non-empty bin of ten equal
+        bins of confidence.
+    """
     confidence, right = probabilities.max(1), probabilities.argmax(1) == targets
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
     return [
         {
             "examples": int((bins == bin).sum()),
@@ -54,7 +62,7 @@ def reliability(probabilities: Floats, targets: Ints) -> list[dict[str, float]]:
 
 
 def calibration_error(bins: Sequence[dict[str, float]]) -> float:
-    """Mean gap between confidence and accuracy, weighted by examples."""
+    """Expected calibration error: mean gap between confidence and accuracy over the bins, weighted by examples."""
     total = sum(bin["examples"] for bin in bins)
     return sum(bin["examples"] * abs(bin["confidence"] - bin["accuracy"]) for bin in bins) / total
 
@@ -66,19 +74,19 @@ def classification_details(
     describe: Callable[[int], dict[str, Any]],
     predicted: Ints | None = None,
 ) -> dict[str, Any]:
-    """What figures of one split are drawn from, as plain values.
+    """Data of the figures of one split, as plain values.
 
     Args:
         probabilities: (examples, labels).
-        targets: label of each example, UNKNOWN where training had none such.
-        labels: their names.
-        describe: what to tell of an example by its number: at least its place and its label.
-        predicted: label of each example; by default the likeliest.
+        targets: label of each example, or UNKNOWN, (examples,).
+        labels: names of the labels.
+        describe: maps the index of an example to fields that describe it, at least its place and its label.
+        predicted: label predicted for each example, (examples,); by default the most probable.
 
     Returns:
-        labels; confusion (rows are the true labels), where one is unknown with a last row for those; classes
-        (precision, recall, f1, examples of each label); reliability; worst (of the examples predicted wrong those
-        whose true label was given the least probability, with what was predicted).
+        labels; confusion (counts, rows are the true labels, with a last row for unknown ones if there are any); classes
+        (precision, recall, f1 and examples of each label); reliability; worst (the misclassified examples with the
+        least probability of the true label: their fields, the predicted label and its probability).
     """
     predicted = probabilities.argmax(1) if predicted is None else predicted
     indices, each = np.arange(len(labels)), np.arange(len(targets))
@@ -95,7 +103,7 @@ def classification_details(
     order = [index for index in np.argsort(right, kind="stable").tolist() if predicted[index] != targets[index]]
     worst = [
         {**describe(index), "predicted": labels[predicted[index]], "probability": float(sure[index])}
-        for index in order[:WORST]
+        for index in order[:NUM_WORST]
     ]
     return {
         "labels": list(labels),

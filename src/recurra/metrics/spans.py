@@ -1,4 +1,4 @@
-"""How good predicted tags are: by token, and by span where tags say begin, inside and outside (BIO)."""
+"""Metrics of predicted tags: of tokens, and of spans if the tags are BIO (begin, inside, outside)."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,61 +8,65 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 OUTSIDE = "O"
-Tags = Sequence[str]  # of a sentence
+Tags = Sequence[str]  # of the tokens of a sentence
 
 
 class Span(NamedTuple):
-    """Some tokens in a row that are one thing."""
+    """Consecutive tokens of one type, such as a name."""
 
     type: str
     start: int  # first token
-    stop: int  # token behind the last
+    stop: int  # one past the last token
 
 
 def is_bio(labels: Iterable[str]) -> bool:
-    """Whether some tags are O, B-type and I-type, and not O alone."""
+    """Whether all tags are O, B-type or I-type, and at least one is not O."""
     labels = set(labels)
     inside = labels - {OUTSIDE}
     return bool(inside) and all(label[:2] in ("B-", "I-") and len(label) > 2 for label in inside)
 
 
-def breaks_bio(tags: Tags) -> bool:
-    """Whether an I- tag does not follow a B- or I- tag of its type."""
+def is_invalid_bio(tags: Tags) -> bool:
+    """Whether an I- tag does not follow a B- or I- tag of the same type."""
     return any(
         tag.startswith("I-") and before[1:] != tag[1:] for before, tag in zip([OUTSIDE, *tags], tags, strict=False)
     )
 
 
 def spans_of(tags: Tags) -> list[Span]:
-    """Spans of a sentence, as the CoNLL shared tasks count: an I- tag without what it would go on from begins one."""
+    """Spans of a sentence.
+
+    As in the CoNLL shared tasks, an I- tag that does not follow a tag of its type starts a span.
+    """
     found: list[Span] = []
-    goes_on = False  # whether the last span reaches up to this token
+    is_open = False  # whether the last span ends right before this token
     for step, tag in enumerate(tags):
-        if tag.startswith("I-") and goes_on and found[-1].type == tag[2:]:
+        if tag.startswith("I-") and is_open and found[-1].type == tag[2:]:
             found[-1] = found[-1]._replace(stop=step + 1)
         elif tag.startswith(("B-", "I-")):
             found.append(Span(tag[2:], step, step + 1))
-        goes_on = tag.startswith(("B-", "I-"))
+        is_open = tag.startswith(("B-", "I-"))
     return found
 
 
 def tagging_scores(true: Sequence[Tags], predicted: Sequence[Tags], *, by_span: bool) -> dict[str, float]:
-    """Figures of a tagger on one split.
+    """Scores of a tagger on one split.
 
     Args:
-        true: tags of each sentence.
-        predicted: tags of each sentence.
+        true: correct tags of each sentence.
+        predicted: predicted tags of each sentence.
         by_span: whether the tags are BIO.
 
     Returns:
-        accuracy (share of the tokens), tokens, and span_f1, span_precision and span_recall, where a span is right if
-        its type and both its ends are; or, of other tags, macro_f1 (mean over the tags that occur).
+        accuracy (share of the tokens, 0..1), tokens (their number), and span_f1, span_precision and span_recall (0..1;
+        a span is correct if its type and both its ends are), or for other tags macro_f1 (mean over the tags that occur,
+        0..1).
     """
     flat = [tag for tags in true for tag in tags]
     flat_predicted = [tag for tags in predicted for tag in tags]
     right = sum(one == other for one, other in zip(flat, flat_predicted, strict=True))
     if by_span:
-        total = add_up(span_counts(true, predicted).values())
+        total = total_counts(span_counts(true, predicted).values())
         others = {"span_f1": total.f1, "span_precision": total.precision, "span_recall": total.recall}
     else:
         labels = sorted(set(flat))
@@ -72,7 +76,7 @@ def tagging_scores(true: Sequence[Tags], predicted: Sequence[Tags], *, by_span: 
 
 
 class SpanCounts(NamedTuple):
-    """How many spans there are, were predicted, and are right."""
+    """Numbers of true, predicted and correct spans."""
 
     true: int
     predicted: int
@@ -80,12 +84,12 @@ class SpanCounts(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """Share of the predicted ones that are right, 0 where there is none."""
+        """Share of the predicted spans that are correct, 0 if there is none."""
         return self.right / max(self.predicted, 1)
 
     @property
     def recall(self) -> float:
-        """Share of the true ones that were found, 0 where there is none."""
+        """Share of the true spans that were predicted, 0 if there is none."""
         return self.right / max(self.true, 1)
 
     @property
@@ -95,7 +99,7 @@ class SpanCounts(NamedTuple):
 
 
 def span_counts(true: Sequence[Tags], predicted: Sequence[Tags]) -> dict[str, SpanCounts]:
-    """Counts by type of span."""
+    """Counts of each type of span, by its name."""
     there: Counter[str] = Counter()
     found: Counter[str] = Counter()
     right: Counter[str] = Counter()
@@ -107,13 +111,13 @@ def span_counts(true: Sequence[Tags], predicted: Sequence[Tags]) -> dict[str, Sp
     return {type: SpanCounts(there[type], found[type], right[type]) for type in sorted(there | found)}
 
 
-def add_up(counts: Iterable[SpanCounts]) -> SpanCounts:
-    """Counts over all types."""
+def total_counts(counts: Iterable[SpanCounts]) -> SpanCounts:
+    """Sum of counts over all types."""
     return SpanCounts(*np.array([(0, 0, 0), *counts]).sum(0).tolist())
 
 
-def span_classes(true: Sequence[Tags], predicted: Sequence[Tags]) -> list[dict[str, Any]]:
-    """Precision, recall, f1 and how many true spans there are, of each type."""
+def scores_by_span_type(true: Sequence[Tags], predicted: Sequence[Tags]) -> list[dict[str, Any]]:
+    """Precision, recall, f1 and number of true spans (`examples`) of each type of span (`label`)."""
     return [
         {"label": type, "precision": c.precision, "recall": c.recall, "f1": c.f1, "examples": float(c.true)}
         for type, c in span_counts(true, predicted).items()

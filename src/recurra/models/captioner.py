@@ -1,4 +1,4 @@
-"""From an image to a sequence of tokens: convolutions or given features, attention, a recurrent decoder."""
+"""An image captioner: convolutions over an image or given features, and a recurrent decoder with attention."""
 
 import itertools
 from typing import NamedTuple
@@ -8,46 +8,47 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from recurra.errors import UsageError
-from recurra.models.decoder import Decoder, DecoderOptions, DecoderState, Writer
+from recurra.models.decoder import Decoder, DecoderOptions, DecoderState, EncoderDecoder
 from recurra.models.stack import Widths, build_layers, dropout_of
 from recurra.nn.augment import warp_images
 from recurra.nn.recurrent import Recurrent
 
-KERNEL, POOL = 3, 2  # pixels, of each convolution and of the pooling behind it
+KERNEL_SIZE, POOL_SIZE = 3, 2  # pixels, of each convolution and of the max pooling after it
 
 
 class CaptionerOptions(DecoderOptions):
-    """The shape of both sides and their dropout."""
+    """The `[model]` options of a captioner."""
 
     channels: Widths = Field(
-        [32, 64, 128], description="maps of each convolution over an image, each pooled to half its height and width"
+        [32, 64, 128],
+        description="channels of each convolution over an image; pooling after each halves height and width",
     )
     row_hidden_size: int = Field(
         0,
         ge=0,
-        description="of images: units of a layer of `cell` that reads each row of the maps in both directions; 0: none",
+        description="for images: units of a bidirectional layer of `cell` over each row of the feature map; 0 for none",
     )
     warp: float = Field(
         0.0,
         ge=0,
-        description="of images: pixels by which training moves a point, about and at the most, its neighbors alike",
+        description="for images: augmentation by smooth random shifts of the pixels, of this many pixels at most",
     )
 
 
 class CaptionerShape(NamedTuple):
-    """What follows from the data."""
+    """Sizes that depend on the data."""
 
-    image: tuple[int, ...]  # (height, width, channels) in pixels, or (cells, features)
-    target_types: int
-    longest_target: int  # tokens
+    image: tuple[int, ...]  # (height, width, channels) of images in pixels, or (regions, features) of given features
+    target_vocabulary_size: int
+    max_target_length: int  # tokens
 
 
 class Convolutions(nn.Module):
-    """Convolutions over an image; what is left of its pixels are cells.
+    """Convolutions over an image, each followed by normalization, ReLU and pooling.
 
     Args:
-        channels: 1 grey, 3 color.
-        options: maps of each convolution, and how images are bent in training.
+        channels: of the image, 1 for gray and 3 for color.
+        options: channels of the convolutions, and augmentation.
     """
 
     def __init__(self, channels: int, options: CaptionerOptions) -> None:
@@ -55,103 +56,111 @@ class Convolutions(nn.Module):
         self.warp = options.warp
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise([channels, *options.channels]):
-            layers.append(nn.Conv2d(before, after, KERNEL, padding=KERNEL // 2, bias=False))
-            layers += [nn.GroupNorm(1, after), nn.ReLU(), nn.MaxPool2d(POOL)]
+            layers.append(nn.Conv2d(before, after, KERNEL_SIZE, padding=KERNEL_SIZE // 2, bias=False))
+            layers += [nn.GroupNorm(1, after), nn.ReLU(), nn.MaxPool2d(POOL_SIZE)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        """From bytes (batch, height, width, channels) to cells, row by row, (cells, batch, maps)."""
+        """From bytes (batch, height, width, channels) to regions, row by row, (regions, batch, features)."""
         pixels = images.permute(0, 3, 1, 2) / 255
         if self.training and self.warp:
             pixels = warp_images(pixels, self.warp)
-        maps: Tensor = self.layers(pixels)  # (batch, maps, rows, columns)
-        return maps.flatten(2).permute(2, 0, 1)
+        feature_map: Tensor = self.layers(pixels)  # (batch, features, rows, columns)
+        return feature_map.flatten(2).permute(2, 0, 1)
 
 
 class ImageEncoder(nn.Module):
-    """Cells of an image, each with what it shows and where it is.
+    """Encodes an image as features of its regions, with position embeddings.
 
-    A recurrent layer may read each row of cells in both directions, so that each knows what stands beside it (Deng et
-    al. 2017, Image-to-markup generation with coarse-to-fine attention).
+    A bidirectional recurrent layer may run over each row of regions (Deng et al. 2017, Image-to-markup generation with
+    coarse-to-fine attention).
 
     Args:
-        shape: of an image, or of its given features.
-        options: convolutions, and the layer over their rows.
+        shape: of the image, or of its given features; see `CaptionerShape`.
+        options: convolutions, and the layer over the rows.
 
     Raises:
-        UsageError: so many convolutions that nothing of the image is left, or options of images for given features.
+        UsageError: too many convolutions for the size of the image, or image options for given features.
     """
 
     def __init__(self, shape: tuple[int, ...], options: CaptionerOptions) -> None:
         super().__init__()
         if len(shape) == 2 and (options.row_hidden_size or options.warp):
             raise UsageError("row_hidden_size, warp: given features have neither rows nor pixels; leave both out")
-        self.grid = grid_of(shape, len(options.channels))
+        self.grid = grid_shape(shape, len(options.channels))
         self.convolutions = Convolutions(shape[2], options) if len(shape) == 3 else None
         features = options.channels[-1] if self.convolutions else shape[1]
         self.recurrent: Recurrent | None = None
         if options.row_hidden_size:
             row_options = options.model_copy(update={"hidden_size": [options.row_hidden_size]})
-            columns = max(self.grid[1], 2)  # of one step there is nothing to remember
+            columns = max(self.grid[1], 2)  # initialization schemes need at least two steps
             self.recurrent = build_layers(options.cell, features, row_options, columns, bidirectional=True)
         self.width = 2 * options.row_hidden_size if self.recurrent else features
-        self.num_cells = self.grid[0] * self.grid[1]
-        self.places = nn.Parameter(0.1 * torch.randn(self.num_cells, 1, features))
+        self.num_regions = self.grid[0] * self.grid[1]
+        self.position_embedding = nn.Parameter(0.1 * torch.randn(self.num_regions, 1, features))
         self.memory_dropout = dropout_of(options.memory_dropout, options.locked_dropout)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Cells (cells, batch, width) of (batch, height, width, channels) or features (batch, cells, features)."""
-        cells: Tensor = images.transpose(0, 1) if self.convolutions is None else self.convolutions(images)
-        cells = cells + self.places
+        """Encode a batch.
+
+        Args:
+            images: bytes (batch, height, width, channels), or features (batch, regions, features).
+
+        Returns:
+            (regions, batch, width).
+        """
+        regions: Tensor = images.transpose(0, 1) if self.convolutions is None else self.convolutions(images)
+        regions = regions + self.position_embedding
         if self.recurrent is not None:
-            rows = cells.unflatten(0, self.grid)  # (rows, columns, batch, features)
+            rows = regions.unflatten(0, self.grid)  # (rows, columns, batch, features)
             output, _ = self.recurrent(rows.transpose(0, 1).flatten(1, 2))  # (columns, rows * batch, width)
-            cells = output.unflatten(1, (self.grid[0], -1)).transpose(0, 1).flatten(0, 1)
-        found: Tensor = self.memory_dropout(cells)
-        return found
+            regions = output.unflatten(1, (self.grid[0], -1)).transpose(0, 1).flatten(0, 1)
+        dropped: Tensor = self.memory_dropout(regions)
+        return dropped
 
 
-def grid_of(shape: tuple[int, ...], num_convolutions: int) -> tuple[int, int]:
-    """Rows and columns of cells of an image; given features are one row.
+def grid_shape(shape: tuple[int, ...], num_convolutions: int) -> tuple[int, int]:
+    """Rows and columns of regions of an image; given features are one row.
 
     Raises:
-        UsageError: so many convolutions that nothing of the image is left.
+        UsageError: too many convolutions for the size of the image.
     """
     if len(shape) == 2:
         return 1, shape[0]
-    rows, columns = (side // POOL**num_convolutions for side in shape[:2])
+    rows, columns = (side // POOL_SIZE**num_convolutions for side in shape[:2])
     if not rows or not columns:
         raise UsageError(
-            f"channels: {num_convolutions} convolutions, each pooled to half, leave nothing of {shape[0]} x {shape[1]} "
-            "pixels; give fewer, or a larger size"
+            f"channels: {num_convolutions} convolutions, each followed by pooling that halves the image, leave nothing "
+            f"of {shape[0]} x {shape[1]} pixels; give fewer, or a larger size"
         )
     return rows, columns
 
 
-class Captioner(Writer):
-    """Writes about an image.
+class Captioner(EncoderDecoder):
+    """Predicts a caption of an image.
 
     Args:
-        shape: of the image, and of the vocabulary.
-        options: shape and dropout.
+        shape: sizes of image and vocabulary.
+        options: architecture and dropout.
 
     Raises:
-        UsageError: so many convolutions that nothing of the image is left.
+        UsageError: too many convolutions for the size of the image, image options for given features, or an
+            initialization that does not fit the cell.
     """
 
     def __init__(self, shape: CaptionerShape, options: CaptionerOptions) -> None:
         super().__init__()
         self.encoder = ImageEncoder(shape.image, options)
         width = self.encoder.width
-        self.decoder = Decoder(shape.target_types, width, width, shape.longest_target, options)
+        self.decoder = Decoder(shape.target_vocabulary_size, width, width, shape.max_target_length, options)
 
-    def read(self, *source: Tensor) -> DecoderState:
-        """The decoder's state before the first token.
+    def encode(self, *source: Tensor) -> DecoderState:
+        """Encode a batch; returns the decoder state before the first token.
 
         Args:
-            source: images, bytes (batch, height, width, channels), or features (batch, cells, features).
+            source: images, bytes (batch, height, width, channels), or features (batch, regions, features).
         """
         (images,) = source
-        cells = self.encoder(images)  # (cells, batch, width)
-        lengths = torch.full((cells.shape[1],), len(cells), device=cells.device)
-        return self.decoder.begin(cells, lengths, cells.mean(0))
+        regions = self.encoder(images)  # (regions, batch, width)
+        lengths = torch.full((regions.shape[1],), len(regions), device=regions.device)
+        return self.decoder.initial_state(regions, lengths, regions.mean(0))

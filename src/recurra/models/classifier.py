@@ -1,7 +1,6 @@
-"""A recurrent classifier: one label for a whole sequence of tokens or of measurements."""
+"""A recurrent classifier: one label for a sequence of tokens or of measurements."""
 
 import itertools
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from recurra.nn.augment import warp_series
 
 
 class ClassifierOptions(StackOptions):
-    """The shape of the network and its dropout."""
+    """The `[model]` options of a classifier."""
 
     cell: Literal["rnn", "lstm", "gru", "mlp"] = Field(
         "lstm",
@@ -26,83 +25,64 @@ class ClassifierOptions(StackOptions):
         "read-out and directions",
     )
     pooling: Literal["last", "mean", "max", "attention"] = Field(
-        "max", description="what stands for a whole sequence: the last step, the mean or maximum, or a weighted mean"
+        "max", description="pooling over time: the last step, the mean, the maximum, or a mean with attention weights"
     )
-    embedding_size: int = Field(100, ge=1, description="width of a token's vector, where the data is text")
+    embedding_size: int = Field(100, ge=1, description="size of a token embedding, for text")
     embedding_std: float = Field(
-        0.1, gt=0, description="of the numbers of token vectors at the start: small, a rare word hardly counts"
+        0.1, gt=0, description="standard deviation of the initial token embeddings; if small, rare words hardly matter"
     )
-    embedding_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
-    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a batch")
+    embedding_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on token embeddings")
+    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of the vocabulary whose embeddings a batch drops")
     naive_bayes: float = Field(
         0.0,
         ge=0,
-        description="of text: weight of how much oftener examples of each label have a type, as a logarithm, in the "
-        "vectors at the start; 0.2 to 0.5 helps where examples are few",
+        description="for text: weight of naive Bayes log-count ratios in the initial embeddings; 0.2 to 0.5 helps with "
+        "few examples",
     )
     noise: float = Field(
-        0.0, ge=0, description="of series: deviation of what is added to each measurement in training, normalized"
+        0.0,
+        ge=0,
+        description="for series: standard deviation of the Gaussian noise added to normalized measurements in training",
     )
     drift: float = Field(
-        0.0, ge=0, description="of series: deviation of a channel's factor and shift, drawn for each series in training"
+        0.0,
+        ge=0,
+        description="for series: standard deviation of the random scale and offset of each channel in training",
     )
     warp: float = Field(
-        0.0, ge=0, description="of series: steps by which training moves a value at the most, its neighbors alike"
+        0.0, ge=0, description="for series: augmentation by smooth random shifts in time, of this many steps at most"
     )
 
     @model_validator(mode="after")
-    def both_ends_need_both_outputs(self) -> "ClassifierOptions":
-        """The last step of a backward direction is the first in time, so the two outputs may not be one already."""
+    def last_pooling_needs_both_outputs(self) -> "ClassifierOptions":
+        """The backward direction ends at the first step, so pooling needs the outputs of both directions apart."""
         if self.pooling == "last" and self.bidirectional and self.merge != "concat":
-            raise ValueError('merge = "concat" where pooling = "last" reads both directions')
+            raise ValueError('merge = "concat" with pooling = "last" of a bidirectional model')
         return self
 
 
-class Verdict(NamedTuple):
-    """What a classifier says of a batch."""
+class ClassifierOutput(NamedTuple):
+    """Output of a classifier for a batch."""
 
     logits: Tensor  # (batch, labels)
-    attention: Tensor | None  # (time, batch), how much each step counts; where pooling = attention
+    attention: Tensor | None  # weight of each step, (time, batch), with attention pooling
 
 
-class InputShape(NamedTuple):
-    """What a classifier reads."""
+class ClassifierShape(NamedTuple):
+    """Sizes that depend on the data."""
 
-    vocabulary_size: int | None  # of tokens; None for measurements
-    channels: int  # measurements at a step; 1 for tokens
-    longest: int  # steps of the longest training sequence
-    steps: int | None  # of every training sequence, if they agree
-
-
-def label_ratios(
-    sequences: Sequence[NDArray[np.integer]], targets: NDArray[np.integer], vocabulary_size: int, num_labels: int
-) -> Tensor:
-    """How much oftener examples of each label have a type, against the geometric mean over the labels, as logarithms.
-
-    Args:
-        sequences: type ids of each example, (time,).
-        targets: label of each.
-        vocabulary_size: size of the vocabulary.
-        num_labels: how many labels there are.
-
-    Returns:
-        (types, labels); every type is counted once more than it is there.
-
-    Source: Wang & Manning 2012, Baselines and bigrams.
-    """
-    counts = np.ones((vocabulary_size, num_labels))
-    for ids, target in zip(sequences, targets, strict=True):
-        counts[np.unique(ids), target] += 1
-    logarithms = np.log(counts / counts.sum(0))
-    return torch.from_numpy(logarithms - logarithms.mean(1, keepdims=True)).float()
+    vocabulary_size: int | None  # of text; None for series
+    channels: int  # of series; 1 for text
+    max_length: int  # steps of the longest training sequence
+    steps: int | None  # of all training sequences if they are of one length
 
 
-class TokenVectors(nn.Module):
-    """A vector for each token, with dropout of features and of whole types.
+class TokenEmbedding(nn.Module):
+    """Token embeddings with dropout of features and of whole words.
 
     Args:
         vocabulary_size: size of the vocabulary.
-        options: width and dropout.
+        options: embedding size, initial standard deviation and dropout.
     """
 
     def __init__(self, vocabulary_size: int, options: ClassifierOptions) -> None:
@@ -112,30 +92,34 @@ class TokenVectors(nn.Module):
         self.dropout = dropout_of(options.embedding_dropout, options.locked_dropout)
 
     @torch.no_grad()
-    def begin_with(self, ratios: Tensor, weight: float) -> None:
-        """Let the first numbers of each vector be those of `label_ratios`, (types, labels), times a weight.
+    def initialize_from_ratios(self, ratios: NDArray[np.float64], weight: float) -> None:
+        """Set the first features of each embedding to log-count ratios times a weight.
+
+        Args:
+            ratios: from `log_count_ratios`, (vocabulary, labels).
+            weight: their factor.
 
         Raises:
-            UsageError: more labels than numbers.
+            UsageError: more labels than features.
         """
         labels = ratios.shape[1]
         if labels > self.weight.shape[1]:
             raise UsageError(f"naive_bayes: needs an embedding_size of at least the number of labels, {labels}")
-        self.weight[:, :labels] = weight * ratios
+        self.weight[:, :labels] = weight * torch.from_numpy(ratios).float()
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002
-        """From ids (time, batch) to vectors (time, batch, embedding), whatever the lengths."""
+        """From ids (time, batch) to embeddings (time, batch, embedding); the lengths have no effect."""
         vectors: Tensor = self.dropout(F.embedding(ids, drop_words(self.weight, self.word_dropout, self.training)))
         return vectors
 
 
-class Measurements(nn.Module):
-    """Series as they are; in training as another sensor might have given them.
+class SeriesAugmentation(nn.Module):
+    """Random noise, drift and time warping of series in training; no change otherwise.
 
     Args:
         options: noise, drift and warp.
 
-    Source: jittering, scaling and time warping of Um et al. 2017, Data augmentation of wearable sensor data.
+    Source: jittering, scaling and time warping as in Um et al. 2017, Data augmentation of wearable sensor data.
     """
 
     def __init__(self, options: ClassifierOptions) -> None:
@@ -143,7 +127,12 @@ class Measurements(nn.Module):
         self.noise, self.drift, self.warp = options.noise, options.drift, options.warp
 
     def forward(self, series: Tensor, lengths: Tensor) -> Tensor:
-        """From and to (time, batch, channels), of which so many steps of each are valid."""
+        """Augment a batch (time, batch, channels).
+
+        Args:
+            series: normalized measurements.
+            lengths: valid steps of each, integer (batch,).
+        """
         if self.training and self.warp:
             series = warp_series(series, lengths, self.warp)
         if self.training and self.drift:
@@ -155,64 +144,69 @@ class Measurements(nn.Module):
 
 
 class SequenceClassifier(nn.Module):
-    """One label for a sequence: vectors, recurrent layers, a read-out over time, an output layer.
+    """Embeddings, recurrent layers, pooling over time, and an output layer.
 
     Args:
-        shape: what it reads.
-        num_labels: between how many labels it decides.
-        options: shape and dropout.
+        shape: sizes of the data.
+        num_labels: number of labels.
+        options: architecture and dropout.
 
     Raises:
         UsageError: an initialization that does not fit the cell.
     """
 
-    def __init__(self, shape: InputShape, num_labels: int, options: ClassifierOptions) -> None:
+    def __init__(self, shape: ClassifierShape, num_labels: int, options: ClassifierOptions) -> None:
         super().__init__()
-        self.front = TokenVectors(shape.vocabulary_size, options) if shape.vocabulary_size else Measurements(options)
+        self.input_layer = (
+            TokenEmbedding(shape.vocabulary_size, options) if shape.vocabulary_size else SeriesAugmentation(options)
+        )
         features = options.embedding_size if shape.vocabulary_size else shape.channels
-        self.body: Recurrence | Perceptron
+        self.encoder: SequenceEncoder | SequencePerceptron
         if options.cell == "mlp":
-            self.body = Perceptron(features, None if shape.vocabulary_size else shape.steps, options)
+            self.encoder = SequencePerceptron(features, None if shape.vocabulary_size else shape.steps, options)
         else:
-            self.body = Recurrence(features, shape.longest, options)
-        self.output = nn.Linear(self.body.width, num_labels)
+            self.encoder = SequenceEncoder(features, shape.max_length, options)
+        self.output = nn.Linear(self.encoder.width, num_labels)
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Verdict:
-        """Judge a batch.
+    def forward(self, inputs: Tensor, lengths: Tensor) -> ClassifierOutput:
+        """Classify a batch.
 
         Args:
             inputs: token ids (time, batch), or measurements (time, batch, channels).
             lengths: valid steps of each, integer (batch,).
         """
-        features, attention = self.body(self.front(inputs, lengths), lengths)
-        return Verdict(self.output(features), attention)
+        features, attention = self.encoder(self.input_layer(inputs, lengths), lengths)
+        return ClassifierOutput(self.output(features), attention)
 
 
-class Recurrence(nn.Module):
-    """Recurrent layers and what is read out of them, (batch, width).
+class SequenceEncoder(nn.Module):
+    """Recurrent layers and pooling over time.
 
     Args:
         features: of a step.
-        longest: steps of the longest training sequence.
-        options: cell, widths, read-out and dropout.
+        max_length: steps of the longest training sequence.
+        options: cell, widths, pooling and dropout.
+
+    Raises:
+        UsageError: an initialization that does not fit the cell.
     """
 
-    def __init__(self, features: int, longest: int, options: ClassifierOptions) -> None:
+    def __init__(self, features: int, max_length: int, options: ClassifierOptions) -> None:
         super().__init__()
         self.pooling, self.bidirectional = options.pooling, options.bidirectional
-        self.recurrent = build_stack(options.cell, features, options, longest)
+        self.recurrent = build_stack(options.cell, features, options, max_length)
         self.width = stack_width(options)
         self.attention = AttentionPooling(self.width) if options.pooling == "attention" else None
         self.dropout = nn.Dropout(options.output_dropout)
 
     def forward(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """From vectors (time, batch, features) to features (batch, width), and the weight of each step."""
+        """From vectors (time, batch, features) to (batch, width) and, with attention pooling, weights (time, batch)."""
         output, _ = self.recurrent(vectors, lengths=lengths)  # (time, batch, width)
         pooled, weights = self.pool(output, lengths)
         return self.dropout(pooled), weights
 
     def pool(self, output: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """One vector for a sequence, (batch, width)."""
+        """Pool the output (time, batch, width) over time; returns as `forward`."""
         if self.attention is not None:
             pooled, weights = self.attention(output, lengths)
             return pooled, weights
@@ -226,12 +220,12 @@ class Recurrence(nn.Module):
         return last_valid_step(output, lengths), None
 
 
-class Perceptron(nn.Module):
-    """Layers without memory: over the whole window where all are of one length, else over mean and maximum.
+class SequencePerceptron(nn.Module):
+    """A multilayer perceptron over all steps at once, or over their mean and maximum.
 
     Args:
         features: of a step.
-        steps: of every sequence; None where they differ, or where order shall not count.
+        steps: of all sequences; None for mean and maximum, if the lengths differ or the order should not matter.
         options: widths and dropout.
     """
 
@@ -244,25 +238,29 @@ class Perceptron(nn.Module):
         self.dropout = nn.Dropout(options.output_dropout)
 
     def forward(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, None]:
-        """From vectors (time, batch, features) to features (batch, width)."""
+        """From vectors (time, batch, features) to features (batch, width); there are no attention weights."""
         if self.steps is None:
             hidden = torch.cat([mean_over_time(vectors, lengths), max_over_time(vectors, lengths)], 1)
         else:
-            hidden = window_of(vectors, lengths, self.steps)
+            hidden = concatenate_steps(vectors, lengths, self.steps)
         for layer in self.layers:
             hidden = self.dropout(layer(hidden).relu())
         return hidden, None
 
 
-def window_of(vectors: Tensor, lengths: Tensor, steps: int) -> Tensor:
-    """The first steps of each sequence side by side, 0 where it has ended, (batch, steps*features)."""
+def concatenate_steps(vectors: Tensor, lengths: Tensor, steps: int) -> Tensor:
+    """Concatenate the first steps of each sequence, with zeros in the padding.
+
+    Args:
+        vectors: (time, batch, features).
+        lengths: valid steps of each, integer (batch,).
+        steps: how many steps to take; shorter batches are padded.
+
+    Returns:
+        (batch, steps * features).
+    """
     time, batch, features = vectors.shape
     valid = torch.arange(time, device=vectors.device)[:, None] < lengths.to(vectors.device)
     vectors = torch.where(valid.unsqueeze(2), vectors, 0)[:steps]
     window = F.pad(vectors, (0, 0, 0, 0, 0, steps - len(vectors)))
     return window.transpose(0, 1).reshape(batch, steps * features)
-
-
-def steps_in_common(lengths: Sequence[int]) -> int | None:
-    """The length of all sequences, if they agree."""
-    return lengths[0] if len(set(lengths)) == 1 else None

@@ -1,4 +1,4 @@
-"""What a forecaster says of a value: the value, a normal distribution, or quantiles; and what a wrong one costs."""
+"""Output heads of a forecaster: a point, a normal distribution or quantiles of each value, with their losses."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,49 +11,49 @@ from torch import Tensor
 
 from recurra.errors import UsageError
 
-Kind = Literal["point", "gaussian", "quantile"]
+HeadKind = Literal["point", "gaussian", "quantile"]
 PointLoss = Literal["mse", "mae", "huber"]
 
-COSTS: dict[PointLoss, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
-LOWEST_LOG_DEVIATION = -7.0  # a series without noise would drive it to minus infinity
+POINT_LOSSES: dict[PointLoss, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
+MIN_LOG_STD = -7.0  # a series without noise would drive it to minus infinity
 
 
-class Head(Protocol):
-    """How the last axis of a forecast is read: parameters (..., width) of one value."""
+class ForecastHead(Protocol):
+    """Meaning of the last axis of a forecast: the parameters of each value, (..., width)."""
 
-    width: int  # parameters of a value
+    width: int  # number of parameters
     has_quantiles: bool
 
-    def move(self, parameters: Tensor, centre: Tensor, scale: Tensor | float = 1.0) -> Tensor:
-        """Parameters of scale * value + centre, both (...)."""
+    def rescale(self, parameters: Tensor, offset: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+        """Parameters of the forecast of scale * value + offset, with offset and scale of shape (...)."""
         ...
 
-    def middle(self, parameters: Tensor) -> Tensor:
-        """The forecast as one number, (...)."""
+    def point(self, parameters: Tensor) -> Tensor:
+        """The point forecast, (...): the value itself, the mean or the median."""
         ...
 
     def quantiles(self, parameters: Tensor, levels: Sequence[float]) -> Tensor:
-        """Quantiles in the order of their levels, none above the next higher, (..., levels).
+        """Quantiles at increasing levels, in increasing order, (..., levels).
 
         Raises:
-            UsageError: the forecast does not tell them.
+            UsageError: the head has no quantiles, or none at these levels.
         """
         ...
 
     def loss(self, parameters: Tensor, targets: Tensor) -> Tensor:
-        """Mean cost over targets (...), a scalar."""
+        """Mean loss over targets (...), a scalar."""
         ...
 
 
-def head_of(kind: Kind, levels: Sequence[float], point_loss: PointLoss) -> Head:
+def build_head(kind: HeadKind, levels: Sequence[float], point_loss: PointLoss) -> ForecastHead:
     """The head of a recipe.
 
     Args:
-        kind: what it says of a value.
-        levels: of the quantiles it is trained on, rising, 0.5 among them.
-        point_loss: what a wrong point costs.
+        kind: of head.
+        levels: that a quantile head learns, increasing, with 0.5.
+        point_loss: loss of a point head.
     """
-    heads: dict[Kind, Head] = {
+    heads: dict[HeadKind, ForecastHead] = {
         "point": PointHead(point_loss),
         "gaussian": GaussianHead(),
         "quantile": QuantileHead(levels),
@@ -62,77 +62,81 @@ def head_of(kind: Kind, levels: Sequence[float], point_loss: PointLoss) -> Head:
 
 
 class PointHead:
-    """One number.
+    """A point forecast.
 
     Args:
-        loss: "mse"; "mae"; or "huber", which is half the square up to 1 and linear from there.
+        loss: "mse"; "mae"; or "huber", half the squared error up to 1 and linear beyond.
     """
 
     width = 1
     has_quantiles = False
 
     def __init__(self, loss: PointLoss) -> None:
-        self.cost = loss
+        self.point_loss = loss
 
-    def move(self, parameters: Tensor, centre: Tensor, scale: Tensor | float = 1.0) -> Tensor:
-        """The number moves."""
-        return moved(parameters, centre, scale)
+    def rescale(self, parameters: Tensor, offset: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+        """Rescale the point."""
+        return rescaled(parameters, offset, scale)
 
-    def middle(self, parameters: Tensor) -> Tensor:
-        """The number itself."""
+    def point(self, parameters: Tensor) -> Tensor:
+        """The point itself."""
         return parameters.squeeze(-1)
 
     def quantiles(self, parameters: Tensor, levels: Sequence[float]) -> Tensor:  # noqa: ARG002
-        """There are none."""
+        """Not available.
+
+        Raises:
+            UsageError: always.
+        """
         raise UsageError('quantiles: the run forecasts points; train one with head = "quantile" or "gaussian"')
 
     def loss(self, parameters: Tensor, targets: Tensor) -> Tensor:
-        """Mean cost of the errors."""
-        cost: Tensor = COSTS[self.cost](self.middle(parameters), targets)
-        return cost
+        """Mean loss."""
+        loss: Tensor = POINT_LOSSES[self.point_loss](self.point(parameters), targets)
+        return loss
 
 
 class GaussianHead:
-    """Mean and logarithm of the deviation of a normal distribution."""
+    """A normal distribution: its mean and the logarithm of its standard deviation."""
 
     width = 2
     has_quantiles = True
 
-    def move(self, parameters: Tensor, centre: Tensor, scale: Tensor | float = 1.0) -> Tensor:
-        """The mean moves, the deviation is scaled."""
-        mean, log_deviation = parameters.unbind(-1)
+    def rescale(self, parameters: Tensor, offset: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+        """Rescale mean and standard deviation."""
+        mean, log_std = parameters.unbind(-1)
         log_scale = scale.log() if isinstance(scale, Tensor) else math.log(scale)
-        return torch.stack([mean * scale + centre, log_deviation + log_scale], -1)
+        return torch.stack([mean * scale + offset, log_std + log_scale], -1)
 
-    def middle(self, parameters: Tensor) -> Tensor:
+    def point(self, parameters: Tensor) -> Tensor:
         """The mean."""
         return parameters[..., 0]
 
     def quantiles(self, parameters: Tensor, levels: Sequence[float]) -> Tensor:
-        """Of the normal distribution, for any levels between 0 and 1."""
+        """Quantiles of the normal distribution, at any levels between 0 and 1."""
         if not all(0 < level < 1 for level in levels):
             raise UsageError(f"quantiles: expected numbers between 0 and 1, got {list(levels)}")
-        mean, deviation = self.read(parameters)
+        mean, std = self.mean_and_std(parameters)
         points = mean.new_tensor([NormalDist().inv_cdf(level) for level in levels])
-        return mean.unsqueeze(-1) + deviation.unsqueeze(-1) * points
+        return mean.unsqueeze(-1) + std.unsqueeze(-1) * points
 
     def loss(self, parameters: Tensor, targets: Tensor) -> Tensor:
-        """Mean negative logarithm of the density, nats."""
-        mean, deviation = self.read(parameters)
-        nats: Tensor = ((targets - mean) / deviation).square() / 2 + deviation.log() + math.log(2 * math.pi) / 2
+        """Mean negative log-likelihood, nats."""
+        mean, std = self.mean_and_std(parameters)
+        nats: Tensor = ((targets - mean) / std).square() / 2 + std.log() + math.log(2 * math.pi) / 2
         return nats.mean()
 
-    def read(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation."""
-        mean, log_deviation = parameters.unbind(-1)
-        return mean, log_deviation.clamp(min=LOWEST_LOG_DEVIATION).exp()
+    def mean_and_std(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, both (...)."""
+        mean, log_std = parameters.unbind(-1)
+        return mean, log_std.clamp(min=MIN_LOG_STD).exp()
 
 
 class QuantileHead:
-    """Some quantiles of any distribution.
+    """Quantiles at some levels.
 
     Args:
-        levels: rising, between 0 and 1, 0.5 among them.
+        levels: increasing, between 0 and 1, with 0.5.
     """
 
     has_quantiles = True
@@ -140,20 +144,20 @@ class QuantileHead:
     def __init__(self, levels: Sequence[float]) -> None:
         self.levels, self.width = list(levels), len(levels)
 
-    def move(self, parameters: Tensor, centre: Tensor, scale: Tensor | float = 1.0) -> Tensor:
-        """All quantiles move."""
-        return moved(parameters, centre, scale)
+    def rescale(self, parameters: Tensor, offset: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+        """Rescale all quantiles."""
+        return rescaled(parameters, offset, scale)
 
-    def middle(self, parameters: Tensor) -> Tensor:
+    def point(self, parameters: Tensor) -> Tensor:
         """The median."""
         return self.quantiles(parameters, [0.5])[..., 0]
 
     def quantiles(self, parameters: Tensor, levels: Sequence[float]) -> Tensor:
-        """Those that were trained, in order, and between two of them a straight line."""
+        """The learned quantiles, sorted, and linear interpolation between two of them."""
         low, high = self.levels[0], self.levels[-1]
         if not all(low <= level <= high for level in levels):
             raise UsageError(f"quantiles: expected numbers from {low} to {high}, what the run learned, got {levels}")
-        ordered = parameters.sort(-1).values  # what crosses is put in order (Chernozhukov et al. 2010)
+        ordered = parameters.sort(-1).values  # repairs crossing quantiles (Chernozhukov et al. 2010)
         found = []
         for level in levels:
             above = next(index for index, known in enumerate(self.levels) if known >= level)
@@ -164,12 +168,12 @@ class QuantileHead:
         return torch.stack(found, -1)
 
     def loss(self, parameters: Tensor, targets: Tensor) -> Tensor:
-        """Mean pinball loss over targets and quantiles, of the parameters in the order of their levels."""
+        """Mean pinball loss over targets and quantiles."""
         levels = parameters.new_tensor(self.levels)
-        missing = targets.unsqueeze(-1) - parameters
-        return torch.maximum(levels * missing, (levels - 1) * missing).mean()
+        errors = targets.unsqueeze(-1) - parameters
+        return torch.maximum(levels * errors, (levels - 1) * errors).mean()
 
 
-def moved(parameters: Tensor, centre: Tensor, scale: Tensor | float) -> Tensor:
-    """Numbers (..., width), scaled and moved by (...)."""
-    return parameters * (scale.unsqueeze(-1) if isinstance(scale, Tensor) else scale) + centre.unsqueeze(-1)
+def rescaled(values: Tensor, offset: Tensor, scale: Tensor | float) -> Tensor:
+    """Values (..., width) times scale (...) plus offset (...)."""
+    return values * (scale.unsqueeze(-1) if isinstance(scale, Tensor) else scale) + offset.unsqueeze(-1)

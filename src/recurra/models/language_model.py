@@ -12,24 +12,26 @@ from recurra.nn import drop_words
 
 
 class LanguageModelOptions(WidthOptions):
-    """The shape of the network and its dropout."""
+    """The `[model]` options of a language model."""
 
-    embedding_size: int = Field(200, ge=1, description="width of a token's vector")
+    embedding_size: int = Field(200, ge=1, description="size of a token embedding")
     cell: Literal["rnn", "lstm", "gru"] = Field("lstm", description="kind of recurrent layer")
     hidden_size: Widths = Field([256, 128], description="units of each layer, bottom first")
     tie_embeddings: bool = Field(False, description="use the embedding table as output weights")
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout between layers")
-    embedding_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on token vectors")
+    embedding_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on token embeddings")
     output_dropout: float = Field(0.3, ge=0, lt=1, description="dropout before the softmax")
-    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of types whose whole vector is dropped in a window")
+    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of the vocabulary whose embeddings a window drops")
     locked_dropout: bool = Field(True, description="keep a dropout mask for all steps of a window")
     initial_range: float | None = Field(
-        None, gt=0, description="draw every weight from +-initial_range instead of the layers' own initialization"
+        None,
+        gt=0,
+        description="draw all weights uniformly from +-initial_range instead of the layers' default initialization",
     )
 
     @model_validator(mode="after")
-    def fits(self) -> "LanguageModelOptions":
-        """Tied weights have the same shape."""
+    def tied_weights_fit(self) -> "LanguageModelOptions":
+        """Tied weights have one shape."""
         if self.tie_embeddings and self.hidden_size[-1] != self.embedding_size:
             raise ValueError(
                 f"with tied weights the last hidden_size ({self.hidden_size[-1]}) equal to embedding_size "
@@ -39,11 +41,11 @@ class LanguageModelOptions(WidthOptions):
 
 
 class LanguageModel(nn.Module):
-    """Predicts each next token from all before it.
+    """Predicts each next token from the tokens before it.
 
     Args:
         vocabulary_size: size of the vocabulary.
-        options: shape and dropout.
+        options: architecture and dropout.
     """
 
     def __init__(self, vocabulary_size: int, options: LanguageModelOptions) -> None:
@@ -61,14 +63,14 @@ class LanguageModel(nn.Module):
             for parameter in self.parameters():
                 nn.init.uniform_(parameter, -options.initial_range, options.initial_range)
         if options.tie_embeddings:
-            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)  # these are output weights too
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)  # a range for output weights, which these are too
             self.output.weight = self.embedding.weight
 
-    def expect(self, frequencies: Tensor) -> None:
-        """Let an untrained model predict each type by its frequency, (types,), whatever came before.
+    def initialize_output_bias(self, frequencies: Tensor) -> None:
+        """Set the output bias so that an untrained model predicts each token by its frequency, (vocabulary,).
 
-        Else the first thing learned is the frequencies, by driving all hidden units to where they no longer learn:
-        with Adam a model of 4,000 words stayed there for good.
+        Otherwise training first learns the frequencies by saturating all hidden units, where gradients vanish: with
+        Adam a model of 4,000 words never recovered.
         """
         with torch.no_grad():
             self.output.bias.copy_(frequencies.log())
@@ -78,21 +80,24 @@ class LanguageModel(nn.Module):
 
         Args:
             inputs: token ids, (time, batch).
-            state: what the previous call returned, for text that goes on; None at a beginning.
+            state: from the previous call, to continue a text; None at the beginning.
 
         Returns:
-            logits (time, batch, types) and the state after the last step.
+            Logits (time, batch, vocabulary) and the state after the last step.
         """
         hidden, state = self.hidden(inputs, state)
-        return self.output(hidden), state  # (time, batch, types)
+        return self.output(hidden), state  # (time, batch, vocabulary)
 
     def hidden(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """What the softmax sees at every step, (time, batch, hidden), and the state after the last."""
+        """The input of the output layer at every step, (time, batch, hidden), and the state after the last step.
+
+        Args as of `forward`.
+        """
         table = drop_words(self.embedding.weight, self.word_dropout, self.training)
         vectors = self.embedding_dropout(F.embedding(inputs, table))  # (time, batch, embedding)
         hidden, state = self.recurrent(vectors, state)  # (time, batch, hidden)
         return self.output_dropout(hidden), state
 
     def detach(self, state: Any) -> Any:
-        """The state without its history: where truncated backpropagation through time ends."""
+        """The state detached from its graph, for truncated backpropagation through time."""
         return state.detach() if isinstance(state, Tensor) else tuple(self.detach(part) for part in state)

@@ -1,4 +1,4 @@
-"""From one sequence of tokens to another: a recurrent encoder, a recurrent decoder, attention between them."""
+"""A sequence-to-sequence translator: a recurrent encoder, and a recurrent decoder with attention."""
 
 from typing import Any, NamedTuple
 
@@ -8,116 +8,119 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from recurra.errors import UsageError
-from recurra.models.decoder import Decoder, DecoderOptions, DecoderState, Writer
+from recurra.models.decoder import Decoder, DecoderOptions, DecoderState, EncoderDecoder
 from recurra.models.stack import StackOptions, Widths, build_stack, dropout_of, stack_width
 from recurra.nn import drop_words
 
 
 class TranslatorOptions(DecoderOptions, StackOptions):
-    """The shape of both sides and their dropout."""
+    """The `[model]` options of a translator."""
 
     encoder_size: Widths | None = Field(
-        None, description="units of each layer of the encoder and direction; by default as hidden_size"
+        None, description="units of each encoder layer and direction; by default as hidden_size"
     )
-    shared: bool = Field(False, description="one set of recurrent weights for encoder and decoder")
+    share_weights: bool = Field(False, description="use the same recurrent weights in encoder and decoder")
 
     @model_validator(mode="after")
-    def sides_fit(self) -> "TranslatorOptions":
-        """What is shared is of one shape."""
-        if self.shared and (self.bidirectional or self.input_feeding or self.encoder_size is not None):
-            raise ValueError("shared recurrent weights with bidirectional and input_feeding off and no encoder_size")
+    def shared_weights_fit(self) -> "TranslatorOptions":
+        """Encoder and decoder can share weights of the same shapes only."""
+        if self.share_weights and (self.bidirectional or self.input_feeding or self.encoder_size is not None):
+            raise ValueError("share_weights together with bidirectional and input_feeding off and no encoder_size")
         return self
 
     @property
-    def of_encoder(self) -> "TranslatorOptions":
-        """The same with the widths of the encoder as hidden_size."""
+    def encoder_options(self) -> "TranslatorOptions":
+        """The same options with encoder_size as hidden_size."""
         return self.model_copy(update={"hidden_size": self.encoder_size or self.hidden_size})
 
 
 class TranslatorShape(NamedTuple):
-    """What follows from the data."""
+    """Sizes that depend on the data."""
 
-    source_types: int
-    target_types: int
-    longest_source: int  # tokens
-    longest_target: int
+    source_vocabulary_size: int
+    target_vocabulary_size: int
+    max_source_length: int  # tokens of the longest training source
+    max_target_length: int  # tokens of the longest training target
 
 
 class Encoder(nn.Module):
-    """Vectors of tokens and recurrent layers over them.
+    """Token embeddings and recurrent layers over them.
 
     Args:
         vocabulary_size: size of the source vocabulary.
-        longest: tokens of the longest training source.
-        options: shape and dropout.
+        max_length: tokens of the longest training source.
+        options: architecture and dropout.
+
+    Raises:
+        UsageError: an initialization that does not fit the cell.
     """
 
-    def __init__(self, vocabulary_size: int, longest: int, options: TranslatorOptions) -> None:
+    def __init__(self, vocabulary_size: int, max_length: int, options: TranslatorOptions) -> None:
         super().__init__()
-        own = options.of_encoder
+        own = options.encoder_options
         self.word_dropout = options.word_dropout
         self.embedding = nn.Embedding(vocabulary_size, options.embedding_size)
         nn.init.normal_(self.embedding.weight, std=options.embedding_size**-0.5)
         self.embedding_dropout = dropout_of(options.embedding_dropout, options.locked_dropout)
-        self.recurrent = build_stack(options.cell, options.embedding_size, own, longest)
+        self.recurrent = build_stack(options.cell, options.embedding_size, own, max_length)
         self.memory_dropout = dropout_of(options.memory_dropout, options.locked_dropout)
         self.width = stack_width(own)
         self.summary_size = own.hidden_size[-1] * (2 if options.bidirectional else 1)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Read a batch.
+        """Encode a batch.
 
         Args:
             tokens: (time, batch).
             lengths: valid steps of each, integer (batch,).
 
         Returns:
-            Memory (time, batch, width), and a summary (batch, summary): the last states of the top layer.
+            Outputs of the top layer, (time, batch, width), and its final hidden states, (batch, summary).
         """
         table = drop_words(self.embedding.weight, self.word_dropout, self.training)
         vectors = self.embedding_dropout(F.embedding(tokens, table))  # (time, batch, embedding)
         output, state = self.recurrent(vectors, lengths=lengths)  # (time, batch, width)
-        return self.memory_dropout(output), torch.cat(top_states(state).unbind(), 1)
+        return self.memory_dropout(output), torch.cat(top_hidden_state(state).unbind(), 1)
 
 
-def top_states(state: Any) -> Tensor:
-    """Hidden state of the top layer out of the state of a whole stack, (directions, batch, units)."""
+def top_hidden_state(state: Any) -> Tensor:
+    """The hidden state of the top layer, (directions, batch, units), from the state of a stack."""
     top = state[-1]
-    return top if isinstance(top, Tensor) else top_states(state[0])  # of an LSTM: (h, c)
+    return top if isinstance(top, Tensor) else top_hidden_state(state[0])  # of an LSTM: (h, c)
 
 
-class Translator(Writer):
+class Translator(EncoderDecoder):
     """Predicts a target sequence from a source sequence.
 
     Args:
         shape: sizes of the vocabularies and of the longest sequences.
-        options: shape and dropout.
+        options: architecture and dropout.
 
     Raises:
-        UsageError: an initialization that does not fit the cell, or sizes that do not fit each other.
+        UsageError: an initialization that does not fit the cell, or sizes that do not fit together.
     """
 
     def __init__(self, shape: TranslatorShape, options: TranslatorOptions) -> None:
         super().__init__()
-        self.encoder = Encoder(shape.source_types, shape.longest_source, options)
+        self.encoder = Encoder(shape.source_vocabulary_size, shape.max_source_length, options)
         sizes = self.encoder.width, self.encoder.summary_size
-        self.decoder = Decoder(shape.target_types, *sizes, shape.longest_target, options)
+        self.decoder = Decoder(shape.target_vocabulary_size, *sizes, shape.max_target_length, options)
         if options.tie_embeddings == "all":
-            if shape.source_types != shape.target_types:
+            if shape.source_vocabulary_size != shape.target_vocabulary_size:
                 raise UsageError(
-                    f"tie_embeddings = all: expected one vocabulary for both sides, got {shape.source_types:,} and "
-                    f"{shape.target_types:,} types"
+                    "tie_embeddings = all: expected one vocabulary for both sides, got "
+                    f"{shape.source_vocabulary_size:,} and {shape.target_vocabulary_size:,} tokens"
                 )
             self.encoder.embedding.weight = self.decoder.embedding.weight
-        if options.shared:
+        if options.share_weights:
             self.decoder.recurrent = self.encoder.recurrent
 
-    def read(self, *source: Tensor) -> DecoderState:
-        """The decoder's state before the first token of the translation.
+    def encode(self, *source: Tensor) -> DecoderState:
+        """Encode a batch; returns the decoder state before the first token.
 
         Args:
             source: tokens (source_time, batch), and the length of each, integer (batch,).
         """
         tokens, lengths = source
         memory, summary = self.encoder(tokens, lengths)
-        return self.decoder.begin(memory, lengths, summary)
+        return self.decoder.initial_state(memory, lengths, summary)

@@ -14,9 +14,10 @@ from torch import Tensor
 from recurra.config import Section, TrainingOptions
 from recurra.data.buckets import Collated, buckets, by_length, padded
 from recurra.data.vocabulary import Vocabulary, as_line
-from recurra.decoding.beam import Assignment, BeamRules, Hypothesis, Search, searching
-from recurra.metrics.texts import Rules, Scores, text_scores, worst_texts
-from recurra.models.decoder import UNCOUNTED, Writer
+from recurra.decoding.beam import BeamOptions, Hypothesis, Search, SearchInputs, build_search
+from recurra.lengths import IGNORE_INDEX
+from recurra.metrics.texts import TextMetricOptions, TextScores, lowest_chrf_texts, text_scores
+from recurra.models.decoder import EncoderDecoder
 from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks.evaluation import inference
@@ -31,7 +32,7 @@ Sources = TypeVar("Sources", list[Ids], NDArray[Any])  # sequences of tokens, or
 JUDGED_AT_ONCE = 64  # sources
 MOST_VALIDATED = 1000  # examples whose texts are scored after each epoch
 NUM_SHOWN = 8  # examples of each split whose attention is kept
-GREEDY = BeamRules(size=1)
+GREEDY = BeamOptions(beam_size=1)
 END = "(end)"  # what pictures of attention call it
 
 
@@ -63,11 +64,11 @@ class DecodingOptions(Section):
         "13a", description="how sacrebleu splits texts into words: 13a for most languages, zh or char without spaces"
     )
 
-    def rules(self, num_best: int = 1) -> BeamRules:
+    def rules(self, num_best: int = 1) -> BeamOptions:
         """As the search takes them."""
-        return BeamRules(max(self.beam, num_best), self.length_penalty, self.coverage_penalty, num_best)
+        return BeamOptions(max(self.beam, num_best), self.length_penalty, self.coverage_penalty, num_best)
 
-    def given(self, num_best: int, **options: float | None) -> BeamRules:
+    def given(self, num_best: int, **options: float | None) -> BeamOptions:
         """The same with some options that are asked for, those that are None left as they are.
 
         Raises:
@@ -84,7 +85,7 @@ class Batch(NamedTuple):
 
     source: tuple[Tensor, ...]  # as the model reads it
     inputs: Tensor  # what stands before each target token, (time, batch)
-    targets: Tensor  # UNCOUNTED in the padding, (time, batch)
+    targets: Tensor  # IGNORE_INDEX in the padding, (time, batch)
 
     @classmethod
     def of(cls, source: tuple[Tensor, ...], targets: Sequence[Ids], start: int) -> "Batch":
@@ -95,7 +96,7 @@ class Batch(NamedTuple):
             targets: tokens of each.
             start: what stands before the first token.
         """
-        tokens, _ = padded(targets, UNCOUNTED)
+        tokens, _ = padded(targets, IGNORE_INDEX)
         return cls(source, torch.cat([torch.full_like(tokens[:1], start), tokens[:-1].clamp(min=0)]), tokens)
 
     def to(self, device: torch.device) -> "Batch":
@@ -139,7 +140,7 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
     shown: ClassVar[str]  # what the details of a report call what was read of sources, "alignments"
 
     recipe: Any
-    model: Writer
+    model: EncoderDecoder
 
     @property
     @abstractmethod
@@ -205,9 +206,11 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
         )
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> TextMetricOptions:
         """How texts are compared."""
-        return Rules(self.recipe.data.lowercase, self.recipe.decoding.bleu_tokenizer, self.target_vocabulary.rejoined)
+        return TextMetricOptions(
+            self.recipe.data.lowercase, self.recipe.decoding.bleu_tokenizer, self.target_vocabulary.rejoined
+        )
 
     @property
     def device(self) -> torch.device:
@@ -223,9 +226,9 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean nats of the right token, given the source and the right tokens before it."""
         batch, options, decoder = batch.to(self.device), self.recipe.training, self.model.decoder
-        start, inputs = self.model.read(*batch.source), batch.inputs
+        start, inputs = self.model.encode(*batch.source), batch.inputs
         if options.scheduled_sampling:
-            inputs = decoder.guessed(inputs, start, options.scheduled_sampling)
+            inputs = decoder.apply_scheduled_sampling(inputs, start, options.scheduled_sampling)
         features, _, _ = decoder(inputs, start)
         total = decoder.loss(features, batch.targets, options.label_smoothing)
         return StepLoss(total / batch.num_tokens, batch.num_tokens, None)
@@ -242,7 +245,7 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
         with inference(self.model), progress.stage(title, len(groups)) as advance:
             for indices in groups:
                 batch = self.collate(encoded, indices).to(self.device)
-                features, _, _ = self.model.decoder(batch.inputs, self.model.read(*batch.source))
+                features, _, _ = self.model.decoder(batch.inputs, self.model.encode(*batch.source))
                 total += float(self.model.decoder.loss(features, batch.targets))
                 num_tokens += batch.num_tokens
                 advance(1)
@@ -252,7 +255,7 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
         """Nats of each right token about an example, its end the last."""
         batch = self.collate(self.encode([example]), np.array([0])).to(self.device)
         with inference(self.model):
-            features, _, _ = self.model.decoder(batch.inputs, self.model.read(*batch.source))
+            features, _, _ = self.model.decoder(batch.inputs, self.model.encode(*batch.source))
             found = self.model.decoder.output(features).log_softmax(2)  # (time, 1, types)
         picked: list[float] = found.gather(2, batch.targets.unsqueeze(2)).flatten().tolist()
         return picked
@@ -266,14 +269,14 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
         with inference(self.model), progress.stage(title, len(groups)) as advance:
             for indices in groups:
                 source, longest, lengths = self.request(sources, indices).to(self.device)
-                state = self.model.read(*source)
+                state = self.model.encode(*source)
                 lengths = torch.zeros_like(lengths) if state.memory is None else lengths
-                written = search(self.model.decoder, Assignment(state, longest, lengths, *self.frame))
+                written = search(self.model.decoder, SearchInputs(state, longest, lengths, *self.frame))
                 found |= dict(zip(indices.tolist(), written, strict=True))
                 advance(1)
         return [found[index] for index in range(len(sources))]
 
-    def scores(self, examples: Sequence[Example], outputs: Sequence[str]) -> Scores:
+    def scores(self, examples: Sequence[Example], outputs: Sequence[str]) -> TextScores:
         """How close outputs come to the texts that are right."""
         references = [[as_line(text) for text in self.references_of(one)] for one in examples]
         return text_scores([as_line(text) for text in outputs], references, self.rules)
@@ -286,7 +289,7 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
         """Loss on the validation examples, and scores of greedy texts about so many of them."""
         examples, encoded = self.splits["valid"], self.encoded["valid"]
         loss, stride = self.nats(encoded, progress, "validating"), -(-len(examples) // MOST_VALIDATED)
-        found = self.write(self.sources_of(encoded)[::stride], searching(GREEDY), progress, "validating")
+        found = self.write(self.sources_of(encoded)[::stride], build_search(GREEDY), progress, "validating")
         return {"loss": loss, **self.scores(examples[::stride], self.texts_of(examples[::stride], found)).figures}
 
     def judge_split(
@@ -295,9 +298,9 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
         """Scores of the model on the examples of a split, and what a page is drawn from."""
         loss, sources = self.nats(encoded, progress, f"evaluating {split}"), self.sources_of(encoded)
         rules = self.recipe.decoding.rules()
-        found = greedy = self.write(sources, searching(rules), progress, f"writing {split}")
-        if rules.size > 1:
-            greedy = self.write(sources, searching(GREEDY), progress, f"writing {split} greedily")
+        found = greedy = self.write(sources, build_search(rules), progress, f"writing {split}")
+        if rules.beam_size > 1:
+            greedy = self.write(sources, build_search(GREEDY), progress, f"writing {split} greedily")
         outputs = self.texts_of(examples, found)
         scores, beside = self.scores(examples, outputs), self.scores(examples, self.texts_of(examples, greedy))
         metrics = {"loss": loss, **scores.figures, "greedy_bleu": beside.figures["bleu"], self.examples: len(examples)}
@@ -305,7 +308,7 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
         shown = zip(examples[:NUM_SHOWN], found, strict=False)
         details = {
             "signatures": scores.signatures,
-            "worst": worst_texts(outputs, references, told, self.rules),
+            "worst": lowest_chrf_texts(outputs, references, told, self.rules),
             self.shown: [self.reading(example, best[0]) for example, best in shown],
         }
         return metrics, details

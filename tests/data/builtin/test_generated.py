@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recurra.baselines.labels import baselines, probabilities_of, text_features
+from recurra.baselines.labels import label_baselines, text_features
 from recurra.data.builtin import generated as made
 from recurra.data.builtin.generated import EMBEDDED, balanced, embedded, mackey_glass_series
 from recurra.data.catalogue import fetch, find, locate
@@ -79,8 +79,8 @@ def test_brackets_tell_little_to_whoever_counts() -> None:
     splits = read_labelled_texts("brackets", Columns("text", "label"))
     targets = {split: [int(one.label == "balanced") for one in examples] for split, examples in splits.items()}
     contents = {split: [one.content for one in examples] for split, examples in splits.items()}
-    linear = next(one for one in baselines(lambda: text_features("character"), 1) if one.name == "linear")
-    found = probabilities_of(linear, contents["train"], targets["train"], [contents["test"]], 2)[0]
+    linear = next(one for one in label_baselines(lambda: text_features("character"), 1) if one.name == "linear")
+    found = linear.fit(contents["train"], targets["train"], 2).predict(contents["test"])
     assert 0.5 < (found.argmax(1) == targets["test"]).mean() < 0.7
 
 

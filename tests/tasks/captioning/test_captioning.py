@@ -11,7 +11,7 @@ import torch
 import recurra
 from recurra.config import resolve
 from recurra.data.pictures import Picture
-from recurra.decoding.beam import BeamRules, searching
+from recurra.decoding.beam import BeamOptions, build_search
 from recurra.errors import DataError, UsageError
 from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
 from recurra.progress import Progress
@@ -158,7 +158,7 @@ def test_an_array_of_another_shape_and_the_size_of_files(run: Path, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"attention": "none", "begin": "input"}, {"attention": "dot", "channels": [5, 9]}, {"row_hidden_size": 4}],
+    [{}, {"attention": "none", "inject": "input"}, {"attention": "dot", "channels": [5, 9]}, {"row_hidden_size": 4}],
 )
 def test_every_parameter_learns(options: dict[str, Any], folder: Path) -> None:
     task = start(folder, model=options)
@@ -197,10 +197,10 @@ def test_pictures_do_not_depend_on_their_neighbors(folder: Path) -> None:
     for parameter in task.model.parameters():
         torch.nn.init.normal_(parameter, std=0.6)
     contents = task.encoded["test"].contents
-    for rules in (BeamRules(1), BeamRules(3)):
-        together = task.write(contents, searching(rules), Progress())
+    for rules in (BeamOptions(1), BeamOptions(3)):
+        together = task.write(contents, build_search(rules), Progress())
         for index in (0, 5, 13):
-            ((alone,),) = task.write(contents[index : index + 1], searching(rules), Progress())
+            ((alone,),) = task.write(contents[index : index + 1], build_search(rules), Progress())
             assert alone.tokens == together[index][0].tokens
             assert alone.score == pytest.approx(together[index][0].score, rel=1e-5)
 

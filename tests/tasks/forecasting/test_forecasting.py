@@ -331,7 +331,7 @@ def test_what_was_filled_in_is_neither_learned_nor_judged(tmp_path: Path) -> Non
     batch = windows.batch(np.arange(len(windows)))
     _, starts = windows.locate(np.arange(len(windows)))
     came = np.stack([cells[first : first + 4] for first in starts], 1)  # (horizon, windows, targets)
-    told = numbers_of(task.head.middle(task.parameters(batch.context, batch.future)))
+    told = numbers_of(task.head.point(task.parameters(batch.context, batch.future)))
     mean, scale = task.normalizer.mean, task.normalizer.scale
     squares = np.square((came - mean) / scale - told)
     assert np.isnan(squares).any()

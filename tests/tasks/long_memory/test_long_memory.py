@@ -14,7 +14,7 @@ import recurra
 from recurra.config import resolve
 from recurra.data.builtin.long_memory import BLANK, DELIMITER, copying_baseline
 from recurra.errors import DataError, RunError, ShapeError, UsageError
-from recurra.models.long_memory import MemoryNetwork, MemoryOptions
+from recurra.models.long_memory import LongMemoryNetwork, LongMemoryOptions
 from recurra.progress import Progress
 from recurra.runs import Run
 from recurra.tasks import check_samples
@@ -222,7 +222,7 @@ def test_the_loss_is_over_every_step_of_a_copy() -> None:
 
 def test_the_last_answers_are_those_of_all() -> None:
     torch.manual_seed(3)
-    network = MemoryNetwork(2, 3, 8, MemoryOptions(hidden_size=[5])).eval()
+    network = LongMemoryNetwork(2, 3, 8, LongMemoryOptions(hidden_size=[5])).eval()
     inputs = torch.randn(8, 4, 2)
     torch.testing.assert_close(network(inputs, 2), network(inputs, 8)[-2:])
 

@@ -192,8 +192,8 @@ def test_held_out_transcripts_that_the_model_cannot_say_are_scored_alone(folder:
     judged = plain.judge(plain.encoded["test"], Progress(), "").log_probabilities
     counting = [index for index in range(12) if index != 3]
     loss = sum(
-        plain.model.nats(
-            speech.Heard(judged[index].unsqueeze(1), torch.tensor([len(judged[index])])),
+        plain.model.loss(
+            speech.RecognizerOutput(judged[index].unsqueeze(1), torch.tensor([len(judged[index])])),
             torch.from_numpy(plain.encoded["test"].targets[index]).unsqueeze(0),
             torch.tensor([len(plain.encoded["test"].targets[index])]),
         ).item()

@@ -184,11 +184,11 @@ def test_other_recordings_are_judged_beside_the_baselines(run: Path, tmp_path: P
 def test_a_stream_moves_features_to_where_the_model_is(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, devices = TrainedRecognizer(Run(run)), []
 
-    def hear_on(features: torch.Tensor, slots: object) -> tuple[torch.Tensor, object]:
+    def forward_chunk(features: torch.Tensor, slots: object) -> tuple[torch.Tensor, object]:
         devices.append(features.device.type)
         return torch.zeros(3, 1, 4), slots
 
-    monkeypatch.setattr(model.task.model, "hear_on", hear_on)
+    monkeypatch.setattr(model.task.model, "forward_chunk", forward_chunk)
     model.task.model.to("meta")
     model.stream().feed(np.zeros(RATE, np.float32))
     assert devices == ["meta"]

@@ -14,7 +14,7 @@ import recurra
 from noting import Notes
 from recurra.config import resolve
 from recurra.data.pairs import Pair
-from recurra.decoding.beam import BeamRules, Hypothesis, searching
+from recurra.decoding.beam import BeamOptions, Hypothesis, build_search
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Run
@@ -148,7 +148,7 @@ def test_batches_change_no_translation(folder: Path) -> None:
     for parameter in task.model.parameters():
         torch.nn.init.normal_(parameter, std=0.8)
     sources = task.encoded["test"].sources
-    for search in (searching(BeamRules(1)), searching(task.recipe.decoding.rules(2))):
+    for search in (build_search(BeamOptions(1)), build_search(task.recipe.decoding.rules(2))):
         together = task.write(sources, search, Progress())
         for index in (0, 5, 11):
             (alone,) = task.write([sources[index]], search, Progress())
@@ -231,13 +231,13 @@ def test_what_was_read_belongs_to_the_source_whatever_it_is_batched_with(folder:
         task.model.decoder.output.bias[unknown] += 20  # whatever it writes is unknown, so taken from the source
     texts = ["Köln", "eins zwei drei vier fünf und eins zwei", "Rom und Bonn"]
     sources = [task.vocabularies.source.encode_line(text) for text in texts]
-    for rules in (BeamRules(1), BeamRules(4)):
-        together = task.write(sources, searching(rules), Progress())
+    for rules in (BeamOptions(1), BeamOptions(4)):
+        together = task.write(sources, build_search(rules), Progress())
         for text, source, (found, *_) in zip(texts, sources, together, strict=True):
             assert unknown in found.tokens
             assert found.attention.shape[1] == len(source) == len(text.split()) + 1
             torch.testing.assert_close(found.attention.sum(1), torch.ones(len(found.attention)))
-            ((alone, *_),) = task.write([source], searching(rules), Progress())
+            ((alone, *_),) = task.write([source], build_search(rules), Progress())
             assert task.text_of(Pair(text, "", ""), found) == task.text_of(Pair(text, "", ""), alone)
             assert "<unk>" not in task.text_of(Pair(text, "", ""), found)
             shown = task.reading(Pair(text, "", ""), found)
@@ -268,7 +268,7 @@ def test_translations_may_be_as_long_as_training_targets(tmp_path: Path) -> None
     assert task.longest_of(torch.tensor([2, 40])).tolist() == [61, 100]
     options = {"data": {"path": str(tmp_path / "long.txt"), "unit": "character"}, "decoding": {"max_tokens": 7}}
     short = Translation.start(resolve(TranslationRecipe, options, {}, "test"), Progress())
-    (found,) = short.write([short.vocabularies.source.encode_line("a")], searching(BeamRules(2)), Progress())
+    (found,) = short.write([short.vocabularies.source.encode_line("a")], build_search(BeamOptions(2)), Progress())
     assert len(found[0].tokens) <= 7
 
 
@@ -289,8 +289,8 @@ def test_evaluation_judges_what_translate_writes(beam: int, folder: Path) -> Non
     pairs = task.splits["test"]
     metrics, _ = task.evaluate({"test": pairs}, Progress())
     rules = task.recipe.decoding.given(1, beam=None)
-    assert rules.size == beam
-    found = task.write(task.encoded["test"].sources, searching(rules), Progress())
+    assert rules.beam_size == beam
+    found = task.write(task.encoded["test"].sources, build_search(rules), Progress())
     assert metrics["test"]["chrf"] == task.scores(pairs, task.texts_of(pairs, found)).figures["chrf"]
     assert (metrics["test"]["bleu"] == metrics["test"]["greedy_bleu"]) or beam > 1
 
@@ -311,7 +311,7 @@ def test_bleu_of_languages_without_spaces(folder: Path) -> None:
 def test_coverage_needs_attention(folder: Path) -> None:
     task = start(folder, model={"attention": "none"})
     with pytest.raises(UsageError, match="coverage_penalty: expected 0 without attention"):
-        task.write(task.encoded["test"].sources[:2], searching(BeamRules(3, coverage=0.2)), Progress())
+        task.write(task.encoded["test"].sources[:2], build_search(BeamOptions(3, coverage_penalty=0.2)), Progress())
 
 
 def test_unknown_words_are_replaced_by_what_was_read(folder: Path) -> None:
@@ -323,7 +323,7 @@ def test_unknown_words_are_replaced_by_what_was_read(folder: Path) -> None:
     plain = start(folder, model={"attention": "none"})
     assert plain.text_of(pair, found._replace(attention=torch.zeros(4, 0))) == "<unk> and <unk>"
     plain.model.decoder.output.bias.data[unknown] = 20
-    ((best, *_),) = plain.write(plain.encoded["test"].sources[:1], searching(BeamRules(1)), Progress())
+    ((best, *_),) = plain.write(plain.encoded["test"].sources[:1], build_search(BeamOptions(1)), Progress())
     assert unknown not in best.tokens
     folded = start(folder, data={"lowercase": True})
     assert folded.text_of(pair._replace(source="KÖLN Rom"), found) == "Rom and KÖLN"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.figures.pages import titled
+from recurra.figures.pages import set_layout
 from recurra.runs import Json
 
 FILE = "captions.html"
@@ -33,7 +33,7 @@ def view_figure(view: Mapping[str, Any]) -> Any:
         figure.add_image(z=shaded(view, weights), row=at // IN_A_ROW + 1, col=at % IN_A_ROW + 1)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
-    return titled(figure, html.escape(" ".join(tokens[:-1])), 120 + HEIGHT_A_ROW * num_rows)
+    return set_layout(figure, html.escape(" ".join(tokens[:-1])), 120 + HEIGHT_A_ROW * num_rows)
 
 
 def shaded(view: Mapping[str, Any], weights: Sequence[float]) -> NDArray[np.uint8]:

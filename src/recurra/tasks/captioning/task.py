@@ -128,7 +128,7 @@ class Captioning(WritingTask[Picture, Encoded, NDArray[Any]]):
         task = cls(recipe, vocabulary, shape)
         task.take(splits)
         counts = np.bincount(np.concatenate(ids), minlength=len(vocabulary)) + 1
-        task.model.decoder.expect(torch.from_numpy(counts / counts.sum()))
+        task.model.decoder.initialize_output_bias(torch.from_numpy(counts / counts.sum()))
         return task
 
     @classmethod
@@ -147,7 +147,7 @@ class Captioning(WritingTask[Picture, Encoded, NDArray[Any]]):
         there = description["architecture"]
         shape = there["shape"]
         vocabulary = Vocabulary.parse(run.read(TOKENIZER), recipe.data.unit)
-        found = CaptionerShape(tuple(shape["image"]), shape["target_types"], shape["longest_target"])
+        found = CaptionerShape(tuple(shape["image"]), shape["target_vocabulary_size"], shape["max_target_length"])
         task = cls(recipe, vocabulary, found)
         refuse_other_architecture(run, there, task.architecture)
         return task
@@ -217,13 +217,13 @@ class Captioning(WritingTask[Picture, Encoded, NDArray[Any]]):
 
     def lengths_of(self, sources: NDArray[Any]) -> list[int]:
         """All pictures are of one size."""
-        return [self.model.encoder.num_cells] * len(sources)
+        return [self.model.encoder.num_regions] * len(sources)
 
     def request(self, sources: NDArray[Any], indices: Indices) -> Request:
         """Some of the pictures, and how long their captions may be."""
-        longest = torch.full((len(indices),), self.recipe.decoding.max_tokens or self.shape.longest_target + SPARE)
+        longest = torch.full((len(indices),), self.recipe.decoding.max_tokens or self.shape.max_target_length + SPARE)
         return Request(
-            (torch.from_numpy(sources[indices]),), longest, torch.full_like(longest, self.model.encoder.num_cells)
+            (torch.from_numpy(sources[indices]),), longest, torch.full_like(longest, self.model.encoder.num_regions)
         )
 
     @property

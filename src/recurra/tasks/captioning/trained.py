@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recurra.data.images import ImageOptions, is_opened, read_image
 from recurra.data.pictures import Picture
-from recurra.decoding.beam import Hypothesis, searching
+from recurra.decoding.beam import Hypothesis, build_search
 from recurra.errors import UsageError
 from recurra.progress import Progress
 from recurra.runs import Json
@@ -76,7 +76,7 @@ class TrainedCaptioner(TrainedOnExamples[Captioning]):
             return []
         read = [Picture(self.content_of(picture), (), "", "") for picture in pictures]
         contents = np.stack([picture.content for picture in read])
-        found = self.task.write(contents, searching(rules), progress or Progress())
+        found = self.task.write(contents, build_search(rules), progress or Progress())
         return [self.told(picture, best) for picture, best in zip(read, found, strict=True)]
 
     def told(self, picture: Picture, found: Sequence[Hypothesis]) -> Captions:

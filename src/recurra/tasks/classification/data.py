@@ -20,7 +20,8 @@ from recurra.data.splits import all_but_train, files_by_split
 from recurra.data.tables import columns_of, is_table
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError, ShapeError, UsageError, counted, listed
-from recurra.models.classifier import InputShape, steps_in_common
+from recurra.lengths import common_length
+from recurra.models.classifier import ClassifierShape
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 
@@ -93,7 +94,7 @@ class ExampleOptions(SeriesOptions, VocabularyOptions):
 class Inputs(Protocol):
     """What lies between an example and the model."""
 
-    shape: InputShape
+    shape: ClassifierShape
     options: ExampleOptions
 
     def encode(self, content: Any) -> Encoded:
@@ -134,7 +135,7 @@ class TextInputs:
         options: how files are read.
     """
 
-    def __init__(self, vocabulary: Vocabulary, shape: InputShape, options: ExampleOptions) -> None:
+    def __init__(self, vocabulary: Vocabulary, shape: ClassifierShape, options: ExampleOptions) -> None:
         self.vocabulary, self.shape, self.options = vocabulary, shape, options
 
     @classmethod
@@ -142,7 +143,7 @@ class TextInputs:
         """What training texts ask for."""
         vocabulary = Vocabulary.of(texts, options)
         lengths = [len(vocabulary.encode(text)) for text in texts]
-        return cls(vocabulary, InputShape(len(vocabulary), 1, max(lengths), steps_in_common(lengths)), options)
+        return cls(vocabulary, ClassifierShape(len(vocabulary), 1, max(lengths), common_length(lengths)), options)
 
     def encode(self, content: str) -> Encoded:
         """Token ids, (time,)."""
@@ -183,14 +184,14 @@ class SeriesInputs:
         options: how files are read; their channels are those that the model was trained on.
     """
 
-    def __init__(self, normalizer: Normalizer, shape: InputShape, options: ExampleOptions) -> None:
+    def __init__(self, normalizer: Normalizer, shape: ClassifierShape, options: ExampleOptions) -> None:
         self.normalizer, self.shape, self.options = normalizer, shape, options
 
     @classmethod
     def fit(cls, series: Sequence[NDArray[np.float32]], options: ExampleOptions) -> "SeriesInputs":
         """What training series ask for."""
         lengths = [len(values) for values in series]
-        shape = InputShape(None, series[0].shape[1], max(lengths), steps_in_common(lengths))
+        shape = ClassifierShape(None, series[0].shape[1], max(lengths), common_length(lengths))
         return cls(Normalizer.of(series), shape, options)
 
     def encode(self, content: NDArray[np.float32]) -> Encoded:
@@ -342,7 +343,7 @@ def fit_inputs(options: ExampleOptions, train: Sequence[Example]) -> Inputs:
 
 def parse_inputs(run: Run, options: ExampleOptions, values: Json, channels: list[str]) -> Inputs:
     """What a run was trained with."""
-    shape = InputShape(**values)
+    shape = ClassifierShape(**values)
     if shape.vocabulary_size is None:
         options = options.model_copy(update={"channels": channels})
         return SeriesInputs(Normalizer.parse(run.read("normalizer.json")), shape, options)

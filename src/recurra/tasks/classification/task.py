@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from recurra.baselines.labels import baselines, persistence, probabilities_of
+from recurra.baselines.labels import LabelPersistence, label_baselines
+from recurra.baselines.naive_bayes import log_count_ratios
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.buckets import Collated, buckets, by_length
 from recurra.errors import DataError, shortened
 from recurra.metrics.labels import UNKNOWN, classification_details, classification_scores
-from recurra.models.classifier import ClassifierOptions, SequenceClassifier, TokenVectors, Verdict, label_ratios
+from recurra.models.classifier import ClassifierOptions, ClassifierOutput, SequenceClassifier, TokenEmbedding
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.checks import check_examples
@@ -133,10 +134,10 @@ class Classification(JudgedTask[Example, Encoded]):
             )
         task = cls(recipe, fit_inputs(recipe.data, splits["train"]), labels)
         task.take(splits)
-        weight, front, (sequences, targets) = recipe.model.naive_bayes, task.model.front, task.encoded["train"]
-        if weight and isinstance(front, TokenVectors):
-            front.begin_with(
-                label_ratios(sequences, targets, task.inputs.shape.vocabulary_size or 0, len(labels)), weight
+        weight, front, (sequences, targets) = recipe.model.naive_bayes, task.model.input_layer, task.encoded["train"]
+        if weight and isinstance(front, TokenEmbedding):
+            front.initialize_from_ratios(
+                log_count_ratios(sequences, targets, task.inputs.shape.vocabulary_size or 0, len(labels)), weight
             )
         return task
 
@@ -233,10 +234,10 @@ class Classification(JudgedTask[Example, Encoded]):
         counts = np.bincount(self.encoded["train"].targets, minlength=len(self.labels))
         return torch.from_numpy(counts.sum() / (len(counts) * np.maximum(counts, 1))).float()
 
-    def judge(self, batch: Batch) -> Verdict:
+    def judge(self, batch: Batch) -> ClassifierOutput:
         """What the model says of a batch."""
         device = self.model.output.weight.device
-        verdict: Verdict = self.model(batch.inputs.to(device), batch.lengths)
+        verdict: ClassifierOutput = self.model(batch.inputs.to(device), batch.lengths)
         return verdict
 
     @staticmethod
@@ -246,7 +247,7 @@ class Classification(JudgedTask[Example, Encoded]):
 
     def verdicts(
         self, encoded: Encoded, progress: Progress, title: str = "evaluating"
-    ) -> Iterator[tuple[NDArray[np.integer], Verdict]]:
+    ) -> Iterator[tuple[NDArray[np.integer], ClassifierOutput]]:
         """What the model says of examples, some of about one length at once, with their numbers."""
         batches = by_length(encoded.lengths, JUDGED_AT_ONCE)
         with inference(self.model), progress.stage(title, len(batches)) as advance:
@@ -286,17 +287,17 @@ class Classification(JudgedTask[Example, Encoded]):
         contents = [[example.content for example in examples] for examples in splits.values()]
         targets = [self.targets_of(examples) for examples in splits.values()]
         found: dict[str, dict[str, Metrics]] = {}
-        plain = baselines(self.inputs.features, self.recipe.seed)
+        plain = label_baselines(self.inputs.features, self.recipe.seed)
         with progress.stage("training the baselines", len(plain)) as advance:
             for baseline in plain:
                 advance(0, baseline.name)
-                judged = probabilities_of(baseline, train, trained, contents, len(self.labels))
+                judged = map(baseline.fit(train, trained, len(self.labels)).predict, contents)
                 scores = map(classification_scores, judged, targets)
                 found[baseline.name] = dict(zip(splits, scores, strict=True))
                 advance(1)
         if any(example.before is not None for example in self.splits["train"]):
-            seen = trained, self.before(self.splits["train"])
-            judged = [persistence(*seen, self.before(given), len(self.labels)) for given in splits.values()]
+            persistence = LabelPersistence().fit(self.before(self.splits["train"]), trained, len(self.labels))
+            judged = map(persistence.predict, map(self.before, splits.values()))
             found["persistence"] = dict(zip(splits, map(classification_scores, judged, targets), strict=True))
         return found
 

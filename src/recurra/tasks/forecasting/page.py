@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from recurra.figures.pages import titled
+from recurra.figures.pages import set_layout
 from recurra.runs import Json
 
 FILE = "forecast.html"
@@ -28,7 +28,7 @@ def error_figure(evaluation: Json) -> Any:
         figure.add_scatter(x=list(range(1, len(errors) + 1)), y=errors, mode="lines+markers", name=split)
     figure.update_xaxes(title=f"steps ahead, each {next(iter(evaluation.values()))['step']}")
     figure.update_yaxes(title="mean squared error, training deviations squared", rangemode="tozero")
-    return titled(figure, "Error by step ahead", HEIGHT)
+    return set_layout(figure, "Error by step ahead", HEIGHT)
 
 
 def fan_figure(fans: Sequence[Json]) -> Any:
@@ -55,7 +55,7 @@ def fan_figure(fans: Sequence[Json]) -> Any:
     figure.add_scatter(x=list(known), y=list(known.values()), mode="lines", line_color="#444", name="actual")
     x, y = joined([(fan["times"], fan["forecast"]) for fan in fans])
     figure.add_scatter(x=x, y=y, mode="lines", line_color="#1f77b4", name="forecast")
-    return titled(figure, fans[0]["title"], HEIGHT)
+    return set_layout(figure, fans[0]["title"], HEIGHT)
 
 
 def joined(lines: Sequence[tuple[list[Any], list[Any]]]) -> tuple[list[Any], list[Any]]:

@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.baselines.forecasts import LinearForecast, NetworkForecast, persistence, rows, seasonal_naive
+from recurra.baselines.forecasts import (
+    LearnedForecaster,
+    LinearForecaster,
+    MLPForecaster,
+    flatten_windows,
+    persistence,
+    seasonal_naive,
+)
 from recurra.data.normalizer import Normalizer
 from recurra.data.timeline.scaling import restore
 from recurra.data.timeline.timeline import Timeline
@@ -14,12 +21,12 @@ from recurra.data.timeline.timestamps import Times
 from recurra.data.timeline.windows import Example, Windows
 from recurra.metrics.forecasts import (
     absolute_errors,
-    hits,
-    percentage_errors,
+    inside_interval,
     pinball_losses,
     scaled_errors,
     seasonal_error,
     squared_errors,
+    symmetric_percentage_errors,
 )
 from recurra.runs import Json
 from recurra.tasks.task import Metrics
@@ -100,7 +107,7 @@ class Scorer:
             "mae": absolute_errors(forecast, targets),
             "mae_unscaled": absolute_errors(told, came),
             "mase": scaled_errors(told, came, self.units[series]),
-            "smape": percentage_errors(told, came),
+            "smape": symmetric_percentage_errors(told, came),
         }
 
 
@@ -113,7 +120,7 @@ def quantile_losses(quantiles: Values, targets: Values, levels: Sequence[float])
         levels: rising.
     """
     each = [pinball_losses(quantiles[..., index], targets, level) for index, level in enumerate(levels)]
-    covered = {"coverage": hits(quantiles[..., 0], quantiles[..., -1], targets)} if len(levels) > 1 else {}
+    covered = {"coverage": inside_interval(quantiles[..., 0], quantiles[..., -1], targets)} if len(levels) > 1 else {}
     return {**covered, "pinball": np.mean(each, 0)}
 
 
@@ -168,22 +175,22 @@ def plain_forecasts(train: Windows, season: int, seed: int) -> dict[str, Callabl
     def features(example: Example) -> Values:
         context = example.context.copy()
         context[..., :first_known] -= example.context[-1:, :, :first_known]
-        return np.hstack([rows(context), rows(example.future)])[None]  # (1, batch, features)
+        return np.hstack([flatten_windows(context), flatten_windows(example.future)])[None]  # (1, batch, features)
 
-    def learned(fit: Callable[[Values, Values], Callable[[Values], Values]]) -> PlainForecast:
+    def learned(baseline: LearnedForecaster) -> PlainForecast:
         width = train.context * len(one.channels) + horizon * (one.num_known + num_targets)
         count = min(len(train), max(MOST_NUMBERS // width, 1))
         example = train.batch(np.linspace(0, len(train) - 1, count).astype(np.int64))
-        model = fit(features(example), without_gaps(example) - past(example)[-1:])
-        return lambda example: model(features(example)) + past(example)[-1:]
+        fitted = baseline.fit(features(example), without_gaps(example) - past(example)[-1:])
+        return lambda example: fitted.predict(features(example)) + past(example)[-1:]
 
     found: dict[str, Callable[[], PlainForecast]] = {
         "persistence": lambda: lambda example: persistence(past(example), horizon)
     }
     if 1 < season <= train.context:
         found["seasonal_naive"] = lambda: lambda example: seasonal_naive(past(example), horizon, season)
-    found["linear"] = lambda: learned(LinearForecast)
-    found["mlp"] = lambda: learned(lambda context, targets: NetworkForecast(context, targets, seed))
+    found["linear"] = lambda: learned(LinearForecaster())
+    found["mlp"] = lambda: learned(MLPForecaster(seed))
     return found
 
 

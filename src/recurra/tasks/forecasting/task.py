@@ -19,7 +19,7 @@ from recurra.data.timeline.timestamps import Step
 from recurra.data.timeline.windows import SPLITS, Example, Windows
 from recurra.errors import UsageError
 from recurra.metrics.forecasts import absolute_errors, squared_errors
-from recurra.models.forecast_heads import PointLoss, head_of
+from recurra.models.forecast_heads import PointLoss, build_head
 from recurra.models.forecaster import Forecaster, ForecasterOptions, ForecasterShape
 from recurra.progress import Progress
 from recurra.runs import Json, Run
@@ -107,7 +107,7 @@ class Forecasting:
                 f"{options.context}; choose a longer context or another season"
             )
         self.recipe, self.shape, self.normalizer = recipe, shape, normalizer
-        self.head = head_of(recipe.model.head, recipe.model.quantiles, recipe.training.loss)
+        self.head = build_head(recipe.model.head, recipe.model.quantiles, recipe.training.loss)
         sizes = (len(shape.channels), shape.num_targets, shape.num_known, options.context, options.horizon)
         self.model = Forecaster(ForecasterShape(*sizes), self.head, recipe.model)
         self.timelines: list[Timeline] = []
@@ -237,7 +237,7 @@ class Forecasting:
         taught = None if targets is None else to_tensor(scale.apply(targets), like)
         found = self.model(to_tensor(read, like), to_tensor(base, like), to_tensor(future, like), taught)
         centre, spread = (to_tensor(part[..., :num_targets], like) for part in scale)
-        return self.head.move(found, centre, spread)
+        return self.head.rescale(found, centre, spread)
 
     def scale_of(self, context: Values) -> WindowScale:
         """How windows are scaled before the network reads them."""
@@ -266,7 +266,7 @@ class Forecasting:
         """Loss, and errors in training deviations, on the validation windows."""
         means = Means()
         for _, example, parameters in self.judge(self.windows("valid"), progress, "validating"):
-            told, targets = numbers_of(self.head.middle(parameters)), example.targets
+            told, targets = numbers_of(self.head.point(parameters)), example.targets
             loss = np.where(np.isnan(targets), np.nan, float(self.cost(parameters, targets)))
             means.add({"loss": loss, "mse": squared_errors(told, targets), "mae": absolute_errors(told, targets)})
         return means.scores()
@@ -290,7 +290,7 @@ class Forecasting:
         shown = np.linspace(0, len(windows) - 1, NUM_SHOWN).astype(np.int64)
         for numbers, example, parameters in self.judge(windows, progress, title):
             series, starts = windows.locate(numbers)
-            losses = scorer.losses(numbers_of(self.head.middle(parameters)), example.targets, series)
+            losses = scorer.losses(numbers_of(self.head.point(parameters)), example.targets, series)
             if self.levels:
                 quantiles = numbers_of(self.head.quantiles(parameters, self.levels))
                 losses |= quantile_losses(quantiles, example.targets, self.levels)
@@ -324,7 +324,7 @@ class Forecasting:
         Raises:
             UsageError: the head does not tell such quantiles.
         """
-        values = restore(numbers_of(self.head.middle(parameters)), self.normalizer)
+        values = restore(numbers_of(self.head.point(parameters)), self.normalizer)
         quantiles = {
             level: restore(numbers_of(self.head.quantiles(parameters, [level])[..., 0]), self.normalizer)
             for level in levels
@@ -351,7 +351,7 @@ class Forecasting:
         future = np.array(sample["future"]).reshape(self.recipe.data.horizon, self.shape.num_known)
         with inference(self.model):
             parameters = self.parameters(context[:, None], normalize(future, self.normalizer, first_known)[:, None])
-        found: list[float] = self.head.middle(parameters).flatten().tolist()
+        found: list[float] = self.head.point(parameters).flatten().tolist()
         return found
 
 

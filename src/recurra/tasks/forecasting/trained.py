@@ -251,6 +251,6 @@ class TrainedForecaster(TrainedModel[Forecasting]):
         for first in range(0, len(future), block):
             ahead = future[first : first + block]
             found.append(task.parameters(context, ahead))
-            after = np.concatenate([numbers_of(task.head.middle(found[-1])), ahead], 2)  # (block, batch, channels)
+            after = np.concatenate([numbers_of(task.head.point(found[-1])), ahead], 2)  # (block, batch, channels)
             context = np.concatenate([context, after])[-len(context) :]
         return torch.cat(found)

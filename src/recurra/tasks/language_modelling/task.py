@@ -111,7 +111,7 @@ class LanguageModelling:
         task = cls(recipe, vocabulary)
         task.load_data(progress)
         if recipe.model.initial_range is None:
-            task.model.expect(torch.from_numpy(frequencies(task.splits["train"].ids, len(vocabulary))))
+            task.model.initialize_output_bias(torch.from_numpy(frequencies(task.splits["train"].ids, len(vocabulary))))
         return task
 
     @classmethod
@@ -228,7 +228,7 @@ class LanguageModelling:
             progress.note(f"the trigram baseline counts the first {LARGEST_SAMPLE:,} of {len(train):,} training tokens")
         with progress.stage("counting n-grams", 2) as advance:
             for baseline in (Unigram, Trigram):
-                counted = baseline(train, len(self.vocabulary))
+                counted = baseline(len(self.vocabulary)).fit(train)
                 result[baseline.name] = {
                     name: metrics_of(counted.nats(tokens.ids, self.vocabulary.start_id), tokens)
                     for name, tokens in texts.items()

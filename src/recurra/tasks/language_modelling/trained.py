@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra.data.corpus import encode_text
 from recurra.data.splits import all_but_train
 from recurra.data.text import find_text
-from recurra.decoding.sampling import adjusted
+from recurra.decoding.sampling import filtered_probabilities
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Json, Run
@@ -138,7 +138,7 @@ class TrainedLanguageModel(TrainedModel[LanguageModelling]):
         for _ in range(length):
             if self.vocabulary.unknown_id is not None:
                 logits[self.vocabulary.unknown_id] = -torch.inf
-            probabilities = adjusted(logits.cpu(), temperature, top_k, top_p)
+            probabilities = filtered_probabilities(logits.cpu(), temperature, top_k, top_p)
             id = int(torch.multinomial(probabilities, 1, generator=generator))
             yield id
             logits = torch.from_numpy(stream.step(id))

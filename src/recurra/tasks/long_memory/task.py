@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recurra.config import Recipe, Section, TrainingOptions
 from recurra.data.builtin.long_memory import Examples, Generated
-from recurra.models.long_memory import MemoryNetwork, MemoryOptions
+from recurra.models.long_memory import LongMemoryNetwork, LongMemoryOptions
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.classification.data import digest_of
@@ -40,7 +40,7 @@ class MemoryRecipe(Recipe):
 
     task: Literal["memory"] = Field("memory", description="name of the task")
     data: MemoryData
-    model: MemoryOptions = MemoryOptions()
+    model: LongMemoryOptions = LongMemoryOptions()
     training: TrainingOptions = TrainingOptions()
 
 
@@ -63,7 +63,7 @@ class Memory:
         self.recipe = recipe
         self.problem = problem_of(recipe.data.path, recipe.data.length)
         sizes = self.problem.input_size, self.problem.output_size
-        self.model = MemoryNetwork(*sizes, self.problem.steps, recipe.model)
+        self.model = LongMemoryNetwork(*sizes, self.problem.steps, recipe.model)
         self.held_out: dict[str, Examples] = {}
 
     @property

@@ -17,7 +17,7 @@ from recurra.data.builtin.touch_tones import touch_tones
 from recurra.data.catalogue import find
 from recurra.data.sound import Samples, SoundOptions, Utterance, read_utterances, split_utterances
 from recurra.data.splits import SPLITS, all_but_train
-from recurra.decoding.ctc import shortest
+from recurra.decoding.ctc import min_frames
 from recurra.errors import DataError, UsageError, counted
 from recurra.nn.spectrogram import LogMel
 from recurra.progress import Progress
@@ -221,7 +221,7 @@ def shortages(utterances: Sequence[Utterance], front: LogMel, reduction: int, un
     frames = front.frames_in(torch.tensor([len(one.samples) for one in utterances])).tolist()
     found: list[str | None] = []
     for one, steps in zip(utterances, (number // reduction for number in frames), strict=True):
-        needed = max(shortest(symbols_of(one.transcript, unit)), 1)
+        needed = max(min_frames(symbols_of(one.transcript, unit)), 1)
         said = f"{one.place}: {steps} steps, but {one.transcript[:MOST_SHOWN]!r} needs {needed}"
         found.append(said if steps < needed else None)
     return found

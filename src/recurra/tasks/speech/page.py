@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recurra.figures.pages import titled
+from recurra.figures.pages import set_layout
 
 HEIGHT = 520  # pixels
 MOST_SYMBOLS = 40  # told apart by name
@@ -30,4 +30,4 @@ def hearing_figure(hearing: Mapping[str, Any]) -> Any:
     figure.update_yaxes(title="mel", row=1, col=1)
     figure.update_xaxes(title="steps", row=2, col=1)
     said, heard = html.escape(hearing["target"]), html.escape(hearing["output"])
-    return titled(figure, heard if said == heard else f"{heard} (said: {said})", HEIGHT)
+    return set_layout(figure, heard if said == heard else f"{heard} (said: {said})", HEIGHT)

@@ -16,10 +16,17 @@ from recurra.config import Recipe, Section, TrainingOptions
 from recurra.data.alphabet import Alphabet
 from recurra.data.buckets import Collated, buckets, by_length
 from recurra.data.sound import Utterance
-from recurra.decoding.ctc import Language, Reading, counted_language, greedy, greedy_readings, prefix_beam
+from recurra.decoding.ctc import (
+    CTCHypothesis,
+    SymbolLanguageModel,
+    greedy_decode,
+    greedy_hypotheses,
+    prefix_beam_search,
+    trigram_language_model,
+)
 from recurra.errors import DataError
-from recurra.metrics.transcripts import transcript_scores, worst_transcripts
-from recurra.models.recognizer import Heard, Recognizer, RecognizerOptions, RecognizerShape
+from recurra.metrics.texts import highest_cer_transcripts, transcript_scores
+from recurra.models.recognizer import Recognizer, RecognizerOptions, RecognizerOutput, RecognizerShape
 from recurra.nn.spectrogram import LogMel
 from recurra.progress import Progress
 from recurra.runs import Json, Run
@@ -161,7 +168,7 @@ class Speech(JudgedTask[Utterance, Encoded]):
         task = cls(recipe, alphabet, longest, dict(counts))
         task.take(splits)
         task.tell_uncounted(progress)
-        task.model.normalize(torch.from_numpy(np.concatenate(task.encoded["train"].features)))
+        task.model.fit_normalization(torch.from_numpy(np.concatenate(task.encoded["train"].features)))
         return task
 
     @classmethod
@@ -183,7 +190,7 @@ class Speech(JudgedTask[Utterance, Encoded]):
         description, recipe = parse_recipe(run, SpeechRecipe)
         there = description["architecture"]
         transcripts = json.loads(run.read(TRANSCRIPTS))
-        task = cls(recipe, Alphabet.parse(run.read(ALPHABET)), there["shape"]["longest"], transcripts)
+        task = cls(recipe, Alphabet.parse(run.read(ALPHABET)), there["shape"]["max_length"], transcripts)
         refuse_other_architecture(run, there, task.architecture)
         return task
 
@@ -252,7 +259,7 @@ class Speech(JudgedTask[Utterance, Encoded]):
         batch = batch.to(self.model.output.weight.device)
         heard = self.model(batch.features, batch.lengths)
         num_symbols = int(batch.target_lengths.sum())
-        nats = self.model.nats(heard, batch.targets, batch.target_lengths)
+        nats = self.model.loss(heard, batch.targets, batch.target_lengths)
         return StepLoss(nats.sum() / num_symbols, num_symbols, None)
 
     @staticmethod
@@ -276,40 +283,40 @@ class Speech(JudgedTask[Utterance, Encoded]):
                 advance(1)
         return Judged(total, found)
 
-    def nats_that_count(self, heard: Heard, batch: Batch) -> float:
+    def nats_that_count(self, heard: RecognizerOutput, batch: Batch) -> float:
         """Nats of all transcripts that the model could say."""
         counts = batch.target_lengths > 0
         if not counts.any():
             return 0.0
-        audible = Heard(heard.log_probabilities[:, counts], heard.lengths[counts])
-        return float(self.model.nats(audible, batch.targets[counts], batch.target_lengths[counts]).sum())
+        audible = RecognizerOutput(heard.log_probabilities[:, counts], heard.lengths[counts])
+        return float(self.model.loss(audible, batch.targets[counts], batch.target_lengths[counts]).sum())
 
     def likeliest(self, log_probabilities: Sequence[torch.Tensor]) -> list[str]:
         """What the likeliest alignment of each recording reads as, from log-probabilities (steps, symbols)."""
         found = []
         for several, lengths in side_by_side(log_probabilities):
-            found += [self.alphabet.decode(symbols) for symbols in greedy(several, lengths)]
+            found += [self.alphabet.decode(symbols) for symbols in greedy_decode(several, lengths)]
         return found
 
-    def readings(self, log_probabilities: Sequence[torch.Tensor], options: ReadingOptions) -> list[list[Reading]]:
+    def readings(self, log_probabilities: Sequence[torch.Tensor], options: ReadingOptions) -> list[list[CTCHypothesis]]:
         """The best readings of each recording, from log-probabilities (steps, symbols); with a beam of 1 only one."""
         language = self.language if options.lm_weight else None
         weight, bonus = options.lm_weight, options.insertion_bonus
         found = []
         for several, lengths in side_by_side(log_probabilities):
             if options.beam == 1:
-                found += [[one] for one in greedy_readings(several, lengths)]
+                found += [[one] for one in greedy_hypotheses(several, lengths)]
             else:
-                found += prefix_beam(several, lengths, options.beam, language, weight, bonus)
+                found += prefix_beam_search(several, lengths, options.beam, language, weight, bonus)
         return found
 
     @cached_property
-    def language(self) -> Language:
+    def language(self) -> SymbolLanguageModel:
         """Symbols counted on the training transcripts."""
         targets = [
             self.alphabet.encode(text, "").tolist() for text, count in self.transcripts.items() for _ in range(count)
         ]
-        return counted_language(targets, len(self.alphabet))
+        return trigram_language_model(targets, len(self.alphabet))
 
     def texts_of(self, log_probabilities: Sequence[torch.Tensor]) -> list[str]:
         """The transcript of each recording as the recipe searches for it."""
@@ -337,7 +344,7 @@ class Speech(JudgedTask[Utterance, Encoded]):
         metrics |= transcript_scores(outputs, said)
         metrics["greedy_wer"] = transcript_scores(self.likeliest(log_probabilities), said)["wer"]
         metrics["recordings"] = len(examples)
-        worst = worst_transcripts(outputs, said, [one.place for one in examples])
+        worst = highest_cer_transcripts(outputs, said, [one.place for one in examples])
         shown = zip(encoded.features[:NUM_SHOWN], log_probabilities, outputs, said, strict=False)
         return metrics, {"worst": worst, "hearings": [self.hearing(*one) for one in shown]}
 

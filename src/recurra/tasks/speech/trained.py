@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from recurra.data.sound import Samples, as_samples, read_sound
-from recurra.decoding.ctc import BLANK, Reading
+from recurra.decoding.ctc import BLANK, CTCHypothesis
 from recurra.errors import DataError, UsageError
 from recurra.nn.state import Slot
 from recurra.progress import Progress
@@ -70,7 +70,7 @@ class SpeechStream:
         used = (frames - 1) * front.hop_size + front.window_size
         with torch.inference_mode():
             features, _ = front(self.samples[:used].unsqueeze(1), torch.tensor([used]))
-            log_probabilities, self.slots = model.hear_on(features.to(model.output.weight.device), self.slots)
+            log_probabilities, self.slots = model.forward_chunk(features.to(model.output.weight.device), self.slots)
         self.samples = self.samples[frames * front.hop_size :]
         for symbol in log_probabilities[:, 0].argmax(1).tolist():
             if symbol not in (BLANK, self.last):
@@ -127,7 +127,7 @@ class TrainedRecognizer(TrainedOnExamples[Speech]):
         found = self.task.readings(log_probabilities, options)
         return [[self.transcript_of(one) for one in best[:num_best]] for best in found]
 
-    def transcript_of(self, reading: Reading) -> Transcript:
+    def transcript_of(self, reading: CTCHypothesis) -> Transcript:
         """A reading as text."""
         return Transcript(self.task.alphabet.decode(reading.symbols), reading.log_probability, reading.score)
 

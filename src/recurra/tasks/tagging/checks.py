@@ -7,7 +7,7 @@ import numpy as np
 
 from recurra.data.tagged import TaggedSentence
 from recurra.errors import counted
-from recurra.metrics.spans import breaks_bio, is_bio
+from recurra.metrics.spans import is_bio, is_invalid_bio
 from recurra.runs import Json
 from recurra.tasks.checks import balance, leaks, odd_labels
 from recurra.tasks.tagging.data import TaggedOptions
@@ -54,7 +54,7 @@ def broken_spans(splits: Splits) -> list[str]:
         return []
     problems = []
     for split, sentences in splits.items():
-        broken = [sentence.place for sentence in sentences if breaks_bio(sentence.tags)]
+        broken = [sentence.place for sentence in sentences if is_invalid_bio(sentence.tags)]
         if broken:
             found = counted(len(broken), "sentence")
             problems.append(f"with an I- tag that goes on from nothing: {found} of {split}, such as {broken[0]}")

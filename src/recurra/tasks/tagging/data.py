@@ -13,7 +13,8 @@ from recurra.data.buckets import padded
 from recurra.data.lexicon import Ids, Lexicon, read_vectors
 from recurra.data.splits import all_but_train
 from recurra.data.tagged import Columns, TaggedSentence, read_tagged, split_tagged
-from recurra.models.tagger import UNCOUNTED, Tokens
+from recurra.lengths import IGNORE_INDEX
+from recurra.models.tagger import TaggerInputs
 from recurra.progress import Progress
 
 
@@ -66,8 +67,8 @@ class Encoded(NamedTuple):
 class Batch(NamedTuple):
     """Some sentences."""
 
-    tokens: Tokens
-    tags: Tensor  # (time, batch), UNCOUNTED in the padding
+    tokens: TaggerInputs
+    tags: Tensor  # (time, batch), IGNORE_INDEX in the padding
 
 
 def find_sentences(options: TaggedOptions) -> dict[str, list[TaggedSentence]]:
@@ -113,9 +114,9 @@ def fit_lexicon(
 def collate(encoded: Encoded, indices: NDArray[np.integer]) -> Batch:
     """Some sentences side by side, and the spellings that occur in them."""
     words, lengths = padded([encoded.words[index] for index in indices], 0)
-    tags, _ = padded([encoded.tags[index] for index in indices], UNCOUNTED)
+    tags, _ = padded([encoded.tags[index] for index in indices], IGNORE_INDEX)
     occurring = [encoded.spellings[index] for index in indices]
     used, renamed = np.unique(np.concatenate(occurring), return_inverse=True)
     spellings, _ = padded(np.split(renamed, np.cumsum(lengths.numpy())[:-1]), 0)
     characters, character_lengths = padded([encoded.characters[spelling] for spelling in used], 0)
-    return Batch(Tokens(words, lengths, spellings, characters, character_lengths), tags)
+    return Batch(TaggerInputs(words, lengths, spellings, characters, character_lengths), tags)

@@ -18,7 +18,7 @@ from recurra.data.lexicon import Ids, Lexicon
 from recurra.data.tagged import TaggedSentence
 from recurra.errors import DataError, shortened
 from recurra.metrics.labels import UNKNOWN, classification_details
-from recurra.metrics.spans import breaks_bio, is_bio, span_classes, tagging_scores
+from recurra.metrics.spans import is_bio, is_invalid_bio, scores_by_span_type, tagging_scores
 from recurra.models.tagger import Tagger, TaggerOptions, TaggerShape
 from recurra.nn import bio_constraints
 from recurra.progress import Progress
@@ -154,7 +154,7 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
                 f"{recipe.data.path}: all training tokens have the tag {shortened(labels[0])!r}; expected at least two "
                 "tags"
             )
-        broken = [sentence.place for sentence in train if breaks_bio(sentence.tags)] if is_bio(labels) else []
+        broken = [sentence.place for sentence in train if is_invalid_bio(sentence.tags)] if is_bio(labels) else []
         if broken:
             progress.note(
                 f"{len(broken):,} training sentences have an I- tag that goes on from nothing, so it may in "
@@ -185,7 +185,7 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
         description, recipe = parse_recipe(run, TaggingRecipe)
         there = description["architecture"]
         lexicon = Lexicon.parse(run.read(LEXICON))
-        longest, constrained = there["shape"]["longest"], there["constrained"]
+        longest, constrained = there["shape"]["max_length"], there["constrained"]
         task = cls(recipe, lexicon, description["labels"], longest, constrained=constrained)
         refuse_other_architecture(run, there, task.architecture)
         return task
@@ -285,7 +285,7 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
     def could_say(self, tags: Tensor) -> bool:
         """Whether the model gives the right tags of a sentence, (time,), any probability."""
         ids = tags.tolist()
-        return UNKNOWN not in ids and not (self.constrained and breaks_bio([self.labels[id] for id in ids]))
+        return UNKNOWN not in ids and not (self.constrained and is_invalid_bio([self.labels[id] for id in ids]))
 
     def names_of(self, judged: Sequence[Judgement]) -> list[list[str]]:
         """Names of the best tags of each sentence."""
@@ -318,7 +318,7 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
             np.concatenate([judgement.tags for judgement in judged]),
         )
         if self.by_span:
-            details["classes"] = span_classes([sentence.tags for sentence in examples], self.names_of(judged))
+            details["classes"] = scores_by_span_type([sentence.tags for sentence in examples], self.names_of(judged))
         return self.scores(examples, judged), details
 
     def baselines(
@@ -329,13 +329,13 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
         tokens, tags = [sentence.tokens for sentence in train], [sentence.tags for sentence in train]
         found: dict[str, dict[str, Metrics]] = {}
         with progress.stage("training the baselines", len(TAG_BASELINES)) as advance:
-            for name, learn in TAG_BASELINES.items():
+            for name, baseline in TAG_BASELINES.items():
                 advance(0, name)
-                rule = learn(tokens, tags, self.recipe.seed)
+                fitted = baseline(self.recipe.seed).fit(tokens, tags)
                 found[name] = {}
                 for split, sentences in splits.items():
                     true, given = [one.tags for one in sentences], [one.tokens for one in sentences]
-                    found[name][split] = tagging_scores(true, rule(given), by_span=self.by_span)
+                    found[name][split] = tagging_scores(true, fitted.predict(given), by_span=self.by_span)
                 advance(1)
         return found
 

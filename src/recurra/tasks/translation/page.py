@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recurra.figures.pages import titled
+from recurra.figures.pages import set_layout
 from recurra.runs import Json
 
 FILE = "alignments.html"
@@ -34,7 +34,7 @@ def alignment_figure(alignment: Mapping[str, Any]) -> Any:
     figure.update_xaxes(tickvals=list(range(len(source))), ticktext=shown(source), side="top", tickangle=-60)
     figure.update_yaxes(tickvals=list(range(len(target))), ticktext=shown(target), autorange="reversed")
     title = html.escape("".join(target[:-1])[:80])
-    return titled(figure, title, 200 + HEIGHT_A_TOKEN * len(target)).update_layout(margin_t=160, title_y=0.98)
+    return set_layout(figure, title, 200 + HEIGHT_A_TOKEN * len(target)).update_layout(margin_t=160, title_y=0.98)
 
 
 def shown(tokens: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from recurra.baselines.word_translation import WordTranslation
+from recurra.baselines.word_translation import WordTranslationModel
 from recurra.config import Recipe
 from recurra.data.buckets import padded
 from recurra.data.pairs import Pair
@@ -110,7 +110,7 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
         task = cls(recipe, vocabularies, (max(map(len, sources)), max(map(len, targets))))
         task.splits, task.encoded = splits, encoded
         counts = np.bincount(np.concatenate(targets), minlength=len(vocabularies.target)) + 1
-        task.model.decoder.expect(torch.from_numpy(counts / counts.sum()))
+        task.model.decoder.initialize_output_bias(torch.from_numpy(counts / counts.sum()))
         return task
 
     @classmethod
@@ -129,7 +129,7 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
         description, recipe = parse_recipe(run, TranslationRecipe)
         there = description["architecture"]
         vocabularies = Vocabularies(*(Vocabulary.parse(run.read(file), recipe.data.unit) for file in (SOURCE, TARGET)))
-        task = cls(recipe, vocabularies, (there["shape"]["longest_source"], there["shape"]["longest_target"]))
+        task = cls(recipe, vocabularies, (there["shape"]["max_source_length"], there["shape"]["max_target_length"]))
         refuse_other_architecture(run, there, task.architecture)
         return task
 
@@ -212,7 +212,7 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
         longest = self.recipe.decoding.max_tokens
         if longest is not None:
             return torch.full_like(lengths, longest)
-        return (2 * lengths + SPARE).clamp(min=self.shape.longest_target)
+        return (2 * lengths + SPARE).clamp(min=self.shape.max_target_length)
 
     def text_of(self, example: Pair, found: Hypothesis) -> str:
         """A translation as text."""
@@ -247,13 +247,13 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
         found: dict[str, dict[str, Metrics]] = {"copy": {}, "word_by_word": {}}
         with progress.stage("training the baselines", 1) as advance:
             sides = ([pair.source for pair in train], [pair.target for pair in train])
-            words = WordTranslation(*([split_words(self.fold(text)) for text in side] for side in sides))
+            words = WordTranslationModel().fit(*([split_words(self.fold(text)) for text in side] for side in sides))
             advance(1)
-        if words.num_read < len(train):
-            progress.note(f"word_by_word learned from the first {words.num_read:,} of {len(train):,} training pairs")
+        if words.num_pairs < len(train):
+            progress.note(f"word_by_word learned from the first {words.num_pairs:,} of {len(train):,} training pairs")
         for split, pairs in splits.items():
             found["copy"][split] = self.scores(pairs, [pair.source for pair in pairs]).figures
-            outputs = [join_words(words(split_words(self.fold(pair.source)))) for pair in pairs]
+            outputs = [join_words(words.predict(split_words(self.fold(pair.source)))) for pair in pairs]
             found["word_by_word"][split] = self.scores(pairs, outputs).figures
         return found
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from recurra.data.pairs import Pair
 from recurra.data.vocabulary import as_line
-from recurra.decoding.beam import Hypothesis, Search, drawing, searching
-from recurra.decoding.sampling import adjusted
+from recurra.decoding.beam import Hypothesis, Search, build_search, sampling_search
+from recurra.decoding.sampling import filtered_probabilities
 from recurra.errors import DataError
 from recurra.progress import Progress
 from recurra.runs import Json
@@ -28,7 +28,7 @@ class Rendering(NamedTuple):
     @classmethod
     def of(cls, text: str, found: Hypothesis) -> "Rendering":
         """What was found, as text."""
-        return cls(text, found.log_probability, found.score, found.ended)
+        return cls(text, found.log_probability, found.score, found.complete)
 
 
 class TranslatedText(NamedTuple):
@@ -77,7 +77,7 @@ class TrainedTranslator(TrainedOnExamples[Translation]):
         """
         penalties = {"length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
         rules = self.task.recipe.decoding.given(num_best, beam=beam, **penalties)
-        return self.told(sources, searching(rules), progress)
+        return self.told(sources, build_search(rules), progress)
 
     def sample(
         self,
@@ -104,10 +104,10 @@ class TrainedTranslator(TrainedOnExamples[Translation]):
         generator = seed if isinstance(seed, torch.Generator) else generator_of(seed)
 
         def draw(log_probabilities: Tensor) -> Tensor:
-            shares = adjusted(log_probabilities.cpu(), temperature, top_k, top_p)
+            shares = filtered_probabilities(log_probabilities.cpu(), temperature, top_k, top_p)
             return torch.multinomial(shares, 1, generator=generator).squeeze(1).to(log_probabilities.device)
 
-        return self.told(sources, drawing(draw), None)
+        return self.told(sources, sampling_search(draw), None)
 
     def told(self, sources: Sequence[str], search: Search, progress: Progress | None) -> list[TranslatedText]:
         """What a search finds for each source."""
