@@ -108,7 +108,9 @@ def test_quantiles_never_cross_and_are_interpolated() -> None:
     quantiles = head.quantiles(parameters, [0.05, 0.1, 0.7, 0.9])[0].tolist()
     assert quantiles == pytest.approx([1, 1 + 0.05 / 0.25, 4 + 4 * 0.5, 8])
     for level in (0.04, 0.95):
-        with pytest.raises(UsageError, match=r"quantiles: expected numbers from 0\.05 to 0\.9, what the run learned"):
+        with pytest.raises(
+            UsageError, match=r"quantiles: expected levels from 0\.05 to 0\.9, the range that the model learned"
+        ):
             head.quantiles(parameters, [level])
     with pytest.raises(UsageError, match="between 0 and 1"):
         GaussianHead().quantiles(torch.zeros(1, 2), [1.0])

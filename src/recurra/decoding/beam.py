@@ -19,7 +19,7 @@ class DecoderOutput(NamedTuple):
 
 
 class TokenDecoder(Protocol):
-    """A model that predicts the next token. A row is one partial output; the rows of a source stand side by side."""
+    """A model that predicts the next token. A row is one partial output; rows of one source are adjacent."""
 
     def step(self, tokens: Tensor, state: Any) -> DecoderOutput:
         """Predict the token after `tokens`, (rows,)."""
@@ -250,8 +250,8 @@ def beam_search(decoder: TokenDecoder, inputs: SearchInputs, options: BeamOption
         output = decoder.step(beams.tokens[:, :, -1].flatten(), beams.state)
         totals = beams.totals.unsqueeze(2) + inputs.mask_banned(output.log_probabilities).view(*beams.totals.shape, -1)
         attention = beams.append_attention(output.attention)
-        # Every open hypothesis is also tried as a finished one, whatever its rank: the end token takes no place in the
-        # beam, so that the beam holds `beam_size` open hypotheses at every step.
+        # Every hypothesis, whatever its rank, is also a candidate for ending here. The end token is then excluded from
+        # the extensions, so that finished hypotheses take no place from the open ones.
         ending = beams._replace(totals=totals[:, :, inputs.end].clone(), attention=attention)
         add_finished(ending, finished, options, inputs)
         totals[:, :, inputs.end] = -torch.inf

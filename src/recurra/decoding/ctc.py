@@ -89,7 +89,7 @@ def trigram_language_model(targets: Iterable[Sequence[int]], num_symbols: int) -
         targets: training sequences, symbols in 1..num_symbols-1; empty ones are skipped.
         num_symbols: how many symbols there are, the blank included.
     """
-    ids = [BLANK, BLANK]  # BLANK stands before each sequence and, as its end, behind it
+    ids = [BLANK, BLANK]  # two BLANKs separate the sequences: context of a first symbol, and mark of an end
     for target in targets:
         ids += [*target, BLANK, BLANK] if len(target) else []
     trigram, symbols = Trigram(num_symbols).fit(np.array(ids, np.uint32)), np.arange(num_symbols)
@@ -160,8 +160,8 @@ class PrefixTree:
 class PrefixBeams(NamedTuple):
     """The prefixes kept for each sequence, the best first; all fields (sequences, beam).
 
-    The probability of a prefix is split by how its alignments end, since that decides what the next frame does: the
-    last symbol once more repeats it where it came last (merged), and starts a second one after a blank.
+    The probability of a prefix is split by how its alignments end, since that decides the effect of its last symbol in
+    the next frame: after itself the symbol is merged, after a blank it is appended once more.
     """
 
     numbers: Tensor  # in the `PrefixTree`; NO_PREFIX in unused places
@@ -194,8 +194,9 @@ class PrefixBeams(NamedTuple):
         # The last symbol makes a longer prefix only after a blank: directly after itself it merges with it.
         extended.scatter_(2, self.symbols.unsqueeze(2), (self.in_blank + repeat).unsqueeze(2))
 
-        # Two prefixes of the beam may be parent and child: then the parent extended by the child's symbol is the child.
-        # Those alignments are added to the child's, and taken out of the candidates, lest the prefix stand there twice.
+        # If a prefix and its child are both in the beam, the prefix extended by the child's symbol is the child itself.
+        # The alignments of this extension are added to those of the child, and the extension is no candidate of its
+        # own; otherwise one prefix would take two places of the beam, each with part of the probability.
         is_child = self.numbers.unsqueeze(2) == self.parents.unsqueeze(1)  # (sequences, parent, child)
         to_child = extended.gather(2, self.symbols.unsqueeze(1).expand_as(is_child))
         from_parent = torch.where(is_child, to_child, -torch.inf).amax(1)  # a prefix has one parent at most

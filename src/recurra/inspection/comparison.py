@@ -118,12 +118,12 @@ def final_metrics(compared: Sequence[ComparedRun]) -> dict[str, Mapping[str, flo
         one.name if one.split == split else f"{one.name} (on {one.split})": one.metrics["model"][one.split]
         for one in compared
     }
-    return found | {baseline_name(who): splits[split] for who, splits in common_baselines(compared).items()}
+    return found | {baseline_name(name): splits[split] for name, splits in common_baselines(compared).items()}
 
 
-def baseline_name(who: str) -> str:
+def baseline_name(name: str) -> str:
     """Label of a baseline beside those of the runs."""
-    return f"{who} (baseline)"
+    return f"{name} (baseline)"
 
 
 def comparison_page(compared: Sequence[ComparedRun], path: Path) -> Path:
@@ -150,7 +150,7 @@ def curves_figure(compared: Sequence[ComparedRun]) -> Any:
     metric = compared[0].primary_metric
     key = f"valid_{metric.name}"
     shared = common_baselines(compared)
-    levels = {who: level for who, level in baseline_levels(compared[0].run, metric.name).items() if who in shared}
+    levels = {name: level for name, level in baseline_levels(compared[0].run, metric.name).items() if name in shared}
     values = [row[key] for one in compared for row in one.history] + list(levels.values())
     figure = go.Figure()
     for one in compared:
@@ -163,8 +163,8 @@ def curves_figure(compared: Sequence[ComparedRun]) -> Any:
             hovertemplate="epoch %{x}: %{y:.4g} after %{text}",
         )
     last = max(len(one.history) for one in compared)
-    for who, level in levels.items():  # not by add_hline: plotly misplaces its text on a log axis
-        figure.add_scatter(x=[1, last], y=[level, level], name=baseline_name(who), mode="lines", line_dash="dot")
+    for name, level in levels.items():  # not by add_hline: plotly misplaces its text on a log axis
+        figure.add_scatter(x=[1, last], y=[level, level], name=baseline_name(name), mode="lines", line_dash="dot")
     is_log = not metric.higher_is_better and all(value > 0 for value in values)
     figure.update_yaxes(title=metric.name.replace("_", " "), type="log" if is_log else "linear")
     figure.update_xaxes(title="epoch")
@@ -177,7 +177,7 @@ def metrics_table(compared: Sequence[ComparedRun]) -> str:
     columns = list(dict.fromkeys(name for values in rows.values() for name in values))
     head = "".join(f"<th>{html.escape(name.replace('_', ' '))}" for name in ("", *columns))
     body = "".join(
-        f"<tr><td>{html.escape(who)}{''.join(f'<td>{as_figure(values.get(name))}' for name in columns)}"
-        for who, values in rows.items()
+        f"<tr><td>{html.escape(name)}{''.join(f'<td>{as_figure(values.get(column))}' for column in columns)}"
+        for name, values in rows.items()
     )
     return f"<table><tr>{head}{body}</table>"

@@ -28,9 +28,9 @@ def classification_scores(probabilities: Floats, targets: Ints) -> dict[str, flo
         labels that occur, 0..1), calibration_error (0..1, see `calibration_error`), examples (their number).
     """
     predicted, known = probabilities.argmax(1), targets != UNKNOWN
-    right = probabilities[np.flatnonzero(known), targets[known]]
+    of_targets = probabilities[np.flatnonzero(known), targets[known]]
     return {
-        "loss": float(-np.log(np.maximum(right, MIN_PROBABILITY)).mean()) if len(right) else float("nan"),
+        "loss": float(-np.log(np.maximum(of_targets, MIN_PROBABILITY)).mean()) if len(of_targets) else float("nan"),
         "accuracy": float((predicted == targets).mean()),
         "macro_f1": float(f1_score(targets, predicted, labels=np.unique(targets), average="macro", zero_division=0)),
         "calibration_error": calibration_error(reliability(probabilities, targets)),
@@ -49,13 +49,13 @@ def reliability(probabilities: Floats, targets: Ints) -> list[dict[str, float]]:
         examples, mean confidence (probability of the predicted label) and accuracy of each non-empty bin of ten equal
         bins of confidence.
     """
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == targets
+    confidence, is_correct = probabilities.max(1), probabilities.argmax(1) == targets
     bins = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
     return [
         {
             "examples": int((bins == bin).sum()),
             "confidence": float(confidence[bins == bin].mean()),
-            "accuracy": float(right[bins == bin].mean()),
+            "accuracy": float(is_correct[bins == bin].mean()),
         }
         for bin in np.unique(bins)
     ]
@@ -98,11 +98,11 @@ def classification_details(
     ]
     has_unknown = bool((targets == UNKNOWN).any())
     confusion = confusion_matrix(targets, predicted, labels=[*indices, UNKNOWN] if has_unknown else indices)
-    right = np.where(targets == UNKNOWN, 0, probabilities[each, np.maximum(targets, 0)])
-    sure = probabilities[each, predicted]
-    order = [index for index in np.argsort(right, kind="stable").tolist() if predicted[index] != targets[index]]
+    of_targets = np.where(targets == UNKNOWN, 0, probabilities[each, np.maximum(targets, 0)])
+    confidence = probabilities[each, predicted]
+    order = [index for index in np.argsort(of_targets, kind="stable").tolist() if predicted[index] != targets[index]]
     worst = [
-        {**describe(index), "predicted": labels[predicted[index]], "probability": float(sure[index])}
+        {**describe(index), "predicted": labels[predicted[index]], "probability": float(confidence[index])}
         for index in order[:NUM_WORST]
     ]
     return {

@@ -64,7 +64,7 @@ def tagging_scores(true: Sequence[Tags], predicted: Sequence[Tags], *, by_span: 
     """
     flat = [tag for tags in true for tag in tags]
     flat_predicted = [tag for tags in predicted for tag in tags]
-    right = sum(one == other for one, other in zip(flat, flat_predicted, strict=True))
+    num_correct = sum(one == other for one, other in zip(flat, flat_predicted, strict=True))
     if by_span:
         total = total_counts(span_counts(true, predicted).values())
         others = {"span_f1": total.f1, "span_precision": total.precision, "span_recall": total.recall}
@@ -72,7 +72,7 @@ def tagging_scores(true: Sequence[Tags], predicted: Sequence[Tags], *, by_span: 
         labels = sorted(set(flat))
         f1 = f1_score(flat, flat_predicted, labels=labels, average="macro", zero_division=0)
         others = {"macro_f1": float(f1)}
-    return {"accuracy": right / len(flat), **others, "tokens": len(flat)}
+    return {"accuracy": num_correct / len(flat), **others, "tokens": len(flat)}
 
 
 class SpanCounts(NamedTuple):
@@ -80,35 +80,38 @@ class SpanCounts(NamedTuple):
 
     true: int
     predicted: int
-    right: int
+    correct: int
 
     @property
     def precision(self) -> float:
         """Share of the predicted spans that are correct, 0 if there is none."""
-        return self.right / max(self.predicted, 1)
+        return self.correct / max(self.predicted, 1)
 
     @property
     def recall(self) -> float:
         """Share of the true spans that were predicted, 0 if there is none."""
-        return self.right / max(self.true, 1)
+        return self.correct / max(self.true, 1)
 
     @property
     def f1(self) -> float:
         """Harmonic mean of precision and recall."""
-        return 2 * self.right / max(self.true + self.predicted, 1)
+        return 2 * self.correct / max(self.true + self.predicted, 1)
 
 
 def span_counts(true: Sequence[Tags], predicted: Sequence[Tags]) -> dict[str, SpanCounts]:
     """Counts of each type of span, by its name."""
-    there: Counter[str] = Counter()
-    found: Counter[str] = Counter()
-    right: Counter[str] = Counter()
+    true_counts: Counter[str] = Counter()
+    predicted_counts: Counter[str] = Counter()
+    correct: Counter[str] = Counter()
     for one, other in zip(true, predicted, strict=True):
         spans, guesses = spans_of(one), spans_of(other)
-        there.update(span.type for span in spans)
-        found.update(span.type for span in guesses)
-        right.update(span.type for span in set(spans) & set(guesses))
-    return {type: SpanCounts(there[type], found[type], right[type]) for type in sorted(there | found)}
+        true_counts.update(span.type for span in spans)
+        predicted_counts.update(span.type for span in guesses)
+        correct.update(span.type for span in set(spans) & set(guesses))
+    return {
+        type: SpanCounts(true_counts[type], predicted_counts[type], correct[type])
+        for type in sorted(true_counts | predicted_counts)
+    }
 
 
 def total_counts(counts: Iterable[SpanCounts]) -> SpanCounts:

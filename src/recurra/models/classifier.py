@@ -32,7 +32,9 @@ class ClassifierOptions(StackOptions):
         0.1, gt=0, description="standard deviation of the initial token embeddings; if small, rare words hardly matter"
     )
     embedding_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on token embeddings")
-    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of the vocabulary whose embeddings a batch drops")
+    word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="probability of dropping a token's whole embedding, everywhere in a batch"
+    )
     naive_bayes: float = Field(
         0.0,
         ge=0,

@@ -36,7 +36,9 @@ class DecoderOptions(LayerOptions):
         "output", description="use the target embedding as output weights, with all as source embedding too"
     )
     embedding_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on token embeddings")
-    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of the vocabulary whose embeddings a batch drops")
+    word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="probability of dropping a token's whole embedding, everywhere in a batch"
+    )
     memory_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on the encoder output")
 
     @model_validator(mode="after")

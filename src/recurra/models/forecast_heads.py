@@ -115,7 +115,7 @@ class GaussianHead:
     def quantiles(self, parameters: Tensor, levels: Sequence[float]) -> Tensor:
         """Quantiles of the normal distribution, at any levels between 0 and 1."""
         if not all(0 < level < 1 for level in levels):
-            raise UsageError(f"quantiles: expected numbers between 0 and 1, got {list(levels)}")
+            raise UsageError(f"quantiles: expected levels between 0 and 1, got {list(levels)}")
         mean, std = self.mean_and_std(parameters)
         points = mean.new_tensor([NormalDist().inv_cdf(level) for level in levels])
         return mean.unsqueeze(-1) + std.unsqueeze(-1) * points
@@ -156,7 +156,9 @@ class QuantileHead:
         """The learned quantiles, sorted, and linear interpolation between two of them."""
         low, high = self.levels[0], self.levels[-1]
         if not all(low <= level <= high for level in levels):
-            raise UsageError(f"quantiles: expected numbers from {low} to {high}, what the run learned, got {levels}")
+            raise UsageError(
+                f"quantiles: expected levels from {low} to {high}, the range that the model learned, got {levels}"
+            )
         ordered = parameters.sort(-1).values  # repairs crossing quantiles (Chernozhukov et al. 2010)
         found = []
         for level in levels:

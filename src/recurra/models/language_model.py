@@ -21,7 +21,9 @@ class LanguageModelOptions(WidthOptions):
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout between layers")
     embedding_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on token embeddings")
     output_dropout: float = Field(0.3, ge=0, lt=1, description="dropout before the softmax")
-    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of the vocabulary whose embeddings a window drops")
+    word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="probability of dropping a token's whole embedding, everywhere in a window"
+    )
     locked_dropout: bool = Field(True, description="keep a dropout mask for all steps of a window")
     initial_range: float | None = Field(
         None,
