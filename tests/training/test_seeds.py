@@ -35,8 +35,8 @@ def test_seeds_differ_and_their_mean_is_told(colors: Path, tmp_path: Path) -> No
     told = found["model"]["test"]["loss"]
     assert told["values"] == losses
     assert told["mean"] == pytest.approx(statistics.fmean(losses))
-    assert told["deviation"] == pytest.approx(statistics.stdev(losses))
-    assert found["majority"]["test"]["loss"]["deviation"] == 0
+    assert told["standard_deviation"] == pytest.approx(statistics.stdev(losses))
+    assert found["majority"]["test"]["loss"]["standard_deviation"] == 0
     again = recurra.train("classification", colors, run=tmp_path / "again", seed=8, progress=Progress(), **TINY)
     assert json.loads((again / "metrics.json").read_text())["model"]["test"]["loss"] == losses[1]
 
@@ -58,7 +58,7 @@ def test_what_was_stopped_goes_on(colors: Path, tmp_path: Path, monkeypatch: pyt
     other = recurra.train_seeds("classification", colors, seeds=2, run=tmp_path / "b", progress=Progress(), **TINY)
     assert fits == ["seed-1", "seed-2", "seed-2"]
     assert (other / "seeds.json").read_text() == (whole / "seeds.json").read_text()
-    with pytest.raises(UsageError, match=r"seed-1: was begun with another recipe \(training.epochs\)"):
+    with pytest.raises(UsageError, match=r"seed-1: was started with another recipe \(training.epochs\)"):
         recurra.train_seeds("classification", colors, seeds=2, run=other, progress=Progress(), **{**TINY, "epochs": 1})
 
 

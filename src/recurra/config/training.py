@@ -1,4 +1,4 @@
-"""How a model is trained: the section every recipe shares."""
+"""The `[training]` keys that all tasks share."""
 
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ class TrainingOptions(Section):
     batch_size: int = Field(
         32, ge=1, description="sequences per batch; in language modelling, parallel streams of text"
     )
-    optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="torch optimizer")
+    optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="optimizer")
     learning_rate: float = Field(3e-3, gt=0, description="highest learning rate of the schedule")
     momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay rate of the first moment in adam and adamw")
@@ -39,8 +39,10 @@ class TrainingOptions(Section):
         "plateau: times `decay` after each epoch without a new lowest validation loss; cosine: falls to 0 over the "
         "whole training; one-cycle: rises during the first 30% of it, then falls to 0",
     )
-    decay: float = Field(0.5, gt=0, lt=1, description="factor of the learning rate in `step` and `plateau`")
-    decay_after: int = Field(1, ge=1, description="epochs at the full learning rate in `step`")
+    decay: float = Field(
+        0.5, gt=0, lt=1, description="factor of the learning rate where `schedule` is `step` or `plateau`"
+    )
+    decay_after: int = Field(1, ge=1, description="epochs at the full learning rate where `schedule` is `step`")
     warmup_steps: int = Field(
         0,
         ge=0,
