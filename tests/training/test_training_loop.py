@@ -1,4 +1,4 @@
-"""The loop: an interrupted and resumed run is the uninterrupted one; no failure loses what was good."""
+"""The training loop: resuming is exact, and no failure loses good weights."""
 
 import errno
 import json
@@ -116,7 +116,7 @@ def assert_same_tensors(one: Run, other: Run, name: str) -> None:
     ids=["sgd", "adamw", "sgd-ema", "adamw-ema", "warm-up", "cosine", "one-cycle"],
 )
 @pytest.mark.parametrize("steps", [2, 27, 29, 40])  # within the first epoch, at its last step, at and after its end
-def test_interrupted_and_resumed_is_uninterrupted_bit_for_bit(
+def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
     rule: dict[str, Any], steps: int, text: Path, tmp_path: Path
 ) -> None:
     options = {**rule, "epochs": 2, "dropout": 0.3, "word_dropout": 0.2, "locked_dropout": True}
@@ -298,8 +298,8 @@ def test_larger_budget_goes_on_exactly(steps: int, text: Path, tmp_path: Path) -
     assert without_times(whole) == without_times(longer)
 
 
-def test_going_on_after_a_budget_forgets_the_weights_judged_at_its_end(text: Path, tmp_path: Path) -> None:
-    """Else the best weights of a run would depend on where it was stopped."""
+def test_resuming_with_a_larger_budget_ignores_the_validation_at_its_end(text: Path, tmp_path: Path) -> None:
+    """Otherwise the best weights of a run would depend on where it was interrupted."""
     epoch = fit(text, tmp_path / "epoch", **ADAM, epochs=1)
     part = fit(text, tmp_path / "part", **ADAM, epochs=2, steps=31)
     assert part.read_tensors(WEIGHTS).values["step"] == 31, "the better weights of the budget's end are the run's"
@@ -338,7 +338,7 @@ def test_data_of_a_finished_run_may_move(text: Path, tmp_path: Path) -> None:
     assert recurra.load(run.folder).evaluate()["trigram"]
 
 
-def test_damaged_best_weights_never_replace_whole_ones(text: Path, tmp_path: Path) -> None:
+def test_damaged_best_weights_never_replace_intact_ones(text: Path, tmp_path: Path) -> None:
     run = fit(text, tmp_path / "run", **ADAM, epochs=2, steps=31)
     whole, damaged = run.path(WEIGHTS).read_bytes(), bytearray(run.path(BEST).read_bytes())
     damaged[-1] ^= 1
@@ -365,7 +365,7 @@ def test_weights_of_a_first_epoch_are_those_of_its_last_checkpoint(text: Path, t
     assert run.read_tensors(WEIGHTS).values["step"] == 9
 
 
-def test_resumed_run_says_nothing_of_weights_it_no_longer_has(text: Path, tmp_path: Path) -> None:
+def test_resuming_removes_the_results_of_the_earlier_weights(text: Path, tmp_path: Path) -> None:
     run = fit(text, tmp_path / "run", **SGD, epochs=1)
     with pytest.raises(KeyboardInterrupt):
         resume(run.folder, progress=InterruptAt(2), epochs=2)
@@ -445,8 +445,8 @@ def test_divergence_names_the_step_and_keeps_the_best_weights(
     assert_same_tensors(good, Run(tmp_path / "bad"), WEIGHTS)
 
 
-def test_a_loss_beyond_all_bounds_is_divergence(text: Path, tmp_path: Path) -> None:
-    """Each of these losses is a finite number, and yet no training comes back from them."""
+def test_a_finite_loss_far_above_the_first_is_divergence(text: Path, tmp_path: Path) -> None:
+    """Training does not recover from such losses, although each of them is finite."""
     with pytest.raises(DivergedError, match=r"step \d+ .*: the loss is [\d.e+]+, where the first was 2\.\d+"):
         fit(text, tmp_path / "run", **{**SGD, "learning_rate": 1e5, "momentum": 0.0})
 
@@ -486,10 +486,10 @@ def test_patience_stops_after_epochs_without_improvement(
     assert run.read_tensors(WEIGHTS).values["epoch"] == 2
 
 
-def test_of_equally_accurate_epochs_that_of_the_lowest_loss_is_kept_and_the_rate_follows_the_loss(
+def test_the_lower_loss_breaks_ties_and_the_plateau_schedule_follows_the_loss(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An accuracy stands still for epochs while much is learned; it must not end the learning."""
+    """An accuracy can stand still for epochs while the loss improves; the learning rate must not drop then."""
     judged = iter([(0.5, 3.0), (0.5, 2.0), (0.4, 1.0), (0.5, 2.5), (0.4, 0.9)])
     task = recurra.tasks.LanguageModelling
     monkeypatch.setattr(task, "validate", lambda *_: dict(zip(("accuracy", "loss"), next(judged), strict=True)))
