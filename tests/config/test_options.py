@@ -32,7 +32,7 @@ class House(Section):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_option_of_a_task_has_a_name_of_its_own_and_a_description(task: str) -> None:
-    """Else `--epochs` would be ambiguous one day, and the help would have holes."""
+    """Two keys with the same last part would make an option such as `--epochs` ambiguous."""
     options = list(leaf_options(TASKS[task].recipe_type))
     names = Counter(option.key.rpartition(".")[2] for option in options)
     assert [name for name, count in names.items() if count > 1] == []
@@ -41,7 +41,7 @@ def test_every_option_of_a_task_has_a_name_of_its_own_and_a_description(task: st
 
 @pytest.mark.parametrize("task", TASKS)
 def test_defaults_are_what_one_would_type(task: str) -> None:
-    """The help shows each default; typed back it must mean the same."""
+    """The help shows each default as text; parsing that text must give the default."""
     for option in leaf_options(TASKS[task].recipe_type):
         if not option.field.is_required():
             value = option.field.get_default(call_default_factory=True, validated_data={})

@@ -61,7 +61,10 @@ def test_an_override_of_a_section_that_is_a_value() -> None:
         ({"model__hidden_sise": [3]}, "model.hidden_sise: unknown key; did you mean 'hidden_size'?"),
         ({"model__hidden_size": []}, "model.hidden_size: expected"),
         ({"model__hidden_size": [4, 0]}, "widths of at least 1"),
-        ({"model__tied": True, "model__embedding_size": 6, "model__hidden_size": [5]}, "hidden_size (5) equal to emb"),
+        (
+            {"model__tie_embeddings": True, "model__embedding_size": 6, "model__hidden_size": [5]},
+            "hidden_size (5) equal to emb",
+        ),
         ({"model__dropout": 1.0}, "model.dropout: expected less than 1, got 1.0"),
         ({"data__shares": [0.9, 0.2, 0.1]}, "shares above 0 that add up to 1"),
         ({"data__shares": [1.0, 0.0, 0.0]}, "shares above 0 that add up to 1"),

@@ -1,4 +1,4 @@
-"""A section refuses what it does not know and says what it expected."""
+"""Error messages of recipe sections."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_each_mistake_is_named_with_its_key_and_what_was_expected(values: dict[s
     assert expected in message(values)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_in_one_message() -> None:
     told = message({"inner": {"widht": 1, "share": -1}})
     assert all(part in told for part in ("name: is required", "inner.widht", "inner.share"))
 
@@ -81,7 +81,8 @@ def test_no_durations(typed: str) -> None:
         ({"momentum": 1}, "momentum"),
         ({"patience": 0}, "patience"),
         ({"optimizer": "adamax"}, "optimizer"),
-        ({"schedule": "cosine"}, "schedule"),
+        ({"schedule": "epoch"}, "schedule"),
+        ({"warmup_steps": -1}, "warmup_steps"),
         ({"time": 0}, "time"),
         ({"checkpoint_every": "0m"}, "checkpoint_every"),
     ],

@@ -1,4 +1,4 @@
-"""Update rules, schedules and clipping."""
+"""Optimizers, clipping and the moving average of the weights."""
 
 from typing import Any
 
@@ -8,48 +8,16 @@ from torch import nn
 
 from recurra.config import TrainingOptions
 from recurra.training.optimizers import (
-    average_weights,
-    averaged,
     build_optimizer,
     clip_gradients,
-    next_learning_rate,
+    ema_weights,
     set_learning_rate,
+    update_ema,
 )
 
 
 def options(**values: Any) -> TrainingOptions:
     return TrainingOptions.parse(values, "test")
-
-
-def rates(schedule: TrainingOptions, improved: list[bool]) -> list[float]:
-    """Learning rate of the first epoch, and of the one after each of the given."""
-    result = [next_learning_rate(schedule, schedule.learning_rate, 0, improved=True)]
-    for epoch, better in enumerate(improved):
-        result.append(next_learning_rate(schedule, result[-1], epoch + 1, better))
-    return result
-
-
-def test_constant() -> None:
-    assert rates(options(schedule="constant", learning_rate=3.0), [True, False, False]) == [3.0] * 4
-
-
-def test_decay_after_an_epoch() -> None:
-    schedule = options(schedule="epoch", learning_rate=8.0, decay=0.5, decay_after=2)
-    assert rates(schedule, [True, False, True, True]) == [8.0, 8.0, 4.0, 2.0, 1.0]
-
-
-def test_decay_on_plateau() -> None:
-    schedule = options(schedule="plateau", learning_rate=8.0, decay=0.25)
-    assert rates(schedule, [True, False, True, False]) == [8.0, 8.0, 2.0, 2.0, 0.5]
-
-
-def test_a_plateau_does_not_bring_the_learning_rate_to_nothing() -> None:
-    schedule, rate = options(schedule="plateau", learning_rate=8.0, decay=0.25), 8.0
-    for epoch in range(1, 40):
-        rate = next_learning_rate(schedule, rate, epoch, improved=False)
-    assert rate == 8e-3
-    carried_on = next_learning_rate(schedule, 1e-4, 41, improved=False)  # of a run from before there was an end to it
-    assert carried_on == 1e-4
 
 
 def parameters_with_gradients() -> list[nn.Parameter]:
@@ -91,7 +59,7 @@ def test_without_clipping_gradients_stay() -> None:
         ({"optimizer": "adamw", "weight_decay": 0.1}, torch.optim.AdamW, {"weight_decay": 0.1}),
     ],
 )
-def test_update_rules(given: dict[str, Any], kind: type, expected: dict[str, Any]) -> None:
+def test_optimizers(given: dict[str, Any], kind: type, expected: dict[str, Any]) -> None:
     optimizer = build_optimizer(parameters_with_gradients(), options(learning_rate=0.25, **given))
     assert type(optimizer) is kind
     assert {**expected, "lr": 0.25}.items() <= optimizer.param_groups[0].items()
@@ -123,7 +91,7 @@ def test_weight_decay_pulls_matrices_and_no_biases(rule: str) -> None:
 
 
 @pytest.mark.parametrize("rule", ["sgd", "adamw"])
-def test_the_mean_of_weights_over_the_updates_stands_in_their_place_for_a_while(rule: str) -> None:
+def test_moving_averages_replace_the_weights_inside_a_block(rule: str) -> None:
     first, second, unused = (weight.detach().clone().requires_grad_() for weight in parameters_with_gradients())
     optimizer = build_optimizer([first, second, unused], options(optimizer=rule, learning_rate=0.3, ema_decay=0.2))
     generator, seen = torch.Generator().manual_seed(5), []
@@ -131,13 +99,13 @@ def test_the_mean_of_weights_over_the_updates_stands_in_their_place_for_a_while(
         first.grad = torch.randn(first.shape, generator=generator)
         second.grad = torch.randn(second.shape, generator=generator) if step > 1 else None  # takes part from then on
         optimizer.step()
-        average_weights(optimizer, 0.2, step)
+        update_ema(optimizer, 0.2, step)
         seen.append((first.detach().clone(), second.detach().clone()))
     firsts, seconds = zip(*seen, strict=True)
     expected, late = torch.lerp(firsts[1], firsts[0], 2 / 11), seconds[1]
     for one, other in zip(firsts[2:], seconds[2:], strict=True):  # 3 / 12 is more than the decay
         expected, late = 0.2 * expected + 0.8 * one, 0.2 * late + 0.8 * other
-    with averaged(optimizer):
+    with ema_weights(optimizer):
         assert torch.allclose(first, expected)
         assert torch.allclose(second, late)
         assert torch.equal(unused, torch.zeros(2))

@@ -1,4 +1,4 @@
-"""Several seeds of one recipe: runs of their own, and what they say together."""
+"""Training with several seeds: the runs and the summary of their metrics."""
 
 import json
 import statistics
@@ -23,7 +23,7 @@ def colors(tmp_path: Path) -> Path:
     return path
 
 
-def test_seeds_differ_and_their_mean_is_told(colors: Path, tmp_path: Path) -> None:
+def test_seeds_differ_and_are_summarized(colors: Path, tmp_path: Path) -> None:
     folder = recurra.train_seeds(
         "classification", colors, seeds=3, run=tmp_path / "runs", seed=7, progress=Progress(), **TINY
     )
@@ -32,16 +32,16 @@ def test_seeds_differ_and_their_mean_is_told(colors: Path, tmp_path: Path) -> No
         json.loads((folder / f"seed-{n}" / "metrics.json").read_text())["model"]["test"]["loss"] for n in (7, 8, 9)
     ]
     assert len(set(losses)) == 3
-    told = found["model"]["test"]["loss"]
-    assert told["values"] == losses
-    assert told["mean"] == pytest.approx(statistics.fmean(losses))
-    assert told["deviation"] == pytest.approx(statistics.stdev(losses))
-    assert found["majority"]["test"]["loss"]["deviation"] == 0
+    summary = found["model"]["test"]["loss"]
+    assert summary["values"] == losses
+    assert summary["mean"] == pytest.approx(statistics.fmean(losses))
+    assert summary["standard_deviation"] == pytest.approx(statistics.stdev(losses))
+    assert found["majority"]["test"]["loss"]["standard_deviation"] == 0
     again = recurra.train("classification", colors, run=tmp_path / "again", seed=8, progress=Progress(), **TINY)
     assert json.loads((again / "metrics.json").read_text())["model"]["test"]["loss"] == losses[1]
 
 
-def test_what_was_stopped_goes_on(colors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_seeds_are_resumed(colors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = recurra.train_seeds("classification", colors, seeds=2, run=tmp_path / "a", progress=Progress(), **TINY)
     fit, fits = Training.fit, []
 
@@ -58,10 +58,10 @@ def test_what_was_stopped_goes_on(colors: Path, tmp_path: Path, monkeypatch: pyt
     other = recurra.train_seeds("classification", colors, seeds=2, run=tmp_path / "b", progress=Progress(), **TINY)
     assert fits == ["seed-1", "seed-2", "seed-2"]
     assert (other / "seeds.json").read_text() == (whole / "seeds.json").read_text()
-    with pytest.raises(UsageError, match=r"seed-1: was begun with another recipe \(training.epochs\)"):
+    with pytest.raises(UsageError, match=r"seed-1: was started with another recipe \(training.epochs\)"):
         recurra.train_seeds("classification", colors, seeds=2, run=other, progress=Progress(), **{**TINY, "epochs": 1})
 
 
-def test_one_seed_is_a_run(colors: Path, tmp_path: Path) -> None:
+def test_a_single_seed_is_an_error(colors: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="seeds: expected at least 2, got 1"):
         recurra.train_seeds("classification", colors, seeds=1, run=tmp_path / "runs", progress=Progress(), **TINY)

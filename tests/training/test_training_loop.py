@@ -1,4 +1,4 @@
-"""The loop: an interrupted and resumed run is the uninterrupted one; no failure loses what was good."""
+"""The training loop: resuming is exact, and no failure loses good weights."""
 
 import errno
 import json
@@ -40,7 +40,7 @@ WORDS = [
     "fell",
 ]
 SHAPE = {"embedding_size": 5, "hidden_size": [7, 4], "batch_size": 3, "window": 6, "shares": [0.8, 0.1, 0.1]}
-SGD = {"optimizer": "sgd", "learning_rate": 2.0, "momentum": 0.5, "schedule": "epoch", "decay": 0.5, "clip_norm": 0.5}
+SGD = {"optimizer": "sgd", "learning_rate": 2.0, "momentum": 0.5, "schedule": "step", "decay": 0.5, "clip_norm": 0.5}
 ADAM = {"optimizer": "adamw", "learning_rate": 0.01, "schedule": "plateau", "clip_value": 0.1, "weight_decay": 0.01}
 
 
@@ -84,10 +84,12 @@ def without_times(run: Run) -> list[dict[str, Any]]:
 
 
 def assert_same_position(one: Run, other: Run) -> None:
-    """All that a checkpoint says but how long it took."""
-    first, second = (run.read_tensors(CHECKPOINT).values["position"] for run in (one, other))
+    """All plain values of the checkpoints, except for times."""
+    mine, others = (run.read_tensors(CHECKPOINT).values for run in (one, other))
+    assert mine["schedule"] == others["schedule"]
+    first, second = mine["position"], others["position"]
     for position in (first, second):
-        for part in (position, position["sums"]):
+        for part in (position, position["totals"]):
             part.pop("seconds")
         position.pop("history")  # compared by its file
     assert first == second
@@ -102,11 +104,19 @@ def assert_same_tensors(one: Run, other: Run, name: str) -> None:
 
 @pytest.mark.parametrize(
     "rule",
-    [SGD, ADAM, {**SGD, "momentum": 0, "ema_decay": 0.9}, {**ADAM, "ema_decay": 0.9}],
-    ids=["sgd", "adamw", "sgd-mean", "adamw-mean"],
+    [
+        SGD,
+        ADAM,
+        {**SGD, "momentum": 0, "ema_decay": 0.9},
+        {**ADAM, "ema_decay": 0.9},
+        {**ADAM, "schedule": "plateau", "warmup_steps": 28},  # into the second epoch
+        {**SGD, "schedule": "cosine", "warmup_steps": 3},
+        {**ADAM, "schedule": "one-cycle"},
+    ],
+    ids=["sgd", "adamw", "sgd-ema", "adamw-ema", "warm-up", "cosine", "one-cycle"],
 )
 @pytest.mark.parametrize("steps", [2, 27, 29, 40])  # within the first epoch, at its last step, at and after its end
-def test_interrupted_and_resumed_is_uninterrupted_bit_for_bit(
+def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
     rule: dict[str, Any], steps: int, text: Path, tmp_path: Path
 ) -> None:
     options = {**rule, "epochs": 2, "dropout": 0.3, "word_dropout": 0.2, "locked_dropout": True}
@@ -124,7 +134,9 @@ def test_interrupted_and_resumed_is_uninterrupted_bit_for_bit(
     assert whole.read_json("metrics.json")["model"] == resumed.read_json("metrics.json")["model"]
 
 
-def test_the_mean_of_weights_is_judged_and_kept(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_moving_average_of_the_weights_is_validated_and_saved(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[dict[str, torch.Tensor]] = []
     step = Training.take_step
 
@@ -136,7 +148,7 @@ def test_the_mean_of_weights_is_judged_and_kept(text: Path, tmp_path: Path, monk
     monkeypatch.setattr(Training, "take_step", noted)
     plain = fit(text, tmp_path / "plain", **ADAM, epochs=1)
     steps, seen[:] = seen.copy(), []
-    run = fit(text, tmp_path / "averaged", **ADAM, epochs=1, ema_decay=0.8)
+    run = fit(text, tmp_path / "ema", **ADAM, epochs=1, ema_decay=0.8)
     assert all(torch.equal(one[key], other[key]) for one, other in zip(steps, seen, strict=True) for key in one)
     kept = run.read_tensors(WEIGHTS).tensors
     for name, tensor in kept.items():
@@ -151,12 +163,12 @@ def test_the_mean_of_weights_is_judged_and_kept(text: Path, tmp_path: Path, monk
     assert recurra.load(run.folder).evaluate()["model"] == run.read_json("metrics.json")["model"]
 
 
-def test_before_the_first_epoch_ends_it_is_the_mean_too_that_can_be_used(text: Path, tmp_path: Path) -> None:
+def test_before_the_first_epoch_ends_the_moving_average_is_the_usable_model(text: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(text, tmp_path / "run", InterruptAt(3), **ADAM, ema_decay=0.9)
     run = Run(tmp_path / "run")
     kept, checkpoint = run.read_tensors(WEIGHTS).tensors, run.read_tensors(CHECKPOINT).tensors
-    means = {tensor.data_ptr(): tensor for key, tensor in checkpoint.items() if key.endswith(".average")}
+    means = {tensor.data_ptr(): tensor for key, tensor in checkpoint.items() if key.endswith(".ema")}
     assert len(means) == len(list(kept))
     for name, tensor in kept.items():
         assert not torch.equal(tensor, checkpoint[f"model.{name}"]), name
@@ -192,6 +204,54 @@ def test_same_seed_same_weights_other_seed_others(text: Path, tmp_path: Path) ->
     assert_same_tensors(one, two, WEIGHTS)
     with pytest.raises(AssertionError):
         assert_same_tensors(one, three, WEIGHTS)
+
+
+@pytest.mark.parametrize("name", ["cosine", "one-cycle"])
+def test_resume_refuses_another_length_of_a_schedule_by_step(name: str, text: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(text, tmp_path / "run", InterruptAt(5), **{**ADAM, "schedule": name}, epochs=2)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match=f"training.epochs cannot change on resuming with schedule = '{name}'"):
+        resume(tmp_path / "run", progress=Progress(), epochs=3)
+    with pytest.raises(UsageError, match=r"training\.steps cannot change on resuming"):
+        resume(tmp_path / "run", progress=Progress(), steps=30)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_schedule_by_step_ends_with_the_steps_and_the_history_has_the_last_rate_of_each_epoch(
+    text: Path, tmp_path: Path
+) -> None:
+    options = {**ADAM, "schedule": "cosine", "warmup_steps": 10}
+    by_epochs = fit(text, tmp_path / "epochs", **options, epochs=2)  # 27 steps each
+    by_steps = fit(text, tmp_path / "steps", **options, epochs=9, steps=40)
+    for run, total, steps in ((by_epochs, 54, (27, 54)), (by_steps, 40, (27, 40))):
+        expected = [0.01 * (1 + math.cos(math.pi * (step - 1 - 10) / (total - 10))) / 2 for step in steps]
+        assert [row["learning_rate"] for row in without_times(run)] == pytest.approx(expected)
+
+
+def test_warmup_as_long_as_the_training_leaves_no_folder(text: Path, tmp_path: Path) -> None:
+    options = {**ADAM, "schedule": "cosine", "warmup_steps": 27}
+    with pytest.raises(UsageError, match="warmup_steps: expected fewer than the 27 steps of the whole training"):
+        fit(text, tmp_path / "run", **options, epochs=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_checkpoint_between_the_last_step_and_validation_can_be_resumed(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fit(text, tmp_path / "whole", **SGD, epochs=2)
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the power is off")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recurra.tasks.LanguageModelling, "validate", fail)
+        with pytest.raises(RuntimeError):
+            fit(text, tmp_path / "run", **SGD, epochs=2, checkpoint_every=1e-9)
+    assert Run(tmp_path / "run").read_tensors(CHECKPOINT).values["position"]["batch"] == 27
+    resume(tmp_path / "run", progress=Progress(), checkpoint_every=300)
+    assert_same_tensors(whole, Run(tmp_path / "run"), CHECKPOINT)
+    assert without_times(whole) == without_times(Run(tmp_path / "run"))
 
 
 def test_resume_refuses_another_recipe(text: Path, tmp_path: Path) -> None:
@@ -238,8 +298,8 @@ def test_larger_budget_goes_on_exactly(steps: int, text: Path, tmp_path: Path) -
     assert without_times(whole) == without_times(longer)
 
 
-def test_going_on_after_a_budget_forgets_the_weights_judged_at_its_end(text: Path, tmp_path: Path) -> None:
-    """Else the best weights of a run would depend on where it was stopped."""
+def test_resuming_with_a_larger_budget_ignores_the_validation_at_its_end(text: Path, tmp_path: Path) -> None:
+    """Otherwise the best weights of a run would depend on where it was interrupted."""
     epoch = fit(text, tmp_path / "epoch", **ADAM, epochs=1)
     part = fit(text, tmp_path / "part", **ADAM, epochs=2, steps=31)
     assert part.read_tensors(WEIGHTS).values["step"] == 31, "the better weights of the budget's end are the run's"
@@ -278,7 +338,7 @@ def test_data_of_a_finished_run_may_move(text: Path, tmp_path: Path) -> None:
     assert recurra.load(run.folder).evaluate()["trigram"]
 
 
-def test_damaged_best_weights_never_replace_whole_ones(text: Path, tmp_path: Path) -> None:
+def test_damaged_best_weights_never_replace_intact_ones(text: Path, tmp_path: Path) -> None:
     run = fit(text, tmp_path / "run", **ADAM, epochs=2, steps=31)
     whole, damaged = run.path(WEIGHTS).read_bytes(), bytearray(run.path(BEST).read_bytes())
     damaged[-1] ^= 1
@@ -305,7 +365,7 @@ def test_weights_of_a_first_epoch_are_those_of_its_last_checkpoint(text: Path, t
     assert run.read_tensors(WEIGHTS).values["step"] == 9
 
 
-def test_resumed_run_says_nothing_of_weights_it_no_longer_has(text: Path, tmp_path: Path) -> None:
+def test_resuming_removes_the_results_of_the_earlier_weights(text: Path, tmp_path: Path) -> None:
     run = fit(text, tmp_path / "run", **SGD, epochs=1)
     with pytest.raises(KeyboardInterrupt):
         resume(run.folder, progress=InterruptAt(2), epochs=2)
@@ -385,8 +445,8 @@ def test_divergence_names_the_step_and_keeps_the_best_weights(
     assert_same_tensors(good, Run(tmp_path / "bad"), WEIGHTS)
 
 
-def test_a_loss_beyond_all_bounds_is_divergence(text: Path, tmp_path: Path) -> None:
-    """Each of these losses is a finite number, and yet no training comes back from them."""
+def test_a_finite_loss_far_above_the_first_is_divergence(text: Path, tmp_path: Path) -> None:
+    """Training does not recover from such losses, although each of them is finite."""
     with pytest.raises(DivergedError, match=r"step \d+ .*: the loss is [\d.e+]+, where the first was 2\.\d+"):
         fit(text, tmp_path / "run", **{**SGD, "learning_rate": 1e5, "momentum": 0.0})
 
@@ -426,14 +486,14 @@ def test_patience_stops_after_epochs_without_improvement(
     assert run.read_tensors(WEIGHTS).values["epoch"] == 2
 
 
-def test_of_equally_accurate_epochs_that_of_the_lowest_loss_is_kept_and_the_rate_follows_the_loss(
+def test_the_lower_loss_breaks_ties_and_the_plateau_schedule_follows_the_loss(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An accuracy stands still for epochs while much is learned; it must not end the learning."""
+    """An accuracy can stand still for epochs while the loss improves; the learning rate must not drop then."""
     judged = iter([(0.5, 3.0), (0.5, 2.0), (0.4, 1.0), (0.5, 2.5), (0.4, 0.9)])
     task = recurra.tasks.LanguageModelling
     monkeypatch.setattr(task, "validate", lambda *_: dict(zip(("accuracy", "loss"), next(judged), strict=True)))
-    monkeypatch.setattr(task, "select_by", Metric("accuracy", higher_is_better=True))
+    monkeypatch.setattr(task, "selection_metric", Metric("accuracy", higher_is_better=True))
     run = fit(text, tmp_path / "run", **{**SGD, "schedule": "plateau"}, epochs=5)
     assert [row["learning_rate"] for row in without_times(run)] == [2.0, 2.0, 2.0, 2.0, 1.0]
     assert run.read_tensors(WEIGHTS).values["epoch"] == 2

@@ -130,7 +130,7 @@ def told(values: dict[str, Any]) -> str:
     """Mean and deviation of a metric; a count that is the same in all runs alone."""
     if set(values["values"]) == {values["mean"]}:
         return f"{values['mean']:,.4g}"
-    return f"{values['mean']:.4g} ± {values['deviation']:.2g}"
+    return f"{values['mean']:.4g} ± {values['standard_deviation']:.2g}"
 
 
 def show_help(context: typer.Context, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Recipe keys as options: `--hidden-size 256,128` and `hidden_size=[256, 128]` mean `model.hidden_size`."""
+"""Recipe keys as options: `--hidden-size 256,128` or `hidden_size=[256, 128]` for `model.hidden_size`."""
 
 import tomllib
 from collections.abc import Iterator
@@ -13,24 +13,24 @@ from recurra.errors import UsageError
 
 
 class Option(NamedTuple):
-    """One settable value of a recipe."""
+    """One key of a recipe, with its type, default and description."""
 
     key: str  # dotted, such as training.batch_size
     field: FieldInfo
 
     @property
     def is_switch(self) -> bool:
-        """Whether it is on or off."""
+        """Whether it is a boolean, `--name` or `--no-name` on the command line."""
         return self.field.annotation is bool
 
     @property
     def is_text(self) -> bool:
-        """Whether its value is taken as typed: a path named 1984 is no number."""
+        """Whether its value is a string and must not be parsed: a path may be named 1984."""
         return self.field.annotation is str or self.field.annotation == str | None
 
     @property
     def about(self) -> str:
-        """What it means, and where it is a choice, between what."""
+        """Its description, with the possible values if it is a choice."""
         meaning = self.field.description or ""
         if get_origin(self.field.annotation) is not Literal:
             return meaning
@@ -38,20 +38,23 @@ class Option(NamedTuple):
         return f"{meaning} ({', '.join(others)} or {last})" if others else meaning
 
     def parse(self, text: str) -> Any:
-        """Its value as typed on a command line: `on` and `off` for a switch, a list even of one where it is a list."""
-        if text in get_args(self.field.annotation):  # a choice, of which one may be called none
+        """Parse its value from the command line, without checking it against the schema.
+
+        Switches take `on` and `off`; a single value for a list becomes a list of one.
+        """
+        if text in get_args(self.field.annotation):  # a choice; one of its values may be named "none"
             return text
         value = parse_value(text)
         if self.is_text:
-            is_off = value is None and self.field.annotation is not str
-            return value if isinstance(value, str) or is_off else text
+            is_none = value is None and self.field.annotation is not str
+            return value if isinstance(value, str) or is_none else text
         if self.is_switch:
             return {"on": True, "off": False}.get(text, value)
         return [value] if get_origin(self.field.annotation) is list and not isinstance(value, list) else value
 
     @property
     def default(self) -> str:
-        """Its default as one would type it."""
+        """Its default as typed on a command line; "required" if it has none."""
         if self.field.is_required():
             return "required"
         return as_typed(self.field.get_default(call_default_factory=True, validated_data={}))
@@ -62,7 +65,7 @@ class Option(NamedTuple):
 
 
 def as_typed(value: Any) -> str:
-    """A value as one would type it."""
+    """A value as typed on a command line: the inverse of `Option.parse`."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "on", False: "off"}[value]
     if isinstance(value, list | tuple):
@@ -71,7 +74,7 @@ def as_typed(value: Any) -> str:
 
 
 def leaf_options(schema: type[BaseModel], prefix: str = "") -> Iterator[Option]:
-    """Every settable value of a recipe type, in the order of the schema."""
+    """All keys of a recipe type, sections flattened, in the order of the schema."""
     for name, field in schema.model_fields.items():
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -81,10 +84,10 @@ def leaf_options(schema: type[BaseModel], prefix: str = "") -> Iterator[Option]:
 
 
 def find_option(schema: type[BaseModel], name: str) -> Option:
-    """The option called `name`: a dotted key or, where it is unique, its last part; `--hidden-size` is `hidden_size`.
+    """Find an option by its dotted key or the last part of it; `--hidden-size` and `hidden_size` are the same.
 
     Raises:
-        UsageError: no such option, or more than one.
+        UsageError: no option of this name, or several.
     """
     wanted = name.removeprefix("--").replace("-", "_")
     options = list(leaf_options(schema))
@@ -97,10 +100,10 @@ def find_option(schema: type[BaseModel], name: str) -> Option:
 
 
 def parse_assignment(schema: type[BaseModel], text: str) -> tuple[str, Any]:
-    """Dotted key and value of `key=value`.
+    """Split `key=value` into the dotted key and the parsed value.
 
     Raises:
-        UsageError: no equals sign, or no such key.
+        UsageError: no equals sign, or an unknown key.
     """
     name, sign, value = text.partition("=")
     if not sign:
@@ -110,7 +113,7 @@ def parse_assignment(schema: type[BaseModel], text: str) -> tuple[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """A value as typed on a command line: TOML where it is TOML, a list where commas stand, else text."""
+    """Parse a value from a command line: as TOML if it is valid TOML, else as a list at commas, else as a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -17,11 +17,13 @@ Values = dict[str, Any]
 
 
 class Recipe(Section):
-    """What every recipe holds; a task adds its `[data]` and `[model]`."""
+    """The keys that all recipes share; each task adds its `[data]` and `[model]` sections."""
 
     task: str = Field(description="name of the task")
-    seed: int = Field(1, ge=0, lt=2**63, description="seed of initial weights, dropout and order")
-    device: str = Field("cpu", description="torch device to train on")
+    seed: int = Field(
+        1, ge=0, lt=2**63, description="random seed of the initial weights, dropout and the order of the data"
+    )
+    device: str = Field("cpu", description="torch device, such as cpu, cuda or mps")
     training: TrainingOptions = TrainingOptions()
 
 
@@ -29,10 +31,10 @@ AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 def read_recipe(path: Path) -> Values:
-    """Values of a TOML file, not yet checked.
+    """Read a TOML file, without checking it against a schema.
 
     Raises:
-        DataError: no such file, not UTF-8, or not TOML; the message names the line.
+        DataError: no such file, not UTF-8, or not TOML (the message names the line).
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -47,16 +49,16 @@ def read_recipe(path: Path) -> Values:
 
 
 def resolve(schema: type[AnyRecipe], values: Mapping[str, Any], overrides: Mapping[str, Any], origin: str) -> AnyRecipe:
-    """A checked recipe from file values and overrides by dotted key.
+    """Combine the values of a file with overrides and check them against the schema.
 
     Args:
         schema: recipe type of the task.
-        values: what the file said; may be empty.
-        overrides: dotted key to value; these win.
-        origin: name of the recipe for messages.
+        values: nested by section, as in the file; left unchanged.
+        overrides: values by dotted key, which take precedence.
+        origin: name of the recipe in error messages.
 
     Raises:
-        UsageError: an unknown key or an impossible value, from either.
+        UsageError: an unknown key or an impossible value in either.
     """
     merged = deepcopy(dict(values))
     for dotted, value in overrides.items():
@@ -71,12 +73,12 @@ def resolve(schema: type[AnyRecipe], values: Mapping[str, Any], overrides: Mappi
 
 
 def dump(recipe: Recipe) -> str:
-    """The recipe as TOML, every default written out; options that are off are left out."""
+    """The recipe as TOML with all defaults; keys without a value (None) are left out, since TOML has no null."""
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of nested tables."""
+    """All values of nested tables, with their dotted keys."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{prefix}{key}.")
@@ -85,7 +87,7 @@ def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def differences(one: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
-    """Dotted keys in which two recipes differ, with both values."""
+    """The dotted keys whose values differ between two recipes, with both values."""
     first, second = dict(leaves(one.model_dump(mode="json"))), dict(leaves(other.model_dump(mode="json")))
     return {
         key: (first.get(key), second.get(key))

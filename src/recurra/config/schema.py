@@ -1,4 +1,4 @@
-"""The building block of a recipe: a section that explains unknown keys and impossible values."""
+"""Base class of recipe sections, its error messages, and value types that several sections share."""
 
 import difflib
 import math
@@ -19,19 +19,19 @@ from pydantic import (
 
 from recurra.errors import UsageError
 
-MOST_KEYS = 12  # that an error lists
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+MAX_LISTED_KEYS = 12  # in an error message
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # in a unit of time
 
 
 class Section(BaseModel):
-    """A table of a recipe: typed, read-only, closed to unknown keys."""
+    """A table of a recipe. Immutable; unknown keys, NaN and infinities are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
-    def no_number_is_a_switch(cls, value: object, info: ValidationInfo) -> object:
-        """To Python true is 1; in a recipe it is a mistake."""
+    def refuse_boolean_for_number(cls, value: object, info: ValidationInfo) -> object:
+        """Python takes `true` for 1; in a recipe it is a mistake."""
         annotation = cls.model_fields[info.field_name or ""].annotation
         if isinstance(value, bool) and annotation in (int, float, int | None, float | None):
             raise ValueError("a number")
@@ -39,14 +39,15 @@ class Section(BaseModel):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], origin: str) -> Self:
-        """Check values against the schema.
+        """Create a section from plain values.
 
         Args:
-            values: plain TOML values, nested by section.
-            origin: where they came from, for the message.
+            values: as read from TOML, nested by section.
+            origin: name of their source in error messages.
 
         Raises:
-            UsageError: each unknown key with the nearest known one, each impossible value with what was expected.
+            UsageError: unknown keys or impossible values. The message lists all of them, with the nearest known key or
+                with what was expected.
         """
         try:
             return cls.model_validate(values)
@@ -56,7 +57,7 @@ class Section(BaseModel):
 
 
 def explain(section: type[BaseModel], problem: Mapping[str, Any]) -> str:
-    """One line for one of pydantic's problems: the key, what was expected, what came."""
+    """One message for one of pydantic's errors: the key, what was expected, what was found."""
     keys = [str(part) for part in problem["loc"]]
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
@@ -67,13 +68,13 @@ def explain(section: type[BaseModel], problem: Mapping[str, Any]) -> str:
     if problem["type"] in ("model_type", "model_attributes_type"):
         return f"{name}: expected a section of keys, got {problem['input']!r}"
     expected = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if isinstance(problem["input"], Mapping):  # a rule about several keys; the message names them
+    if isinstance(problem["input"], Mapping):  # a check over several keys; its message names them
         return f"{name}: expected {expected}"
     return f"{name}: expected {expected}, got {problem['input']!r}"
 
 
 def section_at(section: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
-    """The section that `path` leads to; None where that is a value."""
+    """The section at a path of keys; None if there is a value."""
     for part in path:
         annotation = section.model_fields[part].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
@@ -83,30 +84,30 @@ def section_at(section: type[BaseModel], path: list[str]) -> type[BaseModel] | N
 
 
 def known_keys(section: type[BaseModel], path: list[str]) -> set[str]:
-    """Keys of the section that `path` leads to."""
+    """The keys of the section at a path; none if there is a value."""
     found = section_at(section, path)
     return set(found.model_fields) if found else set()
 
 
 def required_keys(section: type[BaseModel], path: list[str]) -> list[tuple[str, str]]:
-    """The values without a default at or below a path, with what they mean."""
+    """The required keys at or below a path, dotted, each with its description."""
     below = section_at(section, path)
     if below is not None:
         names = [name for name, field in below.model_fields.items() if field.is_required()]
         return [pair for name in names for pair in required_keys(section, [*path, name])]
     holder = section_at(section, path[:-1])
-    about = holder.model_fields[path[-1]].description if holder else None  # None: an element of a list
+    about = holder.model_fields[path[-1]].description if holder else None  # no holder: an element of a list
     return [(".".join(path), about or "")]
 
 
 def unknown_key(name: str, known: list[str]) -> str:
-    """The message for a key, or an option --so, that no schema has, with the nearest that it has."""
+    """The error message for an unknown key or `--option`, with the nearest known one."""
     is_option = name.startswith("--")
     wanted = name.removeprefix("--").rpartition(".")[2].replace("-", "_")
     near = difflib.get_close_matches(wanted, [key.rpartition(".")[2] for key in known], n=1, cutoff=0.5)
     if near:
         hint = f"did you mean {'--' + near[0].replace('_', '-') if is_option else repr(near[0])}?"
-    elif len(known) <= MOST_KEYS:
+    elif len(known) <= MAX_LISTED_KEYS:
         hint = f"known: {', '.join(known)}"
     else:
         hint = "recurra train --help lists them all"
@@ -114,7 +115,7 @@ def unknown_key(name: str, known: list[str]) -> str:
 
 
 def parse_duration(value: object) -> object:
-    """Seconds of a duration such as 90, "90s", "10m", "1.5h"."""
+    """Convert a duration such as "90s", "10m" or "1.5h" to seconds; anything but text is left to pydantic."""
     if not isinstance(value, str):
         return value
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", value.strip())
@@ -123,11 +124,11 @@ def parse_duration(value: object) -> object:
     return float(match[1]) * SECONDS[match[2] or "s"]
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
+Duration = Annotated[float, BeforeValidator(parse_duration)]  # seconds
 
 
 def as_texts(value: object) -> object:
-    """A list of names as text: on a command line `2,4` are numbers, and a single name is no list."""
+    """Convert to a list of strings: from a command line, `2,4` arrives as numbers and a single name not as a list."""
     values = value if isinstance(value, list | tuple) else [value]
     is_plain = all(isinstance(name, str | int) and not isinstance(name, bool) for name in values)
     return [str(name) for name in values] if is_plain else value
@@ -136,11 +137,11 @@ def as_texts(value: object) -> object:
 Names = Annotated[list[str], Field(min_length=1), BeforeValidator(as_texts)]
 
 
-def add_up(shares: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Shares of a whole."""
+def check_shares(shares: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Require positive shares with a sum of 1."""
     if min(shares) <= 0 or not math.isclose(sum(shares), 1):
         raise ValueError("shares above 0 that add up to 1")
     return shares
 
 
-Shares = Annotated[tuple[float, float, float], AfterValidator(add_up)]  # training, validation and test
+Shares = Annotated[tuple[float, float, float], AfterValidator(check_shares)]  # training, validation and test

@@ -1,4 +1,4 @@
-"""How a model is trained: the section every recipe shares."""
+"""The `[training]` keys that all tasks share."""
 
 from typing import Any, Literal
 
@@ -10,44 +10,57 @@ from recurra.config.schema import Duration, Section
 class TrainingOptions(Section):
     """The `[training]` section."""
 
-    epochs: int = Field(20, ge=1, description="passes over the training data at the most")
+    epochs: int = Field(20, ge=1, description="largest number of passes over the training data")
     time: Duration | None = Field(
         None,
         gt=0,
-        description="stop training after this long (90s, 10m, 1.5h); reading and the final report come on top",
+        description="stop training after this time (90s, 10m, 1.5h), not counting loading and the final evaluation",
     )
-    steps: int | None = Field(None, ge=1, description="stop after this many updates")
-    batch_size: int = Field(32, ge=1, description="sequences (or lanes of text) side by side in a step")
-    optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="update rule")
-    learning_rate: float = Field(3e-3, gt=0, description="learning rate of the first epoch")
+    steps: int | None = Field(None, ge=1, description="stop training after this many steps (batches)")
+    batch_size: int = Field(
+        32, ge=1, description="sequences per batch; in language modelling, parallel streams of text"
+    )
+    optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="optimizer")
+    learning_rate: float = Field(3e-3, gt=0, description="highest learning rate of the schedule")
     momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd")
-    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment in adam and adamw")
-    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment in adam and adamw")
-    weight_decay: float = Field(0.0, ge=0, description="pull of the weights towards zero; biases are left alone")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay rate of the first moment in adam and adamw")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay rate of the second moment in adam and adamw")
+    weight_decay: float = Field(0.0, ge=0, description="weight decay of the optimizer, not applied to biases")
     ema_decay: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="decay of a running mean of the weights, such as 0.998, judged and kept in their place; 0: no mean",
+        description="decay of the moving average of the weights (EMA), such as 0.998; validation and the saved model "
+        "use the average; 0 turns it off",
     )
-    schedule: Literal["constant", "epoch", "plateau"] = Field(
+    schedule: Literal["constant", "step", "plateau", "cosine", "one-cycle"] = Field(
         "plateau",
-        description="learning rate: constant; epoch: times `decay` each epoch after `decay_after`; "
-        "plateau: times `decay` after each epoch that did not lower the validation loss",
+        description="how the learning rate changes; step: times `decay` after epoch `decay_after` and each later one; "
+        "plateau: times `decay` after each epoch without a new lowest validation loss; cosine: falls to 0 over the "
+        "whole training; one-cycle: rises during the first 30% of it, then falls to 0",
     )
-    decay: float = Field(0.5, gt=0, lt=1, description="factor of the learning rate at a decay")
-    decay_after: int = Field(1, ge=1, description="epochs at full learning rate where `schedule = epoch`")
-    clip_norm: float = Field(1.0, ge=0, description="largest norm of the whole gradient; 0 does not clip")
+    decay: float = Field(
+        0.5, gt=0, lt=1, description="factor of the learning rate where `schedule` is `step` or `plateau`"
+    )
+    decay_after: int = Field(1, ge=1, description="epochs at the full learning rate where `schedule` is `step`")
+    warmup_steps: int = Field(
+        0,
+        ge=0,
+        description="steps over which the learning rate first rises linearly to that of the schedule; 0 for none",
+    )
+    clip_norm: float = Field(1.0, ge=0, description="clip the norm of the whole gradient to this; 0 for no clipping")
     clip_value: float = Field(
-        0.0, ge=0, description="instead of the norm: largest size of one gradient element; 0 does not clip"
+        0.0, ge=0, description="clip each element of the gradient to this instead of the norm; 0 for no clipping"
     )
-    patience: int | None = Field(None, ge=1, description="stop after this many epochs without improvement")
-    checkpoint_every: Duration = Field(300.0, gt=0, description="time between checkpoints within an epoch")
+    patience: int | None = Field(None, ge=1, description="stop training after this many epochs without a new best one")
+    checkpoint_every: Duration = Field(
+        300.0, gt=0, description="time between checkpoints within an epoch, in seconds or as 90s, 10m, 1.5h"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def clip_once(cls, values: Any) -> Any:
-        """Clipping by value turns off clipping by norm, unless somebody asks for both: they have no stated order."""
+        """Let `clip_value` turn off the default `clip_norm`; both is an error, their order would be unclear."""
         if isinstance(values, dict) and values.get("clip_value"):
             if values.get("clip_norm"):
                 raise ValueError("clip_norm or clip_value, not both")

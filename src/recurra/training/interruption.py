@@ -1,4 +1,4 @@
-"""Ctrl-C during training: finish the step, save, and only then stop."""
+"""Ctrl-C during training: the loop finishes its step and saves before it stops."""
 
 import signal
 import threading
@@ -7,7 +7,10 @@ from typing import Any, Self
 
 
 class Interruption:
-    """Whether the user asked to stop. The first signal is remembered; a second one stops at once."""
+    """Handles SIGINT and SIGTERM inside a `with` block: the first sets `requested`, the second stops at once.
+
+    Python delivers signals to the main thread only; in another thread this does nothing.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -24,7 +27,7 @@ class Interruption:
             signal.signal(number, handler)
 
     def request(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Remember the signal, or give in to the second one."""
+        """The signal handler."""
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True

@@ -1,4 +1,4 @@
-"""One recipe trained with several seeds: what a figure is worth."""
+"""Training with several seeds: mean and standard deviation of each metric."""
 
 import statistics
 from collections.abc import Mapping
@@ -21,26 +21,26 @@ def train_seeds(
     progress: Progress | None = None,
     **options: Any,
 ) -> Path:
-    """Train a model several times, each time with the next seed, and tell mean and spread.
+    """Train a model several times with consecutive seeds, and summarize the metrics.
 
-    In a folder where the same was stopped it goes on: finished runs stay, the one that was stopped is resumed.
+    In a folder where the same call was interrupted, finished runs are kept and the interrupted one is resumed.
 
     Args:
         recipe: name of a task, or a recipe file (.toml).
-        data: what to train on, as for `train`.
-        seeds: how many; the first is that of the recipe.
-        run: folder to write, a run in `seed-N` for each; by default a new one under `runs/`.
-        progress: who is told how far it is; by default standard error.
+        data: training data, as for `train`.
+        seeds: number of seeds, at least 2; the first is the seed of the recipe.
+        run: folder to write, with one run `seed-N` per seed; by default a new one under `runs/`.
+        progress: where to show progress; by default standard error.
         options: recipe keys, as for `train`.
 
     Returns:
-        The folder, with the runs and `seeds.json`: mean, deviation (of a sample) and each value by who, split and
-        metric.
+        The folder, with the runs and `seeds.json`: mean, sample standard deviation and values, by model or baseline,
+        split and metric.
 
     Raises:
-        UsageError: fewer than two seeds, a folder with runs of another recipe, and as `train`.
-        DataError: as `train`.
-        KeyboardInterrupt: the user asked to stop; the runs so far are whole, the last one is saved.
+        UsageError: fewer than two seeds, or a folder with runs of another recipe; and as for `train`.
+        DataError: as for `train`.
+        KeyboardInterrupt: the user pressed Ctrl-C; everything is saved, the same call with this folder goes on.
     """
     if seeds < 2:
         raise UsageError(f"seeds: expected at least 2, got {seeds}")
@@ -53,37 +53,37 @@ def train_seeds(
     results = []
     for seed in range(first, first + seeds):
         progress.note(f"seed {seed}, {seed - first + 1} of {seeds}")
-        place = Run(folder.path(f"seed-{seed}"))
+        one = Run(folder.path(f"seed-{seed}"))
         try:
-            if place.path(CHECKPOINT).exists():
-                refuse_another(place, resolve_recipe(recipe, data, {**options, "seed": seed}))
-                resume(place.folder, progress=progress)
+            if one.path(CHECKPOINT).exists():
+                check_same_recipe(one, resolve_recipe(recipe, data, {**options, "seed": seed}))
+                resume(one.folder, progress=progress)
             else:
-                train(recipe, data, run=place.folder, progress=progress, **{**options, "seed": seed})
+                train(recipe, data, run=one.folder, progress=progress, **{**options, "seed": seed})
         except KeyboardInterrupt:
-            again = f"the same again with --run {folder} goes on"
-            raise KeyboardInterrupt(f"stopped and saved within seed {seed}; {again}") from None
-        results.append(place.read_json(METRICS))
-        folder.write(SEEDS, spread(results))
+            advice = f"to go on, repeat the command with --run {folder}"
+            raise KeyboardInterrupt(f"stopped and saved within seed {seed}; {advice}") from None
+        results.append(one.read_json(METRICS))
+        folder.write(SEEDS, summarize(results))
     return folder.folder
 
 
-def refuse_another(run: Run, recipe: Recipe) -> None:
-    """Refuse to go on with a run of another recipe.
+def check_same_recipe(run: Run, recipe: Recipe) -> None:
+    """Check that a run was started with this recipe.
 
     Raises:
-        UsageError: it is.
+        UsageError: it was started with another one.
     """
     changed = differences(type(recipe).parse(run.read_recipe(), str(run)), recipe)
     if changed:
-        raise UsageError(f"{run}: was begun with another recipe ({', '.join(changed)}); choose another folder")
+        raise UsageError(f"{run}: was started with another recipe ({', '.join(changed)}); choose another folder")
 
 
-def spread(results: list[Json]) -> Json:
-    """Mean, deviation and values of each metric by who and split."""
+def summarize(results: list[Json]) -> Json:
+    """Summary of each metric over several runs, by model or baseline, split and metric."""
     return {
         who: {
-            split: {name: spread_of([result[who][split][name] for result in results]) for name in values}
+            split: {name: summary_of([result[who][split][name] for result in results]) for name in values}
             for split, values in splits.items()
         }
         for who, splits in results[0].items()
@@ -91,7 +91,7 @@ def spread(results: list[Json]) -> Json:
     }
 
 
-def spread_of(values: list[float]) -> Json:
-    """Mean, deviation and values of one metric."""
+def summary_of(values: list[float]) -> Json:
+    """Mean, sample standard deviation (0 for a single value) and values of one metric."""
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": statistics.fmean(values), "deviation": deviation, "values": values}
+    return {"mean": statistics.fmean(values), "standard_deviation": deviation, "values": values}

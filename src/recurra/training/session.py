@@ -16,6 +16,7 @@ from recurra.runs import CARD, CHECKPOINT, EVALUATION, METRICS, RECIPE, SAMPLES,
 from recurra.tasks import TASKS, load_data, num_parameters, task_of, task_type
 from recurra.training.card import model_card
 from recurra.training.loop import Position, Training
+from recurra.training.schedules import refuse_another_length
 
 MAY_CHANGE = {
     "device",
@@ -108,6 +109,7 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
     checkpoint = target.read_tensors(CHECKPOINT)
     wanted = resolve(kind.recipe_type, target.read_recipe(), dotted(kind.recipe_type, options), f"{run}/{RECIPE}")
     changed = differences(kind.recipe_type.parse(tomllib.loads(checkpoint.values["recipe"]), str(run)), wanted)
+    refuse_another_length(wanted.training, changed)
     refused = {key: pair for key, pair in changed.items() if key not in MAY_CHANGE}
     if refused:
         pairs = "; ".join(f"{key}: {there!r} in the run, {here!r} now" for key, (there, here) in refused.items())
@@ -115,7 +117,7 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
     device_of(wanted.device)
     task.recipe = wanted
     position = Position.parse(checkpoint.values["position"])
-    limit = position.limit(wanted.training)
+    limit = position.reached_limit(wanted.training)
     is_finished = limit is not None and target.path(METRICS).exists()
     if target.path(WEIGHTS).exists():
         target.read_tensors(WEIGHTS)  # better known to be damaged now than after hours of training
