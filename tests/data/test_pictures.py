@@ -202,7 +202,9 @@ def test_names_of_files_say_the_split(folder: Path) -> None:
         "test": [("three.png", ("three",))],
     }
     write(folder / "test.csv", [ROWS[3], ROWS[0]])
-    with pytest.raises(DataError, match=r"one\.png is for train here, for test in .*/test\.csv line 3; choose one"):
+    with pytest.raises(
+        DataError, match=r"test\.csv line 3: .*one\.png is for test here, for train in .*/train\.csv line 2; choose one"
+    ):
         read(folder)
 
 

@@ -1,12 +1,13 @@
 """Labelled texts: tables, a file a class, a folder a class, lines of label and text, texts beside their labels."""
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from recurra.config import Shares
 from recurra.data.catalogue import locate
-from recurra.data.splits import completed, files_by_split
+from recurra.data.splits import complete_splits, find_files, split_by_hash
 from recurra.data.tables import is_table, read_table
 from recurra.data.text import lines_beside, lines_of, refuse_too_long
 from recurra.errors import DataError, counted, shortened
@@ -95,19 +96,15 @@ def split_texts(found: dict[str, list[LabelledText]], path: str, shares: Shares)
     Raises:
         DataError: a split without examples.
     """
-    return completed(found, lambda text: text.content, shares, path, "examples")
+    by_text = partial(split_by_hash, key_of=lambda text: text.content)
+    return complete_splits(found, by_text, shares, path, "examples")
 
 
 def read_splits(place: Path, columns: Columns) -> dict[str, list[LabelledText]]:
     """Examples under the split that the names of the files say, "all" where they say none."""
     if place.is_file():
         return {"all": read_file(place, columns)}
-    files = files_by_split(place)
-    if "train" not in files:
-        files = {"all": [file for found in files.values() for file in found]}
-    else:
-        files.pop("all", None)
-    return {split: read_files(found, columns, place) for split, found in files.items()}
+    return {split: read_files(files, columns, place) for split, files in find_files(place).items()}
 
 
 def read_files(files: list[Path], columns: Columns, root: Path) -> list[LabelledText]:

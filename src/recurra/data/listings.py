@@ -1,18 +1,16 @@
 """Tables that list files, each with a text: images with captions, recordings with transcripts."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from recurra.data.splits import files_by_split
+from recurra.data.splits import folder_files, parse_split
 from recurra.data.tables import read_table
-from recurra.data.text import SPLIT_NAMES, folder_files
 from recurra.errors import DataError, shortened
 
 SPLIT = "split"  # the column that may say it
-SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 
 
 class Columns(NamedTuple):
@@ -32,22 +30,6 @@ class Listed(NamedTuple):
     optional: tuple[str | None, ...]  # cells of the optional columns
     split: str  # "all" where nothing says it
     place: str  # for messages
-
-
-def split_files(place: Path, kinds: Sequence[str]) -> list[tuple[str, Path]]:
-    """The files of some kinds of a place, each with the split that its name says, "all" where none says train.
-
-    Where one does, those that say no split are left out.
-
-    Args:
-        place: a file or a folder.
-        kinds: endings, in lower case.
-    """
-    by_split = files_by_split(place) if place.is_dir() else {"all": [place]}
-    files = [(split, file) for split, found in by_split.items() for file in found if file.suffix.lower() in kinds]
-    if any(split == "train" for split, _ in files):
-        return [(split, file) for split, file in files if split != "all"]
-    return [("all", file) for _, file in files]
 
 
 def list_files(tables: Iterable[tuple[str, Path]], place: Path, columns: Columns) -> Iterator[Listed]:
@@ -72,7 +54,7 @@ def list_files(tables: Iterable[tuple[str, Path]], place: Path, columns: Columns
                 raise DataError(
                     f"{where}: no {columns.file if file is None else columns.text}; fill it, or leave the row out"
                 )
-            said = split_said(split or "", where) if SPLIT in table.names else table_split
+            said = parse_split(split or "", where) if SPLIT in table.names else table_split
             yield Listed(below.find(Path(file.strip()), path, where), text.strip(), tuple(optional), said, where)
 
 
@@ -112,26 +94,3 @@ class FilesBelow:
             raise DataError(f"{place}: file {name} may be {below[0]} or {below[1]}; write more of its path")
         there = f"no file {shortened(beside, 200)}, nor any {shortened(name, 200)} below {self.folder}"
         raise DataError(f"{place}: {there}; expected paths from the table")
-
-
-def split_said(text: str, place: str) -> str:
-    """The split that a cell names.
-
-    Raises:
-        DataError: none of them.
-    """
-    split = SPLIT_OF.get(text.strip().lower())
-    if split is None:
-        raise DataError(f"{place}: split {shortened(text)!r}; expected one of {', '.join(SPLIT_OF)}")
-    return split
-
-
-def refuse_partial_splits(splits: set[str], place: Path, things: str) -> None:
-    """Refuse a place of whose examples only some are in a split.
-
-    Raises:
-        DataError: they are so.
-    """
-    if "all" in splits and len(splits) > 1:
-        told = ", ".join(sorted("none" if split == "all" else split for split in splits))
-        raise DataError(f"{place}: its {things} are for {told}; expected each for one, or no splits")

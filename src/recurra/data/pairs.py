@@ -3,14 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from recurra.config import Shares
 from recurra.data.catalogue import locate
-from recurra.data.splits import completed, files_by_split
+from recurra.data.splits import complete_splits, data_files, files_by_split, split_by_hash, split_of
 from recurra.data.tables import Table, is_table, read_table
-from recurra.data.text import lines_beside, lines_of, split_of
+from recurra.data.text import lines_beside, lines_of
 from recurra.errors import DataError, UsageError, listed, shortened
 from recurra.progress import Progress
 
@@ -58,7 +59,7 @@ def read_pairs(path: str, sides: Sides, progress: Progress, test: str | None = N
         DataError: nothing there, nothing that can be read so, or a side without its other; the message names the line.
     """
     place = locate(path)
-    files = {"all": [place]} if place.is_file() else pair_files(place)
+    files = files_by_split(data_files(place), place, split_of_pairs)
     if test is not None:
         files["test"] = chosen(files.get("test", []), test, place)
     return {split: list(read_files(found, sides, place, progress)) for split, found in files.items()}
@@ -100,7 +101,8 @@ def split_pairs(found: dict[str, list[Pair]], path: str, shares: Shares) -> dict
     Raises:
         DataError: a split without pairs.
     """
-    return completed(found, lambda pair: pair.source, shares, path, "pairs")
+    by_source = partial(split_by_hash, key_of=lambda pair: pair.source)
+    return complete_splits(found, by_source, shares, path, "pairs")
 
 
 def kept(
@@ -136,15 +138,9 @@ def kept(
     return within, dict(left_out)
 
 
-def pair_files(folder: Path) -> dict[str, list[Path]]:
-    """The files of a folder by split; unlike elsewhere `test_2016_flickr` is a test: corpora of pairs have several."""
-    found = files_by_split(folder)
-    for file in found.pop("all", []):
-        found.setdefault(split_of(Path(re.split(r"[.\-_]", file.name)[0])) or "all", []).append(file)
-    if "train" not in found:
-        return {"all": [file for files in found.values() for file in files]}
-    found.pop("all", None)
-    return found
+def split_of_pairs(file: Path) -> str | None:
+    """As of any file; besides, `test_2016_flickr.de` is a test file: collections of pairs have several."""
+    return split_of(file) or split_of(Path(re.split(r"[.\-_]", file.name)[0]))
 
 
 def chosen(files: Sequence[Path], test: str, root: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """Pictures with captions: tables that name image files, `.npz` files of features, strips of digits."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +13,9 @@ from recurra.data.builtin.digit_strips import Strip, digit_strips, small_strips
 from recurra.data.catalogue import find, locate
 from recurra.data.digits import holds_digits
 from recurra.data.images import ImageOptions, read_image
-from recurra.data.listings import SPLIT, Columns, list_files, refuse_partial_splits, split_files, split_said
+from recurra.data.listings import SPLIT, Columns, list_files
 from recurra.data.series.arrays import load
-from recurra.data.splits import completed
+from recurra.data.splits import complete_splits, find_files, parse_split, refuse_partial_splits, split_by_hash
 from recurra.data.tables import KINDS as TABLES
 from recurra.data.tables import is_table
 from recurra.errors import DataError, counted
@@ -79,7 +80,7 @@ def read_pictures(path: str, options: PictureOptions, progress: Progress) -> dic
     place = locate(path)
     if place.is_dir() and holds_digits(place):
         return strip_pictures(digit_strips(place), str(place))
-    files = split_files(place, KINDS)
+    files = [(split, file) for split, files in find_files(place, KINDS).items() for file in files]
     if not files:
         raise DataError(f"{place}: no captions; expected a file ending in {', '.join(KINDS)}, or the files of MNIST")
     found: dict[str, list[Picture]] = {}
@@ -101,7 +102,8 @@ def split_pictures(found: dict[str, list[Picture]], path: str, shares: Shares) -
     Raises:
         DataError: a split without pictures.
     """
-    return completed(found, lambda picture: picture.name, shares, path, "pictures")
+    by_name = partial(split_by_hash, key_of=lambda picture: picture.name)
+    return complete_splits(found, by_name, shares, path, "pictures")
 
 
 def strip_pictures(splits: dict[str, list[Strip]], place: str) -> dict[str, list[Picture]]:
@@ -174,7 +176,7 @@ def read_features(path: Path, split: str) -> Iterator[tuple[str, Picture]]:
         told = tuple(text.strip() for text in texts if text.strip())
         if not told:
             raise DataError(f"{place}: no caption; fill it, or leave it out")
-        said = split if splits is None else split_said(str(splits[index]), place)
+        said = split if splits is None else parse_split(str(splits[index]), place)
         yield said, Picture(content, told, place, f"{path.name} image {index + 1}")
 
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +16,18 @@ from numpy.typing import NDArray
 from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.digits import WORDS
-from recurra.data.listings import Columns, list_files, refuse_partial_splits, split_files
-from recurra.data.splits import SPLITS, completed, deal, trained_on
+from recurra.data.listings import Columns, list_files
+from recurra.data.splits import (
+    SPLITS,
+    complete_splits,
+    data_files,
+    find_files,
+    refuse_partial_splits,
+    split_by_hash,
+    split_groups,
+    training_key,
+)
 from recurra.data.tables import KINDS as TABLES
-from recurra.data.text import folder_files
 from recurra.data.vocabulary import as_line
 from recurra.errors import DataError, RecurraError, ShapeError, UsageError, counted
 from recurra.progress import Progress
@@ -213,17 +222,16 @@ def split_utterances(
     Raises:
         DataError: a split without recordings, some recordings without a speaker, or fewer speakers than splits.
     """
-    given = trained_on(found, path, "recordings")
-    is_said = "valid" in found or not any(one.speaker for one in found[given])
-    if is_said or not by_speaker:
-        return completed(found, lambda one: one.digest, shares, path, "recordings")
-    parts = SPLITS if given == "all" else ("train", "valid")
-    splits = {**found, **split_by_speaker(found[given], path, dict(zip(parts, shares, strict=False)), progress)}
-    return {split: splits[split] for split in SPLITS if split in splits}
+    rest = found[training_key(found, path, "recordings")]
+    if by_speaker and any(one.speaker for one in rest):
+        divide = partial(split_by_speaker, path=path, progress=progress)
+    else:
+        divide = partial(split_by_hash, key_of=lambda one: one.digest)
+    return complete_splits(found, divide, shares, path, "recordings")
 
 
 def split_by_speaker(
-    utterances: Sequence[Utterance], path: str, shares: dict[str, float], progress: Progress
+    utterances: Sequence[Utterance], shares: dict[str, float], path: str, progress: Progress
 ) -> dict[str, list[Utterance]]:
     """Recordings by split, those of one speaker on one side; arguments and errors as of `split_utterances`."""
     unnamed = [one.place for one in utterances if not one.speaker]
@@ -232,26 +240,27 @@ def split_by_speaker(
             f"{unnamed[0]}: no speaker ({counted(len(unnamed), 'such recording')}), but others have one; "
             "fill it, leave the row out, or split recordings one by one with --no-by-speaker"
         )
-    keys = [f"speaker {one.speaker}" for one in utterances]
-    if len(set(keys)) < len(shares):
+    digests = [hashlib.sha256(f"speaker {one.speaker}".encode()).hexdigest() for one in utterances]
+    if len(set(digests)) < len(shares):
         raise DataError(
-            f"{path}: fewer speakers ({len(set(keys))}) than splits ({', '.join(shares)}); give more, name the split "
-            "of each recording in a column, or split recordings one by one with --no-by-speaker"
+            f"{path}: fewer speakers ({len(set(digests))}) than splits ({', '.join(shares)}); give more, name the "
+            "split of each recording in a column, or split recordings one by one with --no-by-speaker"
         )
-    total = sum(shares.values())
-    dealt = deal(keys, [share / total for share in shares.values()])
-    told, splits = [], {}
-    for index, split in enumerate(shares):
-        splits[split] = [one for one, key in zip(utterances, keys, strict=True) if dealt[key] == index]
-        number, share = list(dealt.values()).count(index), len(splits[split]) / len(utterances)
-        told.append(f"{split} {number:,} with {share:.0%} of the recordings")
-    progress.note(f"{path}: speakers are split: {', '.join(told)}")
+    split_of_group = split_groups(digests, shares)
+    splits: dict[str, list[Utterance]] = {split: [] for split in shares}
+    for one, digest in zip(utterances, digests, strict=True):
+        splits[split_of_group[digest]].append(one)
+    parts = [
+        f"{split} {len({one.speaker for one in part}):,} with {len(part) / len(utterances):.0%} of the recordings"
+        for split, part in splits.items()
+    ]
+    progress.note(f"{path}: speakers are split: {', '.join(parts)}")
     return splits
 
 
 def find_entries(place: Path, options: SoundOptions) -> dict[str, list[Entry]]:
     """What there is to read, by split."""
-    tables = split_files(place, TABLES)
+    tables = [(split, file) for split, files in find_files(place, TABLES).items() for file in files]
     if not tables:
         return find_digits(place)
     found: dict[str, list[Entry]] = {}
@@ -272,7 +281,7 @@ def written(transcript: str, options: SoundOptions) -> str:
 
 def find_digits(place: Path) -> dict[str, list[Entry]]:
     """Recordings of spoken digits, by split."""
-    files = [file for file in folder_files(place) if file.suffix.lower() in SOUNDS] if place.is_dir() else []
+    files = data_files(place, SOUNDS) if place.is_dir() else []
     if not files:
         raise DataError(f"{place}: expected a table of recordings and transcripts, or a folder with tables or sounds")
     found: dict[str, list[Entry]] = {}

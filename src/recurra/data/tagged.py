@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from recurra.config import Shares
 from recurra.data.catalogue import locate
-from recurra.data.splits import completed, files_by_split
+from recurra.data.splits import complete_splits, find_files, split_by_hash
 from recurra.data.text import lines_beside, lines_of
 from recurra.errors import DataError, counted, listed, shortened
 
@@ -58,12 +59,7 @@ def read_tagged(path: str, columns: Columns) -> dict[str, list[TaggedSentence]]:
     place = locate(path)
     if place.is_file():
         return {"all": read_file(place, columns)}
-    files = files_by_split(place)
-    if "train" in files:
-        files.pop("all", None)
-    else:
-        files = {"all": [file for found in files.values() for file in found]}
-    return {split: read_files(found, columns) for split, found in files.items()}
+    return {split: read_files(files, columns) for split, files in find_files(place).items()}
 
 
 def read_tokens(path: str, columns: Columns, tags: Collection[str]) -> list[tuple[str, ...]]:
@@ -119,7 +115,7 @@ def split_tagged(found: dict[str, list[TaggedSentence]], path: str, shares: Shar
     Raises:
         DataError: a split without sentences.
     """
-    return completed(found, key_of, shares, path, "sentences")
+    return complete_splits(found, partial(split_by_hash, key_of=key_of), shares, path, "sentences")
 
 
 def key_of(sentence: TaggedSentence) -> str:

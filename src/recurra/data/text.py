@@ -3,20 +3,19 @@
 import codecs
 import hashlib
 import itertools
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from recurra.data.catalogue import locate
+from recurra.data.splits import consecutive, files_by_split, folder_files
 from recurra.errors import DataError, counted
 from recurra.progress import Advance, ignore
 
 PIECE = 1 << 20  # bytes read at a time
 LONGEST_LINE = 1 << 24  # bytes after which a line is cut at a space
 LONGEST_TEXT = 10_000_000  # characters that an example may have: tokens take a hundred times the memory
-SPLIT_NAMES = {"train": ("train",), "valid": ("valid", "val", "dev"), "test": ("test",)}
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,8 @@ class Text:
 
     def split(self, fractions: tuple[float, ...]) -> list["Text"]:
         """Consecutive parts of the given shares of the bytes, cut at line ends."""
-        shares = itertools.accumulate(fractions[:-1])
-        cuts = [self.start, *(self.cut(self.start + int(self.size * share)) for share in shares), self.stop]
+        ends = [end for _, end in consecutive(fractions[:-1])]
+        cuts = [self.start, *(self.cut(self.start + int(self.size * end)) for end in ends), self.stop]
         return [Text(self.files, first, last) for first, last in itertools.pairwise(cuts)]
 
 
@@ -218,11 +217,7 @@ def find_text(name: str) -> dict[str, Text]:
     path = locate(name)
     if path.is_file():
         return {"all": whole([path])}
-    files = folder_files(path)
-    splits = {split: [file for file in files if split_of(file.relative_to(path)) == split] for split in SPLIT_NAMES}
-    if splits["train"]:
-        return {split: whole(found) for split, found in splits.items() if found}
-    return {"all": whole(files)}
+    return {split: whole(files) for split, files in files_by_split(folder_files(path), path).items()}
 
 
 def whole_of(name: str) -> Text:
@@ -235,19 +230,6 @@ def whole_of(name: str) -> Text:
     return whole([path] if path.is_file() else folder_files(path))
 
 
-def folder_files(path: Path) -> list[Path]:
-    """The visible files of a folder, in the order of their names.
-
-    Raises:
-        DataError: there are none.
-    """
-    found = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
-    files = sorted(path / name for name in found if not any(part.startswith(".") for part in name.parts))
-    if not files:
-        raise DataError(f"{path}: an empty folder; expected text files")
-    return files
-
-
 def whole(files: list[Path]) -> Text:
     """The text of some files.
 
@@ -258,10 +240,3 @@ def whole(files: list[Path]) -> Text:
     if not text.size:
         raise DataError(f"{text.name}: empty; expected plain UTF-8 text")
     return text
-
-
-def split_of(file: Path) -> str | None:
-    """The split that a file's name says it is, or that of the folder it is in."""
-    first, last = file.stem.lower().split(".")[0], re.split(r"[.\-_]", file.stem.lower())[-1]
-    said = {first, last, *(part.lower() for part in file.parts[:-1])}
-    return next((split for split, names in SPLIT_NAMES.items() if said & set(names)), None)

@@ -153,7 +153,7 @@ def test_it_is_the_same_on_every_machine(name: str, digest: str) -> None:
 
 def test_python_code_is_tagged_lines_of_which_none_is_in_two_splits() -> None:
     splits = read_tagged("python-code", TagColumns())
-    assert list(splits) == ["test", "train", "valid"]
+    assert list(splits) == ["train", "valid", "test"]
     assert 8000 < len(splits["train"]) < 15_000
     assert min(len(splits["valid"]), len(splits["test"])) > 800
     lines = [sentence.tokens for sentences in splits.values() for sentence in sentences]

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recurra.data.builtin.python_code import tagged_lines
+from recurra.data.splits import SPLITS
 from recurra.errors import DataError
 from recurra.runs import write_atomically
 
 PYTHON = platform.python_version()
-SPLITS = ("train", "valid", "test")
 
 
 class Embedded(NamedTuple):

@@ -1,7 +1,8 @@
 """Labelled series from files, in splits: what a classifier of series is trained and judged on."""
 
-import itertools
-from collections.abc import Set
+import hashlib
+from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,9 @@ from recurra.data.digits import PREFIXES, View, digit_recordings, holds_digits
 from recurra.data.series.archives import read_archive
 from recurra.data.series.arrays import read_arrays
 from recurra.data.series.segments import Recording, Series, whole_of, windows_before, windows_of, without_steps
-from recurra.data.series.splits import split_recordings
 from recurra.data.series.tables import ColumnOptions, read_series_table
+from recurra.data.splits import SPLITS, UNSPLIT, complete_splits, consecutive, find_files, split_groups
 from recurra.data.tables import KINDS as TABLES
-from recurra.data.text import SPLIT_NAMES, folder_files, split_of
 from recurra.errors import DataError, counted, listed
 from recurra.progress import Progress
 
@@ -107,16 +107,83 @@ def held_out_series(path: str, options: SeriesOptions, progress: Progress = SILE
     }
 
 
+def split_recordings(
+    path: str, found: Mapping[str, list[Recording]], groups: Mapping[str, list[str] | None], shares: Shares
+) -> dict[str, list[Recording]]:
+    """Recordings for training, validation and test, each in the order found.
+
+    Args:
+        path: where they are from, for messages.
+        found: recordings by the split that files say, or under "all".
+        groups: those of "valid" and of "test"; None where files or else a hash decide.
+        shares: of training, validation and test, of what a hash decides.
+
+    Raises:
+        DataError: a group that does not exist, or too few groups or recordings to split.
+    """
+    found = dict(found)
+    rest = "train" if "train" in found else UNSPLIT
+    for split, names in groups.items():
+        if names is None:
+            continue
+        if split in found:
+            raise DataError(f"{path}: has files for the {split} split; leave out --{split}-groups")
+        found[split] = of_groups(path, found[rest], names)
+        found[rest] = [recording for recording in found[rest] if recording.group not in names]
+    return complete_splits(found, partial(split_by_group, path=path), shares, path, "series")
+
+
+def of_groups(path: str, recordings: list[Recording], groups: list[str]) -> list[Recording]:
+    """The recordings of some groups.
+
+    Raises:
+        DataError: a group that does not exist.
+    """
+    known = {recording.group for recording in recordings if recording.group is not None}
+    for group in groups:
+        if group not in known:
+            has = f"it has {listed(sorted(known))}" if known else "its series have no groups"
+            raise DataError(f"{path}: no group {group!r}; {has}")
+    return [recording for recording in recordings if recording.group in groups]
+
+
+def split_by_group(recordings: Sequence[Recording], shares: dict[str, float], path: str) -> dict[str, list[Recording]]:
+    """Recordings by a hash: those of one group, or without a group those of equal values, are on one side.
+
+    Raises:
+        DataError: fewer groups or recordings than splits.
+    """
+    digests = [group_digest(recording) for recording in recordings]
+    if len(set(digests)) < len(shares):
+        raise DataError(
+            f"{path}: expected {len(shares)} groups, or different series without a group, to split into "
+            f"{', '.join(shares)}; got {len(set(digests))}. Give more, or files called train, valid and test in a "
+            "folder"
+        )
+    split_of_group = split_groups(digests, shares)
+    splits: dict[str, list[Recording]] = {split: [] for split in shares}
+    for recording, digest in zip(recordings, digests, strict=True):
+        splits[split_of_group[digest]].append(recording)
+    return splits
+
+
+def group_digest(recording: Recording) -> str:
+    """SHA-256 of what must stay on one side of a split: the name of the group, or else the values."""
+    if recording.group is not None:
+        return hashlib.sha256(recording.group.encode()).hexdigest()
+    values = np.ascontiguousarray(recording.values)
+    return hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()
+
+
 def split_by_time(path: str, recordings: list[Recording], options: SeriesOptions) -> dict[str, list[Series]]:
     """Windows by split, each recording cut at the shares of its time.
 
     Raises:
         DataError: a split without windows.
     """
-    ends = [0.0, *itertools.accumulate(options.shares)]
     found = {
         split: [one for recording in recordings for one in cut(recording, options, part)]
-        for split, part in zip(SPLIT_NAMES, itertools.pairwise(ends), strict=True)
+        for split, part in zip(SPLITS, consecutive(options.shares), strict=True)
     }
     for split, windows in found.items():
         if not windows:
@@ -134,7 +201,9 @@ def find_recordings(path: Path, options: SeriesOptions, progress: Progress) -> d
             ]
             for split in PREFIXES
         }
-    files = find_files(path)
+    files = {UNSPLIT: [path]} if path.is_file() else find_files(path, KINDS)
+    if not any(files.values()):
+        raise DataError(f"{path}: no file of series in it; expected files ending in {', '.join(KINDS)}")
     return {split: [r for file in files[split] for r in read_recordings(file, options, progress)] for split in files}
 
 
@@ -216,17 +285,6 @@ def without_bad_steps(recording: Recording, options: SeriesOptions) -> Recording
             "or leave out such steps with --on-bad drop"
         )
     return without_steps(recording, np.any(bad, axis=1))
-
-
-def find_files(path: Path) -> dict[str, list[Path]]:
-    """The files of each split, or "all" where files are not split."""
-    if path.is_file():
-        return {"all": [path]}
-    files = [file for file in folder_files(path) if file.suffix.lower() in KINDS]
-    if not files:
-        raise DataError(f"{path}: no file of series in it; expected files ending in {', '.join(KINDS)}")
-    splits = {split: [file for file in files if split_of(file.relative_to(path)) == split] for split in SPLIT_NAMES}
-    return {split: found for split, found in splits.items() if found} if splits["train"] else {"all": files}
 
 
 def refuse_mixed_channels(recordings: list[Recording]) -> None:

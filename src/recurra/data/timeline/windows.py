@@ -1,6 +1,5 @@
 """Windows over time series: some steps of context, and the horizon after them."""
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,10 +8,9 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from recurra.config import Shares
+from recurra.data.splits import SPLITS, consecutive
 from recurra.data.timeline.timeline import Timeline, TimelineOptions
 from recurra.errors import DataError, counted, shortened
-
-SPLITS = ("train", "valid", "test")
 
 
 class SplitOptions(TimelineOptions):
@@ -80,14 +78,14 @@ def cut_spans(timelines: Sequence[Timeline], options: SplitOptions) -> dict[str,
     """
     stamps = np.unique(np.concatenate([timeline.times for timeline in timelines]))
     parts = options.split_steps or [len(stamps) * share for share in options.shares]
-    cuts = [round(end) for end in itertools.accumulate(parts)]
-    if cuts[-1] > len(stamps):
+    cuts = [(round(begin), round(end)) for begin, end in consecutive(parts)]
+    if cuts[-1][1] > len(stamps):
         raise DataError(
             f"{timelines[0].path}: {counted(len(stamps), 'step')}, fewer than --split-steps "
             f"{','.join(map(str, parts))}; choose smaller ones"
         )
     spans = {}
-    for split, cut in zip(SPLITS, itertools.pairwise([0, *cuts]), strict=True):
+    for split, cut in zip(SPLITS, cuts, strict=True):
         numbers = (np.searchsorted(stamps, timeline.times) for timeline in timelines)  # of each step among all stamps
         spans[split] = [range(*np.searchsorted(steps, cut).tolist()) for steps in numbers]
     return spans

@@ -16,7 +16,7 @@ from recurra.data.labelled import Columns, LabelledText, read_labelled_texts, re
 from recurra.data.normalizer import Normalizer
 from recurra.data.series.labelled import SeriesOptions, find_series, held_out_series, read_series, refuse_unknown_labels
 from recurra.data.series.tables import USUAL_ID
-from recurra.data.splits import all_but_train, files_by_split
+from recurra.data.splits import data_files, held_out_splits
 from recurra.data.tables import columns_of, is_table
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError, ShapeError, UsageError, counted, listed
@@ -250,7 +250,7 @@ def is_series(options: ExampleOptions) -> bool:
     place = locate(options.path)
     if holds_digits(place):
         return True
-    files = [place] if place.is_file() else [file for found in files_by_split(place).values() for file in found]
+    files = data_files(place)
     if any(file.suffix.lower() in (".ts", ".npz") for file in files):
         return True
     if not is_table(files[0]):
@@ -303,7 +303,7 @@ def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list
         found = dict(of_labels(whole_texts(options, progress), options.labels))
     else:
         found = dict(held_out_series(options.path, options, progress))
-    found = {split: examples for split, examples in (all_but_train(found) or found).items() if examples}
+    found = {split: examples for split, examples in (held_out_splits(found) or found).items() if examples}
     if not found:
         which = f" labelled {' or '.join(options.labels)}" if options.labels else ""
         raise DataError(f"{options.path}: no examples{which} to judge by; give others")

@@ -4,9 +4,10 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
+from recurra.data.splits import SPLITS
 from recurra.data.timeline.timeline import Timeline, read_timelines
 from recurra.data.timeline.timestamps import Step
-from recurra.data.timeline.windows import SPLITS, SplitOptions, Windows, left_out, long_enough, split_spans
+from recurra.data.timeline.windows import SplitOptions, Windows, left_out, long_enough, split_spans
 from recurra.progress import Progress
 from recurra.runs import Json
 

@@ -13,10 +13,11 @@ from recurra.baselines.forecasts import seasonal_naive
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.buckets import Collated
 from recurra.data.normalizer import Normalizer
+from recurra.data.splits import SPLITS
 from recurra.data.timeline.scaling import WindowScale, normalize, normalize_series, restore, training_normalizer
 from recurra.data.timeline.timeline import Timeline
 from recurra.data.timeline.timestamps import Step
-from recurra.data.timeline.windows import SPLITS, Example, Windows
+from recurra.data.timeline.windows import Example, Windows
 from recurra.errors import UsageError
 from recurra.metrics.forecasts import absolute_errors, squared_errors
 from recurra.models.forecast_heads import PointLoss, head_of

@@ -12,7 +12,7 @@ from recurra.baselines.ngrams import LARGEST_SAMPLE, Trigram, Unigram, frequenci
 from recurra.config import Recipe, Shares, TrainingOptions
 from recurra.data.corpus import TokenIds, encode_text
 from recurra.data.lanes import Lanes, Window
-from recurra.data.splits import all_but_train
+from recurra.data.splits import held_out_splits
 from recurra.data.text import Text, find_text, whole_of
 from recurra.data.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError
@@ -216,7 +216,7 @@ class LanguageModelling:
 
     def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test text."""
-        held_out = all_but_train(self.splits)
+        held_out = held_out_splits(self.splits)
         model = {name: self.evaluate(tokens, progress, f"evaluating {name}") for name, tokens in held_out.items()}
         return Report({"model": model, **self.baselines(held_out, progress)}, {})
 

@@ -16,7 +16,7 @@ from recurra.data.builtin.connected_digits import connected
 from recurra.data.builtin.touch_tones import touch_tones
 from recurra.data.catalogue import find
 from recurra.data.sound import Samples, SoundOptions, Utterance, read_utterances, split_utterances
-from recurra.data.splits import SPLITS, all_but_train
+from recurra.data.splits import SPLITS, held_out_splits
 from recurra.decoding.ctc import shortest
 from recurra.errors import DataError, UsageError, counted
 from recurra.nn.spectrogram import LogMel
@@ -138,9 +138,9 @@ def find_held_out(options: RecordingOptions, seed: int, progress: Progress) -> d
         DataError: they cannot be used; the message names the place.
     """
     if are_tones(options.path):
-        return all_but_train(touch_tones(options.sample_rate))
+        return held_out_splits(touch_tones(options.sample_rate))
     found = read_utterances(options.path, options.sounds, progress)
-    found = all_but_train(found) or found
+    found = held_out_splits(found) or found
     return found if options.connected is None else strings_of(found, options, seed)
 
 

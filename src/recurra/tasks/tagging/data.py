@@ -11,7 +11,7 @@ from torch import Tensor
 from recurra.config import Section, Shares
 from recurra.data.buckets import padded
 from recurra.data.lexicon import Ids, Lexicon, read_vectors
-from recurra.data.splits import all_but_train
+from recurra.data.splits import held_out_splits
 from recurra.data.tagged import Columns, TaggedSentence, read_tagged, split_tagged
 from recurra.models.tagger import UNCOUNTED, Tokens
 from recurra.progress import Progress
@@ -86,7 +86,7 @@ def find_held_out(options: TaggedOptions) -> dict[str, list[TaggedSentence]]:
         DataError: they cannot be used; the message names the place.
     """
     found = read_tagged(options.path, options.columns)
-    return all_but_train(found) or found
+    return held_out_splits(found) or found
 
 
 def fit_lexicon(

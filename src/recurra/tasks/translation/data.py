@@ -9,7 +9,7 @@ from pydantic import Field
 from recurra.config import Shares
 from recurra.data.buckets import padded
 from recurra.data.pairs import Pair, Sides, kept, read_pairs, split_pairs
-from recurra.data.splits import all_but_train
+from recurra.data.splits import held_out_splits
 from recurra.data.vocabulary import TokenOptions, Vocabulary, as_line
 from recurra.errors import DataError
 from recurra.progress import Progress
@@ -116,7 +116,7 @@ def find_held_out(options: PairOptions, progress: Progress) -> dict[str, list[Pa
         DataError: they cannot be used; the message names the place.
     """
     found = read_pairs(options.path, options.sides, progress, options.test_files)
-    found = all_but_train(found) or found
+    found = held_out_splits(found) or found
     if not all(found.values()):
         raise DataError(f"{options.path}: holds no pairs")
     return found
