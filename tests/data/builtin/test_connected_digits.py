@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recurra.data.builtin.connected_digits import connected
-from recurra.data.sound import Samples, Utterance
+from recurra.data.media.sound import Samples, Utterance
 from recurra.errors import DataError, UsageError
 
 RATE = 8000

@@ -16,10 +16,10 @@ from recurra.baselines.labels import baselines, probabilities_of, text_features
 from recurra.data.builtin import generated as made
 from recurra.data.builtin.generated import EMBEDDED, balanced, embedded, mackey_glass_series
 from recurra.data.catalogue import fetch, find, locate
-from recurra.data.labelled import Columns, read_labelled_texts
-from recurra.data.pairs import Sides, read_pairs
-from recurra.data.tagged import Columns as TagColumns
-from recurra.data.tagged import read_tagged
+from recurra.data.text.labelled import Columns, read_labelled_texts
+from recurra.data.text.pairs import Sides, read_pairs
+from recurra.data.text.tagged import Columns as TagColumns
+from recurra.data.text.tagged import read_tagged
 from recurra.data.timeline.timeline import TimelineOptions, read_timelines
 from recurra.errors import DataError
 from recurra.progress import Progress

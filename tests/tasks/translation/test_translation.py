@@ -13,7 +13,7 @@ import torch
 import recurra
 from noting import Notes
 from recurra.config import resolve
-from recurra.data.pairs import Pair
+from recurra.data.text.pairs import Pair
 from recurra.decoding.beam import BeamRules, Hypothesis, searching
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from recurra.data.sound import Samples, Utterance
+from recurra.data.media.sound import Samples, Utterance
 from recurra.errors import DataError, UsageError
 
 LONGEST_PAUSE = 0.3  # seconds

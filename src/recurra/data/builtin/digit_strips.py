@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.digits import NUM_CLASSES, WORDS, Digits, images_path, read_digits
+from recurra.data.layouts import DIGIT_WORDS, MNIST, ImageLayout
+from recurra.data.media.idx import LabelledImages, read_images
 from recurra.errors import DataError
 
 COUNTS = {"train": 50_000, "valid": 1_000, "test": 2_000}
@@ -26,31 +27,32 @@ class Strip(NamedTuple):
     @property
     def caption(self) -> str:
         """Its digits in words, such as "three seven one"."""
-        return " ".join(WORDS[digit] for digit in self.digits)
+        return " ".join(DIGIT_WORDS[digit] for digit in self.digits)
 
 
-def digit_strips(folder: Path, seed: int = 1) -> dict[str, list[Strip]]:
+def digit_strips(folder: Path, seed: int = 1, layout: ImageLayout = MNIST) -> dict[str, list[Strip]]:
     """Strips for training, validation and test, of which no two share an image of a digit; always the same for a seed.
 
     The number of digits, each digit, its image among those of the digit, and the room around it are drawn uniformly.
     Digits are at no fixed places, but never overlap and never leave the strip.
 
     Args:
-        folder: where the four files of MNIST lie. Its test images make the test strips, its training images the others.
+        folder: where the files of the layout lie. The test images make the test strips, the training images the others.
         seed: 0 or above.
+        layout: of images of the digits 0 to 9.
 
     Returns:
         "train", "valid" and "test", as many as `COUNTS` says.
 
     Raises:
-        DataError: as `read_digits`, or a digit of which there is no image.
+        DataError: as `read_images`, or a digit of which there is no image.
     """
-    training, test = read_digits(folder, "train"), read_digits(folder, "test")
+    training, test = read_images(folder, "train", layout), read_images(folder, "test", layout)
     is_valid = np.arange(len(training.labels)) % VALID_EVERY == VALID_EVERY - 1
     pools = {
-        "train": (Digits(*(array[~is_valid] for array in training)), images_path(folder, "train")),
-        "valid": (Digits(*(array[is_valid] for array in training)), images_path(folder, "train")),
-        "test": (test, images_path(folder, "test")),
+        "train": (LabelledImages(*(array[~is_valid] for array in training)), layout.images(folder, "train")),
+        "valid": (LabelledImages(*(array[is_valid] for array in training)), layout.images(folder, "train")),
+        "test": (test, layout.images(folder, "test")),
     }
     return {
         split: draw_strips(images_by_digit(pool, f"{path} for {split}"), COUNTS[split], seed, part)
@@ -67,22 +69,22 @@ def small_strips() -> dict[str, list[Strip]]:
 
     found = load_digits()
     images, labels = (found.images * (255 / 16)).astype(np.uint8), found.target.astype(np.uint8)
-    pools = {split: Digits(images[part], labels[part]) for split, part in SMALL_POOLS.items()}
+    pools = {split: LabelledImages(images[part], labels[part]) for split, part in SMALL_POOLS.items()}
     return {
         split: draw_strips(images_by_digit(pool, f"digits of scikit-learn for {split}"), SMALL_COUNTS[split], 1, part)
         for part, (split, pool) in enumerate(pools.items())
     }
 
 
-def images_by_digit(pool: Digits, place: str) -> list[NDArray[np.uint8]]:
+def images_by_digit(pool: LabelledImages, place: str) -> list[NDArray[np.uint8]]:
     """The images of each digit from 0 to 9, (images, side, side), less those without ink: they show no digit.
 
     Raises:
         DataError: none of some digit.
     """
     has_ink = pool.images.any(axis=(1, 2))
-    found = [pool.images[(pool.labels == digit) & has_ink] for digit in range(NUM_CLASSES)]
-    missing = [WORDS[digit] for digit, images in enumerate(found) if not len(images)]
+    found = [pool.images[(pool.labels == digit) & has_ink] for digit in range(len(DIGIT_WORDS))]
+    missing = [DIGIT_WORDS[digit] for digit, images in enumerate(found) if not len(images)]
     if missing:
         raise DataError(f"{place}: no image of {', '.join(missing)}; expected some of every digit")
     return found
@@ -104,7 +106,7 @@ def draw_strips(images: list[NDArray[np.uint8]], count: int, seed: int, part: in
     for pixels, (first, *numbers) in zip(np.zeros((count, side, LONGEST * side, 1), np.uint8), draws, strict=True):
         length = 1 + first % LONGEST
         which, image, top, left = (numbers[start : start + length] for start in range(0, 4 * LONGEST, LONGEST))
-        digits = tuple(number % NUM_CLASSES for number in which)
+        digits = tuple(number % len(DIGIT_WORDS) for number in which)
         chosen = [images[digit][number % len(images[digit])] for digit, number in zip(digits, image, strict=True)]
         place_side_by_side(pixels[:, :, 0], [inked(one) for one in chosen], top, left)
         strips.append(Strip(pixels, digits))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.sound import Utterance
+from recurra.data.media.sound import Utterance
 from recurra.errors import UsageError
 
 ROWS, COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477)  # Hz, of the keys 123, 456, 789 and 0 in the middle

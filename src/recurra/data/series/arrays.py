@@ -7,9 +7,7 @@ Three layouts, told apart by the names of the arrays:
 - Recordings: `x` (steps, channels) or (steps,), one recording after the other; `lengths` (recordings,);
   `segments` (segments, 3): the recording counted from 0, the first step in it counted from 0, and the step after the
   last; `y` (segments,).
-- `hapt_acc.npz`, the accelerations of the HAPT data set (Reyes-Ortiz et al. 2015): `acc` (steps, 3);
-  `exp_user_len` (recordings, 3): experiment, user, steps; `labels` (segments, 5): experiment, user, activity, first and
-  last step, counted from 1 as in the set's `labels.txt`.
+- Recordings under other names, as an `ArrayLayout` of the catalogue says.
 
 Either of the first two may have `groups` (series or recordings,), whose they are, and `channels` (channels,), names.
 Labels, groups and names are text or whole numbers; in a label per step, empty text is no label.
@@ -24,21 +22,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.data.catalogue import layouts
+from recurra.data.layouts import ArrayLayout
 from recurra.data.series.segments import Recording, Segment, numbered, segments_of
-from recurra.data.text import opened
+from recurra.data.text.files import opened
 from recurra.errors import DataError
 
 Array = NDArray[np.generic]
 
 DAMAGE = (OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
-HAPT = ("acc", "exp_user_len", "labels")
-KNOWN = ("x", "y", "lengths", "segments", "groups", "channels", *HAPT)
-HAPT_ACTIVITIES = np.array(
-    [
-        *("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STANDING", "LAYING"),
-        *("STAND_TO_SIT", "SIT_TO_STAND", "SIT_TO_LIE", "LIE_TO_SIT", "STAND_TO_LIE", "LIE_TO_STAND"),
-    ]
-)
+NAMES = ("x", "y", "lengths", "segments", "groups", "channels")
 
 
 class Arrays:
@@ -58,7 +51,7 @@ class Arrays:
     def wrong(self, expected: str) -> DataError:
         """The error for a file that lacks what is expected, with what it has."""
         found = ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in self.arrays.items())
-        return DataError(f"{self.path}: expected {expected}; it has {found or 'none of ' + ', '.join(KNOWN)}")
+        return DataError(f"{self.path}: expected {expected}; it has {found or 'none of ' + ', '.join(NAMES)}")
 
     def values(self, ndims: tuple[int, int], shape: str) -> NDArray[np.float32]:
         """`x` with an axis of channels, a view where it can be one."""
@@ -115,9 +108,11 @@ def read_arrays(path: Path, *, labelled: bool = True) -> list[Recording]:
         DataError: no such file, none of the layouts, or lengths and segments that do not fit; the message names what
             the file has.
     """
-    arrays = Arrays(path, load(path, KNOWN))
-    if all(name in arrays for name in HAPT):
-        arrays = from_hapt(arrays)
+    known = layouts(ArrayLayout)
+    arrays = Arrays(path, load(path, [*NAMES, *(name for layout in known for name in layout.names)]))
+    for layout in known:
+        if all(name in arrays for name in layout.names):
+            arrays = renamed(arrays, layout)
     return recordings_of(arrays, labelled) if "segments" in arrays else series_of(arrays, labelled)
 
 
@@ -200,25 +195,27 @@ def segments_by_recording(arrays: Arrays, lengths: NDArray[np.int64]) -> list[li
     return found
 
 
-def from_hapt(arrays: Arrays) -> Arrays:
-    """The layout of recordings from that of `hapt_acc.npz`.
+def renamed(arrays: Arrays, layout: ArrayLayout) -> Arrays:
+    """The arrays of a layout under the names of recordings.
 
     Raises:
-        DataError: other shapes, or an experiment or activity that does not exist.
+        DataError: other shapes, or segments of recordings or with labels that do not exist.
     """
-    experiments, users, lengths = arrays.integers("exp_user_len", (None, 3)).T
-    experiment, _, activity, first, last = arrays.integers("labels", (None, 5)).T
-    if not np.isin(experiment, experiments).all() or not np.isin(activity, np.arange(len(HAPT_ACTIVITIES)) + 1).all():
-        raise arrays.wrong(f"labels of experiments in exp_user_len and activities 1 to {len(HAPT_ACTIVITIES)}")
-    recording = np.array([experiments.tolist().index(number) for number in experiment], np.int64)
-    layout = {
-        "x": arrays.arrays["acc"],
-        "lengths": lengths,
-        "segments": np.stack([recording, first - 1, last], axis=1),
-        "y": HAPT_ACTIVITIES[activity - 1],
-        "groups": users,
+    (recordings, columns), (segments, segment_columns) = layout.recordings, layout.segments
+    table = dict(zip(columns, arrays.integers(recordings, (None, len(columns))).T, strict=True))
+    rows = dict(zip(segment_columns, arrays.integers(segments, (None, len(segment_columns))).T, strict=True))
+    numbers, labels = table["recording"].tolist(), np.array(layout.labels)
+    if not (np.isin(rows["recording"], numbers).all() and np.isin(rows["label"], np.arange(len(labels)) + 1).all()):
+        raise arrays.wrong(f"{segments} of recordings in {recordings}, with labels from 1 to {len(labels)}")
+    recording = np.array([numbers.index(number) for number in rows["recording"]], np.int64)
+    ours = {
+        "x": arrays.arrays[layout.values],
+        "lengths": table["length"],
+        "segments": np.stack([recording, rows["first"] - 1, rows["last"]], axis=1),
+        "y": labels[rows["label"] - 1],
+        "groups": table["group"],
     }
-    return Arrays(arrays.path, layout)
+    return Arrays(arrays.path, ours)
 
 
 def runs(labels: NDArray[np.str_], length: int, is_by_step: bool) -> list[Segment]:

@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from recurra.config import Names, Shares
-from recurra.data.catalogue import locate
-from recurra.data.digits import PREFIXES, View, digit_recordings, holds_digits
+from recurra.data.catalogue import image_layout, locate
 from recurra.data.series.archives import read_archive
 from recurra.data.series.arrays import read_arrays
+from recurra.data.series.images import View, image_recordings
 from recurra.data.series.segments import Recording, Series, whole_of, windows_before, windows_of, without_steps
 from recurra.data.series.tables import ColumnOptions, read_series_table
 from recurra.data.splits import SPLITS, UNSPLIT, complete_splits, consecutive, find_files, split_groups
@@ -38,9 +38,9 @@ class SeriesOptions(ColumnOptions):
     shares: Shares = Field(
         (0.8, 0.1, 0.1), description="training, validation and test share of groups, or else series, without a split"
     )
-    view: View = Field("rows", description="of digits: 28 rows of 28 pixels, or 784 pixels one by one")
+    view: View = Field("rows", description="of images: a step for each row, or for each pixel")
     permutation_seed: int | None = Field(
-        None, ge=0, description="of digits: seed of the random order in which the pixels are read; none: as on paper"
+        None, ge=0, description="of images: seed of a random order of the pixels; none: as on paper"
     )
 
     @model_validator(mode="after")
@@ -64,7 +64,7 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
     the SHA-256 of their names, each to one side. Series without a group go by the SHA-256 of their values. Recordings
     are split before they are cut into windows. Validation series are taken from the training ones where none are given.
     With `ahead` each recording is split by time instead, first the training share, whatever the files are called.
-    The four files of MNIST in a folder are its training and its test split.
+    A folder of labelled images in idx files, such as MNIST, has its own training and test split.
 
     Args:
         path: what to read.
@@ -193,13 +193,14 @@ def split_by_time(path: str, recordings: list[Recording], options: SeriesOptions
 
 def find_recordings(path: Path, options: SeriesOptions, progress: Progress) -> dict[str, list[Recording]]:
     """The recordings of each split, or under "all" where they are not split."""
-    if holds_digits(path):
+    layout = image_layout(path)
+    if layout:
         return {
             split: [
                 with_channels(recording, options.channels)
-                for recording in digit_recordings(path, split, options.view, options.permutation_seed)
+                for recording in image_recordings(path, split, layout, options.view, options.permutation_seed)
             ]
-            for split in PREFIXES
+            for split in layout.files
         }
     files = {UNSPLIT: [path]} if path.is_file() else find_files(path, KINDS)
     if not any(files.values()):

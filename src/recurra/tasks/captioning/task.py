@@ -11,10 +11,10 @@ from pydantic import Field, field_validator
 from sklearn.neighbors import NearestNeighbors
 
 from recurra.config import Recipe, Shares
-from recurra.data.images import ImageOptions
-from recurra.data.pictures import Picture, PictureOptions, read_pictures, split_pictures
+from recurra.data.media.images import ImageOptions
+from recurra.data.media.pictures import Picture, PictureOptions, read_pictures, split_pictures
 from recurra.data.splits import held_out_splits
-from recurra.data.vocabulary import TokenOptions, Vocabulary
+from recurra.data.text.vocabulary import TokenOptions, Vocabulary
 from recurra.decoding.beam import Hypothesis
 from recurra.errors import DataError
 from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape

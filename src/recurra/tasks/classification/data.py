@@ -10,15 +10,14 @@ from pydantic import Field
 
 from recurra.baselines.labels import series_features, text_features
 from recurra.config import Section, Shares
-from recurra.data.catalogue import locate
-from recurra.data.digits import holds_digits
-from recurra.data.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
+from recurra.data.catalogue import image_layout, locate
 from recurra.data.normalizer import Normalizer
 from recurra.data.series.labelled import SeriesOptions, find_series, held_out_series, read_series, refuse_unknown_labels
 from recurra.data.series.tables import USUAL_ID
 from recurra.data.splits import data_files, held_out_splits
 from recurra.data.tables import columns_of, is_table
-from recurra.data.vocabulary import Vocabulary, VocabularyOptions
+from recurra.data.text.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
+from recurra.data.text.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError, ShapeError, UsageError, counted, listed
 from recurra.models.classifier import InputShape, steps_in_common
 from recurra.progress import Progress
@@ -248,7 +247,7 @@ def is_series(options: ExampleOptions) -> bool:
     if options.kind != "auto":
         return options.kind == "series"
     place = locate(options.path)
-    if holds_digits(place):
+    if image_layout(place):
         return True
     files = data_files(place)
     if any(file.suffix.lower() in (".ts", ".npz") for file in files):

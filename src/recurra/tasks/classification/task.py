@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recurra.baselines.labels import baselines, persistence, probabilities_of
 from recurra.config import Recipe, TrainingOptions
-from recurra.data.buckets import Collated, buckets, by_length
+from recurra.data.batches import Collated, buckets, by_length
 from recurra.errors import DataError, shortened
 from recurra.metrics.labels import UNKNOWN, classification_details, classification_scores
 from recurra.models.classifier import ClassifierOptions, SequenceClassifier, TokenVectors, Verdict, label_ratios

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recurra.baselines.forecasts import seasonal_naive
 from recurra.config import Recipe, TrainingOptions
-from recurra.data.buckets import Collated
+from recurra.data.batches import Collated
 from recurra.data.normalizer import Normalizer
 from recurra.data.splits import SPLITS
 from recurra.data.timeline.scaling import WindowScale, normalize, normalize_series, restore, training_normalizer

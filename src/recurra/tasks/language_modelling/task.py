@@ -10,11 +10,11 @@ from pydantic import Field
 
 from recurra.baselines.ngrams import LARGEST_SAMPLE, Trigram, Unigram, frequencies
 from recurra.config import Recipe, Shares, TrainingOptions
-from recurra.data.corpus import TokenIds, encode_text
-from recurra.data.lanes import Lanes, Window
+from recurra.data.batches import Lanes, Window
 from recurra.data.splits import held_out_splits
-from recurra.data.text import Text, find_text, whole_of
-from recurra.data.vocabulary import Vocabulary, VocabularyOptions
+from recurra.data.text.corpus import TokenIds, encode_text
+from recurra.data.text.files import Text, find_text, whole_of
+from recurra.data.text.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError
 from recurra.models.language_model import LanguageModel, LanguageModelOptions
 from recurra.nn import linear_cross_entropy

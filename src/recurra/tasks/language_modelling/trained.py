@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.data.corpus import encode_text
 from recurra.data.splits import held_out_splits
-from recurra.data.text import find_text
+from recurra.data.text.corpus import encode_text
+from recurra.data.text.files import find_text
 from recurra.decoding.sampling import adjusted
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress

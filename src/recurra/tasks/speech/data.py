@@ -10,13 +10,13 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from recurra.config import Section, Shares
-from recurra.data.alphabet import Alphabet, Unit, symbols_of
-from recurra.data.buckets import padded
+from recurra.data.batches import padded
 from recurra.data.builtin.connected_digits import connected
 from recurra.data.builtin.touch_tones import touch_tones
 from recurra.data.catalogue import find
-from recurra.data.sound import Samples, SoundOptions, Utterance, read_utterances, split_utterances
+from recurra.data.media.sound import Samples, SoundOptions, Utterance, read_utterances, split_utterances
 from recurra.data.splits import SPLITS, held_out_splits
+from recurra.data.text.alphabet import Alphabet, Unit, symbols_of
 from recurra.decoding.ctc import shortest
 from recurra.errors import DataError, UsageError, counted
 from recurra.nn.spectrogram import LogMel

@@ -13,9 +13,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from sklearn.neighbors import NearestNeighbors
 
 from recurra.config import Recipe, Section, TrainingOptions
-from recurra.data.alphabet import Alphabet
-from recurra.data.buckets import Collated, buckets, by_length
-from recurra.data.sound import Utterance
+from recurra.data.batches import Collated, buckets, by_length
+from recurra.data.media.sound import Utterance
+from recurra.data.text.alphabet import Alphabet
 from recurra.decoding.ctc import Language, Reading, counted_language, greedy, greedy_readings, prefix_beam
 from recurra.errors import DataError
 from recurra.metrics.transcripts import transcript_scores, worst_transcripts

@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Section, Shares
-from recurra.data.buckets import padded
-from recurra.data.lexicon import Ids, Lexicon, read_vectors
+from recurra.data.batches import padded
 from recurra.data.splits import held_out_splits
-from recurra.data.tagged import Columns, TaggedSentence, read_tagged, split_tagged
+from recurra.data.text.lexicon import Ids, Lexicon, read_vectors
+from recurra.data.text.tagged import Columns, TaggedSentence, read_tagged, split_tagged
 from recurra.models.tagger import UNCOUNTED, Tokens
 from recurra.progress import Progress
 

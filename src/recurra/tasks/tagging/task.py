@@ -12,10 +12,10 @@ from torch import Tensor
 
 from recurra.baselines.tags import TAG_BASELINES
 from recurra.config import Recipe, TrainingOptions
-from recurra.data.buckets import buckets, by_length
-from recurra.data.lexicon import UNKNOWN as UNKNOWN_WORD
-from recurra.data.lexicon import Ids, Lexicon
-from recurra.data.tagged import TaggedSentence
+from recurra.data.batches import buckets, by_length
+from recurra.data.text.lexicon import UNKNOWN as UNKNOWN_WORD
+from recurra.data.text.lexicon import Ids, Lexicon
+from recurra.data.text.tagged import TaggedSentence
 from recurra.errors import DataError, shortened
 from recurra.metrics.labels import UNKNOWN, classification_details
 from recurra.metrics.spans import breaks_bio, is_bio, span_classes, tagging_scores

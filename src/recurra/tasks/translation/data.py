@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from recurra.config import Shares
-from recurra.data.buckets import padded
-from recurra.data.pairs import Pair, Sides, kept, read_pairs, split_pairs
+from recurra.data.batches import padded
 from recurra.data.splits import held_out_splits
-from recurra.data.vocabulary import TokenOptions, Vocabulary, as_line
+from recurra.data.text.pairs import Pair, Sides, kept, read_pairs, split_pairs
+from recurra.data.text.vocabulary import TokenOptions, Vocabulary, as_line
 from recurra.errors import DataError
 from recurra.progress import Progress
 from recurra.tasks.seq2seq import Batch, Ids, Indices

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from recurra.baselines.word_translation import WordTranslation
 from recurra.config import Recipe
-from recurra.data.buckets import padded
-from recurra.data.pairs import Pair
-from recurra.data.vocabulary import Vocabulary, as_line, join_words, split_words
+from recurra.data.batches import padded
+from recurra.data.text.pairs import Pair
+from recurra.data.text.vocabulary import Vocabulary, as_line, join_words, split_words
 from recurra.decoding.beam import Hypothesis
 from recurra.models.translator import Translator, TranslatorOptions, TranslatorShape
 from recurra.progress import Progress

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.data.pairs import Pair
-from recurra.data.vocabulary import as_line
+from recurra.data.text.pairs import Pair
+from recurra.data.text.vocabulary import as_line
 from recurra.decoding.beam import Hypothesis, Search, drawing, searching
 from recurra.decoding.sampling import adjusted
 from recurra.errors import DataError

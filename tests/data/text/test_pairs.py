@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from noting import Notes
 from recurra.data.catalogue import find
-from recurra.data.pairs import Pair, Sides, kept, read_pairs, read_sources, split_pairs
+from recurra.data.text.pairs import Pair, Sides, kept, read_pairs, read_sources, split_pairs
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 

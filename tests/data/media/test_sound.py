@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from noting import Notes
 from recurra.data.catalogue import find
-from recurra.data.sound import SoundOptions, read_sound, read_utterances
+from recurra.data.media.sound import SoundOptions, read_sound, read_utterances
 from recurra.errors import DataError, RecurraError, UsageError
 from recurra.progress import Progress
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.cache import cache_folder
-from recurra.data.text import Text
-from recurra.data.vocabulary import Vocabulary
+from recurra.data.catalogue import cache_folder
+from recurra.data.text.files import Text
+from recurra.data.text.vocabulary import Vocabulary
 from recurra.errors import DataError, SaveError
 from recurra.progress import Progress
 from recurra.runs import canonical_json, write_atomically

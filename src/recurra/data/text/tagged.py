@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.splits import complete_splits, find_files, split_by_hash
-from recurra.data.text import lines_beside, lines_of
+from recurra.data.text.files import lines_beside, lines_of
 from recurra.errors import DataError, counted, listed, shortened
 
 INPUT, OUTPUT = "seq.in", "seq.out"  # files of texts and of their tags, line by line

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from noting import Notes
-from recurra.data.sound import Utterance, split_utterances
+from recurra.data.media.sound import Utterance, split_utterances
 from recurra.errors import DataError
 from recurra.progress import Progress
 

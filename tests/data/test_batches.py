@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.buckets import POOL, buckets, by_length
+from recurra.data.batches import POOL, buckets, by_length
 
 LENGTHS = np.random.default_rng(4).geometric(0.03, 7011).tolist()  # 33 on average, and a few of hundreds
 

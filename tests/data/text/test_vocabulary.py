@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.vocabulary import UNKNOWN, Vocabulary, VocabularyOptions, join_words
+from recurra.data.text.vocabulary import UNKNOWN, Vocabulary, VocabularyOptions, join_words
 from recurra.errors import DataError
 
 TEXT = "the cat saw the dog.\nthe dog, the old dog, ran!\n"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurra.data.images import ImageOptions
-from recurra.data.pictures import Picture, PictureOptions, load_cells, read_pictures, split_pictures
+from recurra.data.media.images import ImageOptions
+from recurra.data.media.pictures import Picture, PictureOptions, load_cells, read_pictures, split_pictures
 from recurra.errors import DataError
 from recurra.progress import Progress
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recurra.data.alphabet import Alphabet
+from recurra.data.text.alphabet import Alphabet
 from recurra.errors import DataError
 
 

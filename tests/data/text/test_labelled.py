@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data import text as text_module
-from recurra.data.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
+from recurra.data.text import files as text_module
+from recurra.data.text.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
 from recurra.errors import DataError
 
 COLUMNS = Columns("text", "label")

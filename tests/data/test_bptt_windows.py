@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.lanes import IGNORED, Lanes
+from recurra.data.batches import IGNORED, Lanes
 
 START = 77
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.config import Shares
-from recurra.data.catalogue import locate
-from recurra.data.digits import WORDS
-from recurra.data.listings import Columns, list_files
+from recurra.data.catalogue import layouts, locate
+from recurra.data.layouts import SoundLayout
+from recurra.data.media.listings import Columns, list_files
 from recurra.data.splits import (
     SPLITS,
     complete_splits,
@@ -28,14 +28,13 @@ from recurra.data.splits import (
     training_key,
 )
 from recurra.data.tables import KINDS as TABLES
-from recurra.data.vocabulary import as_line
+from recurra.data.text.vocabulary import as_line
 from recurra.errors import DataError, RecurraError, ShapeError, UsageError, counted
 from recurra.progress import Progress
 
 Samples = NDArray[np.float32]
 
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
-NUM_TEST, NUM_VALID = 5, 5  # recordings of each digit by each speaker: the first are the test, then validation
 CUT_OFF = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # in libsndfile's log of a header
 UNKNOWN_SIZE = 0x7FFFF000  # bytes; from here on a header was written before anybody knew how much would come
 
@@ -262,7 +261,7 @@ def find_entries(place: Path, options: SoundOptions) -> dict[str, list[Entry]]:
     """What there is to read, by split."""
     tables = [(split, file) for split, files in find_files(place, TABLES).items() for file in files]
     if not tables:
-        return find_digits(place)
+        return find_named(place)
     found: dict[str, list[Entry]] = {}
     purpose = "recordings and transcripts (--audio-column, --transcript-column)"
     columns = Columns(options.audio_column, options.transcript_column, purpose, (options.speaker_column,))
@@ -279,20 +278,25 @@ def written(transcript: str, options: SoundOptions) -> str:
     return unicodedata.normalize("NFC", as_line(transcript.lower() if options.lowercase else transcript))
 
 
-def find_digits(place: Path) -> dict[str, list[Entry]]:
-    """Recordings of spoken digits, by split."""
-    files = data_files(place, SOUNDS) if place.is_dir() else []
+def find_named(folder: Path) -> dict[str, list[Entry]]:
+    """Recordings whose names tell transcript and speaker, by split; see `SoundLayout`.
+
+    Raises:
+        DataError: no sound files, or a name of another layout than the others.
+    """
+    files = data_files(folder, SOUNDS) if folder.is_dir() else []
     if not files:
-        raise DataError(f"{place}: expected a table of recordings and transcripts, or a folder with tables or sounds")
+        raise DataError(f"{folder}: expected a table of recordings and transcripts, or a folder with tables or sounds")
+    known = layouts(SoundLayout)
+    layout = next((one for one in known if any(one.parse(file.stem) for file in files)), known[0])
     found: dict[str, list[Entry]] = {}
     for file in files:
-        match = re.fullmatch(r"([0-9])_([^_]+)_([0-9]+)", file.stem)
-        if not match:
+        parsed = layout.parse(file.stem)
+        if parsed is None:
             raise DataError(
-                f"{file}: expected a name of digit, speaker and index, such as 7_jackson_32{file.suffix}; or put a "
-                "table of recordings and transcripts beside it"
+                f"{file}: expected a name of {layout.described}{file.suffix}; or put a table of recordings and "
+                "transcripts beside it"
             )
-        digit, speaker, index = int(match[1]), match[2], int(match[3])
-        split = "test" if index < NUM_TEST else "valid" if index < NUM_TEST + NUM_VALID else "train"
-        found.setdefault(split, []).append(Entry(file, WORDS[digit], speaker, str(file)))
+        word, speaker, split = parsed
+        found.setdefault(split, []).append(Entry(file, word, speaker, str(file)))
     return found

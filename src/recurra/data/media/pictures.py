@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.config import Shares
-from recurra.data.builtin.digit_strips import Strip, digit_strips, small_strips
-from recurra.data.catalogue import find, locate
-from recurra.data.digits import holds_digits
-from recurra.data.images import ImageOptions, read_image
-from recurra.data.listings import SPLIT, Columns, list_files
+from recurra.data.builtin.digit_strips import Strip, digit_strips
+from recurra.data.catalogue import image_layout, in_memory, locate
+from recurra.data.media.images import ImageOptions, read_image
+from recurra.data.media.listings import SPLIT, Columns, list_files
 from recurra.data.series.arrays import load
 from recurra.data.splits import complete_splits, find_files, parse_split, refuse_partial_splits, split_by_hash
 from recurra.data.tables import KINDS as TABLES
@@ -22,7 +21,6 @@ from recurra.errors import DataError, counted
 from recurra.progress import Progress
 
 KINDS = (*TABLES, ".npz")
-SMALL_DIGITS = "digits"  # the name of a data set that comes with scikit-learn
 LAYOUT = {"features": ("f", (2, 3)), "captions": ("U", (1, 2)), SPLIT: ("U", (1,))}  # kinds and numbers of axes
 
 
@@ -65,8 +63,8 @@ def read_pictures(path: str, options: PictureOptions, progress: Progress) -> dic
               which is one cell; `captions` (images,) or (images, captions), text, empty where an image has fewer; and
               maybe `split` (images,), text;
             - a folder of such files, called train, valid and test, or else without a split;
-            - a folder with MNIST's files, of which strips of digits are made, (28, 112, 1); see `digit_strips`;
-            - "digits", such strips of the small digits that scikit-learn carries, (8, 32, 1).
+            - a folder of images of digits in idx files, such as MNIST: `digit_strips` of them;
+            - the name of a built-in data set of pictures.
         options: how image files are read; without effect on features and strips.
         progress: told of every image file read.
 
@@ -75,11 +73,13 @@ def read_pictures(path: str, options: PictureOptions, progress: Progress) -> dic
             caption, or one in two splits; the message names line and file.
         RecurraError: images to read, but Pillow is not installed.
     """
-    if path == SMALL_DIGITS and find(path) is None:
-        return strip_pictures(small_strips(), path)
+    make = in_memory(path)
+    if make:
+        return strip_pictures(make(), path)
     place = locate(path)
-    if place.is_dir() and holds_digits(place):
-        return strip_pictures(digit_strips(place), str(place))
+    layout = image_layout(place)
+    if layout:
+        return strip_pictures(digit_strips(place, layout=layout), str(place))
     files = [(split, file) for split, files in find_files(place, KINDS).items() for file in files]
     if not files:
         raise DataError(f"{place}: no captions; expected a file ending in {', '.join(KINDS)}, or the files of MNIST")

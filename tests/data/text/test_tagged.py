@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recurra.data.catalogue import find
-from recurra.data.tagged import Column, Columns, TaggedSentence, read_tagged, read_tokens, split_tagged
+from recurra.data.text.tagged import Column, Columns, TaggedSentence, read_tagged, read_tokens, split_tagged
 from recurra.errors import DataError
 
 SHARES = (0.6, 0.2, 0.2)

@@ -9,7 +9,7 @@ from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.splits import complete_splits, find_files, split_by_hash
 from recurra.data.tables import is_table, read_table
-from recurra.data.text import lines_beside, lines_of, refuse_too_long
+from recurra.data.text.files import lines_beside, lines_of, refuse_too_long
 from recurra.errors import DataError, counted, shortened
 
 INPUT, LABEL = "seq.in", "label"  # files of texts and of their labels, line by line

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurra.data.images import ImageOptions, read_image
+from recurra.data.media.images import ImageOptions, read_image
 from recurra.errors import DataError, UsageError
 
 OPTIONS = ImageOptions((5, 7), True)

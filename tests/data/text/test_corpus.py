@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recurra.data import corpus, text
-from recurra.data.corpus import TokenIds, encode_text
-from recurra.data.text import Text
-from recurra.data.vocabulary import Vocabulary, VocabularyOptions
+from recurra.data.text import corpus
+from recurra.data.text import files as text
+from recurra.data.text.corpus import TokenIds, encode_text
+from recurra.data.text.files import Text
+from recurra.data.text.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError, SaveError
 from recurra.progress import Progress
 

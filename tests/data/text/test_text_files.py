@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data import text as module
 from recurra.data.splits import split_of
-from recurra.data.text import Text, find_text, whole_of
+from recurra.data.text import files as module
+from recurra.data.text.files import Text, find_text, whole_of
 from recurra.errors import DataError
 
 LINES = "".join(f"line {n}: naïve — {'é' * (n % 7)} 🙂\n" for n in range(300))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recurra.data.lexicon import LONGEST, Lexicon, read_vectors
+from recurra.data.text.lexicon import LONGEST, Lexicon, read_vectors
 from recurra.errors import DataError
 
 SENTENCES = [("The", "cat", "the", "hat"), ("A", "cat", "sat", "cat")]

@@ -11,7 +11,7 @@ from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.splits import complete_splits, data_files, files_by_split, split_by_hash, split_of
 from recurra.data.tables import Table, is_table, read_table
-from recurra.data.text import lines_beside, lines_of
+from recurra.data.text.files import lines_beside, lines_of
 from recurra.errors import DataError, UsageError, listed, shortened
 from recurra.progress import Progress
 

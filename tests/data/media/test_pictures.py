@@ -17,8 +17,8 @@ import pytest
 
 from recurra.data.builtin import digit_strips as strips_module
 from recurra.data.builtin.digit_strips import digit_strips
-from recurra.data.images import ImageOptions, read_image
-from recurra.data.pictures import Picture, PictureOptions, read_pictures, split_pictures
+from recurra.data.media.images import ImageOptions, read_image
+from recurra.data.media.pictures import Picture, PictureOptions, read_pictures, split_pictures
 from recurra.errors import DataError, RecurraError
 from recurra.progress import Advance, Progress
 

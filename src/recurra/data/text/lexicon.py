@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.catalogue import locate
-from recurra.data.text import Text
+from recurra.data.text.files import Text
 from recurra.errors import DataError, shortened
 
 Ids = NDArray[np.int64]
