@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.batches import POOL, buckets, by_length
+from recurra.data.batches import POOL, bucket_by_length, longest_first
 
 LENGTHS = np.random.default_rng(4).geometric(0.03, 7011).tolist()  # 33 on average, and a few of hundreds
 
 
 def batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    return [batch.tolist() for batch in buckets(lengths, batch_size, seed, epoch)]
+    return [batch.tolist() for batch in bucket_by_length(lengths, batch_size, seed, epoch)]
 
 
 def padding(found: Iterable[Sequence[int]], lengths: Sequence[int]) -> float:
@@ -60,7 +60,7 @@ def test_batches_come_in_no_order_of_length() -> None:
 
 
 def test_judging_takes_the_longest_first() -> None:
-    found = [batch.tolist() for batch in by_length([3, 0, 9, 3, 5, 9, 1], 3)]
+    found = [batch.tolist() for batch in longest_first([3, 0, 9, 3, 5, 9, 1], 3)]
     assert found == [[2, 5, 4], [0, 3, 6], [1]]
-    assert by_length([], 3) == []
-    assert padding([batch.tolist() for batch in by_length(LENGTHS, 32)], LENGTHS) < 0.05
+    assert longest_first([], 3) == []
+    assert padding([batch.tolist() for batch in longest_first(LENGTHS, 32)], LENGTHS) < 0.05

@@ -115,12 +115,12 @@ def test_quantiles_never_cross_and_lie_between_those_that_are_known() -> None:
 @pytest.mark.parametrize("kind", ["point", "gaussian", "quantile"])
 def test_moved_parameters_are_those_of_the_moved_value(kind: Any) -> None:
     head = head_of(kind, LEVELS, "mse")
-    parameters, centre, scale = values(3, 5, head.width), values(3, 5, seed=6), values(5, seed=7).abs()
-    moved = head.move(parameters, centre, scale)
-    torch.testing.assert_close(head.middle(moved), head.middle(parameters) * scale + centre)
+    parameters, center, scale = values(3, 5, head.width), values(3, 5, seed=6), values(5, seed=7).abs()
+    moved = head.move(parameters, center, scale)
+    torch.testing.assert_close(head.middle(moved), head.middle(parameters) * scale + center)
     if head.has_quantiles:
         told = head.quantiles(parameters, [0.1, 0.5, 0.8])
-        expected = told * scale.unsqueeze(-1) + centre.unsqueeze(-1)
+        expected = told * scale.unsqueeze(-1) + center.unsqueeze(-1)
         torch.testing.assert_close(head.quantiles(moved, [0.1, 0.5, 0.8]), expected)
 
 

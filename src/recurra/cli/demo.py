@@ -121,10 +121,10 @@ def tag_code(model: "TrainedTagger") -> None:
 
 def compare_forecast(model: "TrainedForecaster") -> None:
     """The first forecast of the test part beside what came."""
-    from recurra.data.timeline.timestamps import as_text
+    from recurra.data.timeline.timestamps import format_time
 
     found = model.backtest()[0]
-    print(f"A forecast of what follows {as_text(found.timeline.times[found.start - 1])}, beside what came:")
+    print(f"A forecast of what follows {format_time(found.timeline.times[found.start - 1])}, beside what came:")
     steps = range(STEPS_SHOWN - 1, len(found.values), STEPS_SHOWN)
     print_table(
         ("steps ahead", "forecast", "came"),

@@ -1,4 +1,4 @@
-"""Batches of sequences of about one length, so that little is padding."""
+"""Batches of sequences: of about one length, so that little is padding, or windows of a long text."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
@@ -10,35 +10,57 @@ from torch import Tensor
 
 AnyBatch = TypeVar("AnyBatch")
 
-IGNORED = -1  # a target that is none
+IGNORED = -1  # a target that counts in no loss
 POOL = 50  # batches whose sequences are sorted among each other
 
 
-def buckets(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-    """Which sequences are in each batch of an epoch: a new order each epoch, the same for the same epoch.
+# --- sequences -----------------------------------------------------------------------------------------------------
+
+
+def bucket_by_length(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """The sequences of each training batch: of about one length, in an order that only seed and epoch decide.
+
+    Sequences are shuffled, sorted by length within pools of `POOL` batches, and the batches shuffled again.
 
     Args:
         lengths: of all sequences.
-        batch_size: sequences in a batch at the most.
+        batch_size: most sequences in a batch.
         seed: of the order.
         epoch: counted from 0.
+
+    Returns:
+        for each batch the indices of its sequences, (batch,).
     """
     random = np.random.default_rng((seed, epoch))
-    order, lengths_there = random.permutation(len(lengths)), np.asarray(lengths)
+    order, length_of = random.permutation(len(lengths)), np.asarray(lengths)
     found: list[NDArray[np.int64]] = []
     for first in range(0, len(order), POOL * batch_size):
         pool = order[first : first + POOL * batch_size]
-        pool = pool[np.argsort(lengths_there[pool], kind="stable")]
+        pool = pool[np.argsort(length_of[pool], kind="stable")]
         found += [pool[start : start + batch_size] for start in range(0, len(pool), batch_size)]
     return [found[index] for index in random.permutation(len(found))]
 
 
-class Collated(Generic[AnyBatch]):
-    """Batches by number.
+def longest_first(lengths: Sequence[int], batch_size: int) -> list[NDArray[np.int64]]:
+    """The sequences of each evaluation batch, longest first: what exceeds the memory fails at once.
 
     Args:
-        groups: which sequences are side by side in each.
-        collate: makes a batch of some of them.
+        lengths: of all sequences.
+        batch_size: most sequences in a batch.
+
+    Returns:
+        for each batch the indices of its sequences, (batch,).
+    """
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+
+
+class CollatedBatches(Generic[AnyBatch]):
+    """Batches by number, each made when it is asked for.
+
+    Args:
+        groups: indices of the sequences of each batch.
+        collate: makes a batch of the sequences with some indices.
     """
 
     def __init__(self, groups: Sequence[NDArray[np.int64]], collate: Callable[[NDArray[np.int64]], AnyBatch]) -> None:
@@ -51,14 +73,16 @@ class Collated(Generic[AnyBatch]):
         return self.collate(self.groups[index])
 
 
-def by_length(lengths: Sequence[int], batch_size: int) -> list[NDArray[np.int64]]:
-    """Batches for judging: the longest first, so that what does not fit into memory shows at once."""
-    order = np.argsort(-np.asarray(lengths), kind="stable")
-    return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+def pad(sequences: Sequence[NDArray[np.int64]], filling: int) -> tuple[Tensor, Tensor]:
+    """Sequences of ids as one tensor.
 
+    Args:
+        sequences: ids, each (time,).
+        filling: id after the end of a sequence.
 
-def padded(sequences: Sequence[NDArray[np.int64]], filling: int) -> tuple[Tensor, Tensor]:
-    """Ids side by side, (longest, sequences), and the length of each."""
+    Returns:
+        ids (time, batch) and lengths (batch,), both int64.
+    """
     lengths = [len(sequence) for sequence in sequences]
     found = np.full((max(lengths, default=0), len(sequences)), filling, np.int64)
     for column, sequence in enumerate(sequences):
@@ -66,48 +90,51 @@ def padded(sequences: Sequence[NDArray[np.int64]], filling: int) -> tuple[Tensor
     return torch.from_numpy(found), torch.tensor(lengths, dtype=torch.int64)
 
 
-class Window(NamedTuple):
-    """Some consecutive steps of every lane; the state of one window is where the next begins."""
+# --- windows of a text ---------------------------------------------------------------------------------------------
+
+
+class TextWindow(NamedTuple):
+    """Consecutive steps of every stream of a text; the state after one window is that before the next."""
 
     inputs: Tensor  # (time, batch)
-    targets: Tensor  # (time, batch), IGNORED where a lane has ended
+    targets: Tensor  # (time, batch), IGNORED after the end of a stream
 
 
-class Lanes:
-    """A text cut into equally long lanes that are read side by side, window by window.
+class TextWindows:
+    """Windows for truncated backpropagation: a text cut into streams of equal length that are read side by side.
 
-    Each token is a target exactly once, given the token before it; the very first is given `start`. Where the tokens
-    do not fill all lanes the last ones end early. Nothing is copied before a window is asked for.
+    Each token is a target exactly once, given the token before it; before the first token stands `start`. Where the
+    tokens do not fill all streams the last ones end early. Nothing is copied before a window is asked for.
 
     Args:
         ids: token ids, (tokens,).
-        num_lanes: how many lanes, the batch of each window.
+        num_streams: the batch of each window.
         steps: length of a window.
-        start: what stands before the first token.
+        start: id before the first token.
     """
 
-    def __init__(self, ids: NDArray[np.unsignedinteger], num_lanes: int, steps: int, start: int) -> None:
-        assert len(ids) >= num_lanes > 0
+    def __init__(self, ids: NDArray[np.unsignedinteger], num_streams: int, steps: int, start: int) -> None:
+        assert len(ids) >= num_streams > 0
         assert steps > 0
-        self.ids, self.num_lanes, self.steps, self.start = ids, num_lanes, steps, start
-        self.lane_length = -(-len(ids) // num_lanes)
+        self.ids, self.num_streams, self.steps, self.start = ids, num_streams, steps, start
+        self.stream_length = -(-len(ids) // num_streams)
 
     def __len__(self) -> int:
-        """Windows in a pass."""
-        return -(-self.lane_length // self.steps)
+        """Windows in a pass over the text."""
+        return -(-self.stream_length // self.steps)
 
-    def __iter__(self) -> Iterator[Window]:
+    def __iter__(self) -> Iterator[TextWindow]:
         return (self[index] for index in range(len(self)))
 
-    def __getitem__(self, index: int) -> Window:
+    def __getitem__(self, index: int) -> TextWindow:
         first = index * self.steps
-        steps = min(self.steps, self.lane_length - first)
-        tokens = np.full((steps + 1, self.num_lanes), IGNORED, np.int64)
-        for lane in range(self.num_lanes):
-            begin = lane * self.lane_length + first - 1
+        steps = min(self.steps, self.stream_length - first)
+        tokens = np.full((steps + 1, self.num_streams), IGNORED, np.int64)  # with the token before the window
+        for stream in range(self.num_streams):
+            begin = stream * self.stream_length + first - 1
             piece = self.ids[max(begin, 0) : begin + steps + 1]
-            skip = max(-begin, 0)
-            tokens[skip : skip + len(piece), lane] = piece
-            tokens[:skip, lane] = self.start
+            skip = max(-begin, 0)  # 1 at the very first token, which has none before it
+            tokens[skip : skip + len(piece), stream] = piece
+            tokens[:skip, stream] = self.start
         window = torch.from_numpy(tokens)
-        return Window(window[:-1].clamp_min(0), window[1:])
+        return TextWindow(window[:-1].clamp_min(0), window[1:])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from recurra.data.builtin.digit_strips import Strip, small_strips
-from recurra.data.builtin.generated import EMBEDDED, embedded
+from recurra.data.builtin.generated import BUILTIN, make_builtin
 from recurra.data.layouts import FSDD, HAPT, MNIST, ImageLayout, Layout
 from recurra.errors import DataError
 from recurra.runs import MODEL, RECIPE
@@ -182,9 +182,9 @@ def find(name: str) -> Path | None:
     found = next(
         (place for place in places(name) if place.exists() and not (is_run(place) or is_part(place, name))), None
     )
-    if name in EMBEDDED and found in (None, folder_of(name)):
+    if name in BUILTIN and found in (None, folder_of(name)):
         with contextlib.suppress(DataError):
-            return embedded(name, folder_of(name))
+            return make_builtin(name, folder_of(name))
         return None
     return found
 
@@ -218,8 +218,8 @@ def locate(name: str) -> Path:
     found = find(name)
     if found is not None:
         return found
-    if name in EMBEDDED:
-        return embedded(name, folder_of(name))  # says why it cannot be made
+    if name in BUILTIN:
+        return make_builtin(name, folder_of(name))  # says why it cannot be made
     if name in CATALOGUE and CATALOGUE[name].only_for:
         raise DataError(f"{name}: made for {CATALOGUE[name].only_for} alone")
     if is_run(Path(name)):

@@ -21,7 +21,7 @@ from recurra.errors import DataError, counted, listed
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 OTHER_DELIMITERS = ";\t"  # of files called .csv, as spreadsheets write them where the comma is of numbers
 KINDS = (*DELIMITERS, ".jsonl", ".ndjson", ".parquet")
-LARGEST_BLOCK = 1 << 28  # bytes a line may have
+MAX_BLOCK_BYTES = 1 << 28  # bytes a line may have
 EMPTY = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None")  # cells of numbers that hold none
 CHANGED = re.compile(r"Column\(/?(.*)\) changed from (\w+) to (\w+)")  # what pyarrow says of JSON
 TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary())  # what Parquet may hold text as
@@ -125,11 +125,11 @@ def parse_numbers(column: Any) -> NDArray[np.float64]:
     try:
         values: NDArray[np.float64] = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
-        values = np.array([number(cell) for cell in column.to_pylist()])
+        values = np.array([parse_number(cell) for cell in column.to_pylist()])
     return values
 
 
-def number(cell: str | None) -> float:
+def parse_number(cell: str | None) -> float:
     """A cell as a number: NaN where it is empty, infinite where it is none."""
     try:
         return float(cell or "nan")
@@ -159,7 +159,7 @@ def read_table(path: Path) -> Table:
         else:
             columns = read_json(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        explain(path, error)
+        raise_unreadable(path, error)
     table = Table(path, columns, delimiter)
     twice = sorted({name for name in table.names if table.names.count(name) > 1})
     if twice:
@@ -182,7 +182,7 @@ def columns_of(path: Path) -> list[str]:
         if suffix == ".parquet":
             return list(pa.parquet.read_schema(path).names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        explain(path, error)
+        raise_unreadable(path, error)
     return read_table(path).names
 
 
@@ -219,7 +219,7 @@ def read_json(path: Path) -> pa.Table:
 
 def block_for(path: Path) -> int:
     """Bytes to read at once: a line must fit."""
-    return min(max(path.stat().st_size + 1, 1 << 16), LARGEST_BLOCK)
+    return min(max(path.stat().st_size + 1, 1 << 16), MAX_BLOCK_BYTES)
 
 
 def rows_of(path: Path, delimiter: str) -> Generator[tuple[int, list[str]], None, None]:
@@ -259,7 +259,7 @@ def lines_of_rows(path: Path, delimiter: str | None) -> list[int]:
         return [number for number, line in enumerate(file, 1) if line.strip()]
 
 
-def explain(path: Path, error: Exception) -> NoReturn:
+def raise_unreadable(path: Path, error: Exception) -> NoReturn:
     """Say why a table cannot be read, and where.
 
     Raises:

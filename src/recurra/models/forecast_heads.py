@@ -24,8 +24,8 @@ class Head(Protocol):
     width: int  # parameters of a value
     has_quantiles: bool
 
-    def move(self, parameters: Tensor, centre: Tensor, scale: Tensor | float = 1.0) -> Tensor:
-        """Parameters of scale * value + centre, both (...)."""
+    def move(self, parameters: Tensor, center: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+        """Parameters of scale * value + center, both (...)."""
         ...
 
     def middle(self, parameters: Tensor) -> Tensor:
@@ -74,9 +74,9 @@ class PointHead:
     def __init__(self, loss: PointLoss) -> None:
         self.cost = loss
 
-    def move(self, parameters: Tensor, centre: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+    def move(self, parameters: Tensor, center: Tensor, scale: Tensor | float = 1.0) -> Tensor:
         """The number moves."""
-        return moved(parameters, centre, scale)
+        return moved(parameters, center, scale)
 
     def middle(self, parameters: Tensor) -> Tensor:
         """The number itself."""
@@ -98,11 +98,11 @@ class GaussianHead:
     width = 2
     has_quantiles = True
 
-    def move(self, parameters: Tensor, centre: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+    def move(self, parameters: Tensor, center: Tensor, scale: Tensor | float = 1.0) -> Tensor:
         """The mean moves, the deviation is scaled."""
         mean, log_deviation = parameters.unbind(-1)
         log_scale = scale.log() if isinstance(scale, Tensor) else math.log(scale)
-        return torch.stack([mean * scale + centre, log_deviation + log_scale], -1)
+        return torch.stack([mean * scale + center, log_deviation + log_scale], -1)
 
     def middle(self, parameters: Tensor) -> Tensor:
         """The mean."""
@@ -140,9 +140,9 @@ class QuantileHead:
     def __init__(self, levels: Sequence[float]) -> None:
         self.levels, self.width = list(levels), len(levels)
 
-    def move(self, parameters: Tensor, centre: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+    def move(self, parameters: Tensor, center: Tensor, scale: Tensor | float = 1.0) -> Tensor:
         """All quantiles move."""
-        return moved(parameters, centre, scale)
+        return moved(parameters, center, scale)
 
     def middle(self, parameters: Tensor) -> Tensor:
         """The median."""
@@ -170,6 +170,6 @@ class QuantileHead:
         return torch.maximum(levels * missing, (levels - 1) * missing).mean()
 
 
-def moved(parameters: Tensor, centre: Tensor, scale: Tensor | float) -> Tensor:
+def moved(parameters: Tensor, center: Tensor, scale: Tensor | float) -> Tensor:
     """Numbers (..., width), scaled and moved by (...)."""
-    return parameters * (scale.unsqueeze(-1) if isinstance(scale, Tensor) else scale) + centre.unsqueeze(-1)
+    return parameters * (scale.unsqueeze(-1) if isinstance(scale, Tensor) else scale) + center.unsqueeze(-1)

@@ -14,22 +14,21 @@ from numpy.typing import NDArray
 
 from recurra.baselines.labels import baselines, probabilities_of, text_features
 from recurra.data.builtin import generated as made
-from recurra.data.builtin.generated import EMBEDDED, balanced, embedded, mackey_glass_series
+from recurra.data.builtin.generated import BUILTIN, balanced, mackey_glass_series, make_builtin
 from recurra.data.catalogue import fetch, find, locate
-from recurra.data.text.labelled import Columns, read_labelled_texts
-from recurra.data.text.pairs import Sides, read_pairs
-from recurra.data.text.tagged import Columns as TagColumns
-from recurra.data.text.tagged import read_tagged
+from recurra.data.text.labelled import TextColumns, read_labelled_texts
+from recurra.data.text.pairs import PairColumns, read_pairs
+from recurra.data.text.tagged import TokenColumns, read_tagged
 from recurra.data.timeline.timeline import TimelineOptions, read_timelines
 from recurra.errors import DataError
 from recurra.progress import Progress
 
 
-@pytest.mark.parametrize("name", EMBEDDED)
+@pytest.mark.parametrize("name", BUILTIN)
 def test_it_is_made_once_and_what_is_missing_is_made_again(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = EMBEDDED[name].files
+    files = BUILTIN[name].files
     contents = [f"{name} {file}\n" for file in files]
     calls: list[str] = []
 
@@ -37,11 +36,11 @@ def test_it_is_made_once_and_what_is_missing_is_made_again(
         calls.append(name)
         return contents
 
-    monkeypatch.setitem(EMBEDDED, name, EMBEDDED[name]._replace(make=make))
+    monkeypatch.setitem(BUILTIN, name, BUILTIN[name]._replace(make=make))
     for num_calls, gone in enumerate(("", files[-1]), 1):
         (tmp_path / gone).unlink() if gone else None
-        place = embedded(name, tmp_path)
-        assert embedded(name, tmp_path) == place
+        place = make_builtin(name, tmp_path)
+        assert make_builtin(name, tmp_path) == place
         assert len(calls) == num_calls
         assert [(tmp_path / file).read_text() for file in files] == contents
     assert place.is_file() == (len(files) == 1)
@@ -61,7 +60,7 @@ def is_balanced(text: str) -> bool:
 
 
 def test_brackets_are_balanced_or_broken_as_their_label_says() -> None:
-    splits = read_labelled_texts("brackets", Columns("text", "label"))
+    splits = read_labelled_texts("brackets", TextColumns("text", "label"))
     assert {split: len(examples) for split, examples in splits.items()} == {"train": 8000, "valid": 1000, "test": 2000}
     texts = [example.content for examples in splits.values() for example in examples]
     assert len(set(texts)) == len(texts)
@@ -76,7 +75,7 @@ def test_brackets_are_balanced_or_broken_as_their_label_says() -> None:
 
 def test_brackets_tell_little_to_whoever_counts() -> None:
     """A data set that n-grams solve would show nothing of memory."""
-    splits = read_labelled_texts("brackets", Columns("text", "label"))
+    splits = read_labelled_texts("brackets", TextColumns("text", "label"))
     targets = {split: [int(one.label == "balanced") for one in examples] for split, examples in splits.items()}
     contents = {split: [one.content for one in examples] for split, examples in splits.items()}
     linear = next(one for one in baselines(lambda: text_features("character"), 1) if one.name == "linear")
@@ -144,7 +143,7 @@ def test_mackey_glass_is_chaotic(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_it_is_the_same_on_every_machine(name: str, digest: str) -> None:
     """What a model reaches on it is compared with a figure from elsewhere."""
-    content = "".join(EMBEDDED[name].make())
+    content = "".join(BUILTIN[name].make())
     assert hashlib.sha256(content.encode()).hexdigest() == digest
 
 
@@ -152,7 +151,7 @@ def test_it_is_the_same_on_every_machine(name: str, digest: str) -> None:
 
 
 def test_python_code_is_tagged_lines_of_which_none_is_in_two_splits() -> None:
-    splits = read_tagged("python-code", TagColumns())
+    splits = read_tagged("python-code", TokenColumns())
     assert list(splits) == ["train", "valid", "test"]
     assert 8000 < len(splits["train"]) < 15_000
     assert min(len(splits["valid"]), len(splits["test"])) > 800
@@ -168,12 +167,12 @@ def test_python_code_is_tagged_lines_of_which_none_is_in_two_splits() -> None:
 def test_python_code_is_made_of_the_modules_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
     with pytest.raises(DataError, match=r"none of the modules argparse, calendar, .* is there as source; install"):
-        embedded("python-code", tmp_path / "cache")
+        make_builtin("python-code", tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
     (tmp_path / "pickle.py").write_text("x = f(1)\ny = 2\nif x: pass\nnot x\n")
     (tmp_path / "uuid.py").write_text("y = 2\nz = g(\n    2)\n")
     (tmp_path / "plistlib.py").write_text("z = 3\n")
-    place = embedded("python-code", tmp_path / "cache")
+    place = make_builtin("python-code", tmp_path / "cache")
     contents = [(place / f"{split}.txt").read_text() for split in ("train", "valid", "test")]
     assert contents[0] == (
         "x\tvariable\n=\toperator\nf\tfunction\n(\tcall\n1\tnumber\n)\tcall\n\n"
@@ -198,7 +197,7 @@ def test_a_catalogue_with_nothing_to_make_it_of(tmp_path: Path, monkeypatch: pyt
 
 
 def test_dates_are_days_in_every_form_and_none_is_in_two_splits() -> None:
-    splits = read_pairs("dates", Sides(), Progress())
+    splits = read_pairs("dates", PairColumns(), Progress())
     days = {split: {pair.target for pair in pairs} for split, pairs in splits.items()}
     assert {split: len(pairs) for split, pairs in splits.items()} == {"train": 8000, "valid": 1000, "test": 2000}
     assert len(days["train"] | days["valid"] | days["test"]) == 11_000

@@ -126,7 +126,7 @@ def test_pixels_of_other_kinds(pil: Any, tmp_path: Path) -> None:
             read_image(tmp_path / f"fine.{kind}", GREY)[..., 0], fine / 257, atol=1, err_msg=kind
         )
     save(tmp_path / "real.tiff", fine.astype(np.float32))
-    with pytest.raises(DataError, match=r"real\.tiff: cannot be read as an image \(fractions of no known range"):
+    with pytest.raises(DataError, match=r"real\.tiff: cannot be read as an image \(fractions of unknown range"):
         read_image(tmp_path / "real.tiff", GREY)
 
 

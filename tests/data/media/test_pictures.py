@@ -62,8 +62,8 @@ def write(path: Path, rows: list[tuple[str, ...]], header: tuple[str, ...] = ("i
         path.write_text("".join(json.dumps(record) + "\n" for record in records))
     else:
         quoted = [['"' + cell.replace('"', '""') + '"' for cell in row] for row in (header, *rows)]
-        separator = {".csv": ",", ".tsv": "\t"}[path.suffix]
-        path.write_text("".join(separator.join(cells) + "\n" for cells in quoted), encoding="utf-8")
+        delimiter = {".csv": ",", ".tsv": "\t"}[path.suffix]
+        path.write_text("".join(delimiter.join(cells) + "\n" for cells in quoted), encoding="utf-8")
     return path
 
 
@@ -283,8 +283,8 @@ def test_an_image_that_is_damaged_is_named_with_its_line(folder: Path) -> None:
     whole[60] ^= 1
     for content, message in (
         (bytes(whole), r"cannot be read as an image \(.*\); mend it, or leave it out"),
-        (b"", "not an image of a format that is known; expected such as PNG or JPEG"),
-        (b"no image\n", "not an image of a format that is known"),
+        (b"", "not an image in a known format; expected one such as PNG or JPEG"),
+        (b"no image\n", "not an image in a known format"),
     ):
         (folder / "three.png").write_bytes(content)
         with pytest.raises(DataError, match=rf"t\.csv line 5: {folder}/three\.png: {message}"):

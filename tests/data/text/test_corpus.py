@@ -46,7 +46,7 @@ def files(cache: Path) -> set[str]:
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("unit", ["word", "character", "bpe"])
 def test_ids_and_counts_are_those_of_the_text(source: Text, unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "PIECE", 100)  # so that many pieces are put together
+    monkeypatch.setattr(text, "PIECE_BYTES", 100)  # so that many pieces are put together
     made = vocabulary(unit=unit)
     tokens = encode(source, made)
     plain = WORDS.replace("\r\n", "\n")

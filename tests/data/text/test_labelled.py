@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recurra.data.text import files as text_module
-from recurra.data.text.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
+from recurra.data.text.labelled import LabelledText, TextColumns, read_labelled_texts, read_texts, split_texts
 from recurra.errors import DataError
 
-COLUMNS = Columns("text", "label")
+COLUMNS = TextColumns("text", "label")
 LINES = [
     ("pos", "good, so good"),
     ("neg", "bad"),
@@ -31,7 +31,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-def read(path: Path, columns: Columns = COLUMNS) -> dict[str, list[LabelledText]]:
+def read(path: Path, columns: TextColumns = COLUMNS) -> dict[str, list[LabelledText]]:
     return read_labelled_texts(str(path), columns)
 
 
@@ -71,14 +71,14 @@ def test_lines_of_label_tab_and_text(tmp_path: Path) -> None:
 def test_tables(tmp_path: Path) -> None:
     rows = "".join(f'"{text}",x,{label}\n' for label, text in LINES)
     write(tmp_path, {"t.csv": f"said,by,mood\n\n{rows},x,\n"})
-    found = read(tmp_path / "t.csv", Columns("said", "mood"))["all"]
+    found = read(tmp_path / "t.csv", TextColumns("said", "mood"))["all"]
     assert pairs(found) == [*LINES, ("", "")]
     assert places(found, tmp_path) == [f"t.csv line {number}" for number in range(3, 9)]
     assert [one.is_whole for one in found] == [True] * 5 + [False]
     pa.parquet.write_table(
         pa.table({"said": [text for _, text in LINES], "mood": [1, 0, 1, 0, 1]}), tmp_path / "t.parquet"
     )
-    found = read(tmp_path / "t.parquet", Columns("said", "mood"))["all"]
+    found = read(tmp_path / "t.parquet", TextColumns("said", "mood"))["all"]
     assert [one.label for one in found] == ["1", "0", "1", "0", "1"]
     assert found[2].place == f"{tmp_path / 't.parquet'} row 3"
 
@@ -168,7 +168,10 @@ def test_one_folder_a_class(splits: tuple[str, ...], tmp_path: Path) -> None:
 
 def test_names_that_say_no_classes(tmp_path: Path) -> None:
     write(tmp_path, {"a/x.txt": "one\n", "b/x.txt": "two\n"})
-    with pytest.raises(DataError, match=f"{tmp_path}: the names of its files say no classes"):
+    with pytest.raises(
+        DataError,
+        match=f"{tmp_path}: the names of its files are no classes; expected one file or folder for each class",
+    ):
         read(tmp_path)
 
 
@@ -200,8 +203,8 @@ def test_line_ends_are_newlines_only(tmp_path_factory: pytest.TempPathFactory, l
 
 
 def test_a_line_longer_than_a_piece_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "PIECE", 64)
-    monkeypatch.setattr(text_module, "LONGEST_LINE", 128)
+    monkeypatch.setattr(text_module, "PIECE_BYTES", 64)
+    monkeypatch.setattr(text_module, "MAX_LINE_BYTES", 128)
     long = "word " * 200 + "end"
     write(tmp_path, {"a.txt": f"a\tshort\nb\t{long}\nc\tlast\n"})
     assert pairs(read(tmp_path / "a.txt")["all"]) == [("a", "short"), ("b", long), ("c", "last")]
@@ -210,7 +213,7 @@ def test_a_line_longer_than_a_piece_is_one_line(tmp_path: Path, monkeypatch: pyt
 def test_a_text_too_long_for_an_example_is_refused_before_it_is_read_further(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_module, "LONGEST_TEXT", 30)
+    monkeypatch.setattr(text_module, "MAX_CHARACTERS", 30)
     allowed, long = "é" * 24, "word " * 6 + "é"
     files = {
         "lines.txt": (f"pos\t{allowed}\nneg\t{long}\n", "lines.txt line 2: 35 characters"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recurra.data.text.lexicon import LONGEST, Lexicon, read_vectors
+from recurra.data.text.lexicon import MAX_CHARACTERS, Lexicon, read_vectors
 from recurra.errors import DataError
 
 SENTENCES = [("The", "cat", "the", "hat"), ("A", "cat", "sat", "cat")]
@@ -34,9 +34,9 @@ def test_spellings_keep_their_case_and_stand_there_once() -> None:
 
 def test_ends_of_long_tokens_are_read() -> None:
     lexicon = Lexicon([], list("abc"), lowercase=False)
-    middle = "b" * LONGEST
-    assert lexicon.spell(f"a{middle}c").tolist() == [1, *[2] * (LONGEST - 2), 3]
-    assert len(lexicon.spell("ab" * (LONGEST // 2))) == LONGEST
+    middle = "b" * MAX_CHARACTERS
+    assert lexicon.spell(f"a{middle}c").tolist() == [1, *[2] * (MAX_CHARACTERS - 2), 3]
+    assert len(lexicon.spell("ab" * (MAX_CHARACTERS // 2))) == MAX_CHARACTERS
 
 
 def test_comes_back_from_its_file() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recurra.data.catalogue import find
-from recurra.data.text.tagged import Column, Columns, TaggedSentence, read_tagged, read_tokens, split_tagged
+from recurra.data.text.tagged import Column, TaggedSentence, TokenColumns, read_tagged, read_tokens, split_tagged
 from recurra.errors import DataError
 
 SHARES = (0.6, 0.2, 0.2)
@@ -33,7 +33,7 @@ def write(path: Path, text: str) -> str:
 
 
 def read(path: str, token: int | str | None = None, tag: int | str | None = None) -> list[TaggedSentence]:
-    found = read_tagged(path, Columns(token, tag))
+    found = read_tagged(path, TokenColumns(token, tag))
     assert found.keys() == {"all"}
     return found["all"]
 
@@ -71,7 +71,7 @@ def test_conllu_has_words_only(tmp_path: Path) -> None:
 
 def test_tokens_alone(tmp_path: Path) -> None:
     def tokens(name: str, text: str, token: Column | None = None, tag: Column | None = None) -> list[tuple[str, ...]]:
-        return read_tokens(str(write(tmp_path / name, text)), Columns(token, tag), ["O", "B-city"])
+        return read_tokens(str(write(tmp_path / name, text)), TokenColumns(token, tag), ["O", "B-city"])
 
     assert tokens("text.conllu", CONLLU) == [("I", "do", "n't", "#", "10 000"), ("Yes",)]
     assert tokens("text.conllu", CONLLU, "lemma")[0] == ("I", "do", "not", "#", "10000")
@@ -96,7 +96,7 @@ def test_tokens_alone(tmp_path: Path) -> None:
         assert tokens(name, "to x O z\nrome x B-city z\n\nnow y O z\n", 0, 2) == sentences
     assert tokens("text.conll", "to\nrome\n\nnow\n") == sentences
     with pytest.raises(DataError, match="a folder; expected a file of sentences"):
-        read_tokens(str(tmp_path), Columns(), ["O"])
+        read_tokens(str(tmp_path), TokenColumns(), ["O"])
     with pytest.raises(DataError, match=r"text\.conll line 2: 1 column, where the first has 2"):
         tokens("text.conll", "to O\nrome\n")
     with pytest.raises(DataError, match=r"text\.txt line 2: a tab; expected a sentence a line, .* end in \.conll"):
@@ -109,7 +109,7 @@ def test_texts_beside_their_tags(tmp_path: Path) -> None:
         tags = " ".join(f"T{number}" for number, _ in enumerate([part for part in text.split(" ") if part]))
         write(tmp_path / folder / "seq.out", f"{tags} \n\n{tags} END")
         write(tmp_path / folder / "label", "intent\n\nintent\n")
-    found = read_tagged(str(tmp_path), Columns())
+    found = read_tagged(str(tmp_path), TokenColumns())
     assert {split: [sentence.tokens for sentence in sentences] for split, sentences in found.items()} == {
         "train": [("fly", "to", "rome"), ("fly", "to", "rome", "!")],
         "valid": [("go",), ("go", "!")],
@@ -136,7 +136,7 @@ def test_splits_by_the_names_of_files(tmp_path: Path) -> None:
         write(tmp_path / f"{name}.conllu", "\t".join(["1", name[10:], "_", "X", *"______"]) + "\n")
     write(tmp_path / "LICENSE.txt", "no columns, but many words")
     write(tmp_path / "notes.txt", "no columns either, and no split")
-    found = split_tagged(read_tagged(str(tmp_path), Columns()), str(tmp_path), SHARES)
+    found = split_tagged(read_tagged(str(tmp_path), TokenColumns()), str(tmp_path), SHARES)
     assert list(found) == ["train", "valid", "test"]
     assert [found[split][0].tokens for split in found] == [("train",), ("dev",), ("test",)]
 
@@ -144,7 +144,7 @@ def test_splits_by_the_names_of_files(tmp_path: Path) -> None:
 def test_splits_by_the_tokens(tmp_path: Path) -> None:
     block = "".join(f"word{n} A\nis B\n\n" for n in range(200))
     path = write(tmp_path / "all.txt", block + block.replace(" A", " C"))  # every sentence twice, otherwise tagged
-    read_there = read_tagged(path, Columns())
+    read_there = read_tagged(path, TokenColumns())
     found = split_tagged(read_there, path, SHARES)
     sides = {split: {sentence.tokens for sentence in sentences} for split, sentences in found.items()}
     assert sum(map(len, sides.values())) == 200, "the same tokens are on two sides"
@@ -160,33 +160,48 @@ def test_splits_by_the_tokens(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "columns", "message"),
     [
-        ("a.txt", "a O\nb\n", Columns(), "line 2: 1 column, where the first has 2"),
-        ("a.txt", "a O\n\nb x O\n", Columns(), "line 3: 3 columns, where the first has 2"),
-        ("a.txt", "just\nwords\n", Columns(), "column 0 would be both token and tag of its 1 column"),
-        ("a.txt", "a O\n", Columns(0, 2), r"no column 2 \(--tag-column\); it has numbers 0 to 1, and -1"),
-        ("a.txt", "a O\n", Columns("form"), r"no column 'form' \(--token-column\)"),
-        ("a.txt", "a O\n", Columns(1), "column 1 would be both"),
-        ("a.tsv", "a\tO\n\tO\n", Columns(), "line 2: an empty token or tag"),
-        ("a.tsv", "a\tO\nb\t \n", Columns(), "line 2: an empty token or tag"),
-        ("a.conllu", "# c\n1\tI\tPRON\n", Columns(), "line 2: 3 columns; expected the 10 of CoNLL-U"),
-        ("a.conllu", CONLLU, Columns("form", "pos"), r"no column 'pos' \(--tag-column\); it has id, form, lemma, upos"),
-        ("a.jsonl", '{"tokens": ["a"]}', Columns(), "line 1: no 'tags'; it has tokens. Name .*--tag-column"),
-        ("a.jsonl", '\n{"tokens": [], "tags": []}\n', Columns(), "line 2: no tokens; fill it, or leave the line out"),
+        ("a.txt", "a O\nb\n", TokenColumns(), "line 2: 1 column, where the first has 2"),
+        ("a.txt", "a O\n\nb x O\n", TokenColumns(), "line 3: 3 columns, where the first has 2"),
+        ("a.txt", "just\nwords\n", TokenColumns(), "column 0 would be both token and tag of its 1 column"),
+        ("a.txt", "a O\n", TokenColumns(0, 2), r"no column 2 \(--tag-column\); it has numbers 0 to 1, and -1"),
+        ("a.txt", "a O\n", TokenColumns("form"), r"no column 'form' \(--token-column\)"),
+        ("a.txt", "a O\n", TokenColumns(1), "column 1 would be both"),
+        ("a.tsv", "a\tO\n\tO\n", TokenColumns(), "line 2: an empty token or tag"),
+        ("a.tsv", "a\tO\nb\t \n", TokenColumns(), "line 2: an empty token or tag"),
+        ("a.conllu", "# c\n1\tI\tPRON\n", TokenColumns(), "line 2: 3 columns; expected the 10 of CoNLL-U"),
+        (
+            "a.conllu",
+            CONLLU,
+            TokenColumns("form", "pos"),
+            r"no column 'pos' \(--tag-column\); it has id, form, lemma, upos",
+        ),
+        ("a.jsonl", '{"tokens": ["a"]}', TokenColumns(), "line 1: no 'tags'; it has tokens. Name .*--tag-column"),
+        (
+            "a.jsonl",
+            '\n{"tokens": [], "tags": []}\n',
+            TokenColumns(),
+            "line 2: no tokens; fill it, or leave the line out",
+        ),
         (
             "a.jsonl",
             '\n{"tokens": ["a", "b"], "tags": ["O"]}',
-            Columns(),
+            TokenColumns(),
             "line 2: 2 tokens, but 1 tag; expected a tag",
         ),
-        ("a.jsonl", '{"tokens": ["a"], "tags": [1]}', Columns(), "line 1: 'tags' is no list of texts"),
-        ("a.jsonl", '{"tokens": ["a", ""], "tags": ["O", "O"]}', Columns(), "line 1: an empty token or tag"),
-        ("a.jsonl", '["a"]', Columns(), "line 1: expected a JSON object"),
-        ("a.jsonl", "9" * 1_000_000, Columns(), "line 1: not JSON"),
-        ("a.jsonl", f"[{'9, ' * 1_000_000}9]", Columns(), r"line 1: expected a JSON object, got '\[[9, ]{59}\.\.\.'$"),
-        ("a.jsonl", "{\n", Columns(), "line 1: not JSON"),
+        ("a.jsonl", '{"tokens": ["a"], "tags": [1]}', TokenColumns(), "line 1: 'tags' is no list of texts"),
+        ("a.jsonl", '{"tokens": ["a", ""], "tags": ["O", "O"]}', TokenColumns(), "line 1: an empty token or tag"),
+        ("a.jsonl", '["a"]', TokenColumns(), "line 1: expected a JSON object"),
+        ("a.jsonl", "9" * 1_000_000, TokenColumns(), "line 1: not JSON"),
+        (
+            "a.jsonl",
+            f"[{'9, ' * 1_000_000}9]",
+            TokenColumns(),
+            r"line 1: expected a JSON object, got '\[[9, ]{59}\.\.\.'$",
+        ),
+        ("a.jsonl", "{\n", TokenColumns(), "line 1: not JSON"),
     ],
 )
-def test_what_cannot_be_read(name: str, text: str, columns: Columns, message: str, tmp_path: Path) -> None:
+def test_what_cannot_be_read(name: str, text: str, columns: TokenColumns, message: str, tmp_path: Path) -> None:
     path = write(tmp_path / name, text)
     with pytest.raises(DataError, match=message) as caught:
         read_tagged(path, columns)
@@ -196,25 +211,25 @@ def test_what_cannot_be_read(name: str, text: str, columns: Columns, message: st
 def test_texts_and_tags_that_do_not_match(tmp_path: Path) -> None:
     path = write(tmp_path / "seq.in", "a b\nc d e\n")
     with pytest.raises(DataError, match=r"seq.out: no such file"):
-        read_tagged(path, Columns())
+        read_tagged(path, TokenColumns())
     write(tmp_path / "seq.out", "O O\nO O\n")
     with pytest.raises(DataError, match=r"seq.in line 2: 3 tokens, but 2 tags; expected a tag for every token"):
-        read_tagged(path, Columns())
+        read_tagged(path, TokenColumns())
     write(tmp_path / "seq.out", "O O\n")
     with pytest.raises(DataError, match=r"seq.in: 2 lines, but .*seq.out has 1"):
-        read_tagged(path, Columns())
+        read_tagged(path, TokenColumns())
 
 
 def test_other_encodings_and_nothing_at_all(tmp_path: Path) -> None:
     path = tmp_path / "latin.txt"
     path.write_bytes("café O\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"latin.txt line 1: not UTF-8 text: byte 3 \(0xe9\)"):
-        read_tagged(str(path), Columns())
+        read_tagged(str(path), TokenColumns())
     empty = write(tmp_path / "empty.txt", "\n\n")
     with pytest.raises(DataError, match=r"empty.txt: no sentences there; expected some$"):
-        split_tagged(read_tagged(empty, Columns()), empty, SHARES)
+        split_tagged(read_tagged(empty, TokenColumns()), empty, SHARES)
     with pytest.raises(DataError, match="no such file, folder or data set"):
-        read_tagged(str(tmp_path / "nowhere"), Columns())
+        read_tagged(str(tmp_path / "nowhere"), TokenColumns())
 
 
 @pytest.mark.parametrize(
@@ -228,6 +243,6 @@ def test_other_encodings_and_nothing_at_all(tmp_path: Path) -> None:
 def test_public_data(name: str, sentences: tuple[int, ...], tokens: tuple[int, ...]) -> None:
     if find(name) is None:
         pytest.skip(f"no {name} under RECURRA_DATA")
-    found = split_tagged(read_tagged(name, Columns()), name, SHARES)
+    found = split_tagged(read_tagged(name, TokenColumns()), name, SHARES)
     assert tuple(len(found[split]) for split in ("train", "valid", "test")) == sentences
     assert tuple(sum(len(one.tokens) for one in found[split]) for split in found) == tokens

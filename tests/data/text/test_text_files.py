@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recurra.data.splits import split_of
 from recurra.data.text import files as module
-from recurra.data.text.files import Text, find_text, whole_of
+from recurra.data.text.files import Text, find_text, whole_text
 from recurra.errors import DataError
 
 LINES = "".join(f"line {n}: naïve — {'é' * (n % 7)} 🙂\n" for n in range(300))
@@ -22,8 +22,8 @@ def written(folder: Path, content: str | bytes, name: str = "text.txt") -> Text:
 
 @pytest.fixture
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PIECE", 64)
-    monkeypatch.setattr(module, "LONGEST_LINE", 128)
+    monkeypatch.setattr(module, "PIECE_BYTES", 64)
+    monkeypatch.setattr(module, "MAX_LINE_BYTES", 128)
 
 
 # --- pieces ------------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def test_a_folder_of_many_files_is_one_text_in_order_of_names(tmp_path: Path) ->
 def test_a_whole_folder_has_its_splits_together(tmp_path: Path) -> None:
     for name in ("train.txt", "valid.txt"):
         (tmp_path / name).write_text(f"{name}\n")
-    assert read(whole_of(str(tmp_path))) == b"train.txt\nvalid.txt\n"
+    assert read(whole_text(str(tmp_path))) == b"train.txt\nvalid.txt\n"
 
 
 def test_nothing_there_nothing_in_it(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 from recurra.data.media.sound import Samples, Utterance
 from recurra.errors import DataError, UsageError
 
-LONGEST_PAUSE = 0.3  # seconds
-STRETCH = 0.01  # seconds over which loudness is measured
+MAX_PAUSE = 0.3  # seconds
+LOUDNESS_WINDOW = 0.01  # seconds over which loudness is measured
 
 
-def connected(
+def join_utterances(
     utterances: Sequence[Utterance], count: int, sample_rate: int, seed: str, lengths: tuple[int, int] = (2, 5)
 ) -> list[Utterance]:
     """Strings of words, each joined from recordings of one speaker, with pauses between them.
@@ -48,16 +48,16 @@ def connected(
     for _ in range(count):
         own = by_speaker[speakers[int(number() * len(speakers))]]
         size = lengths[0] + int(number() * (lengths[1] - lengths[0] + 1))
-        strings.append(joined([own[int(number() * len(own))] for _ in range(size)], sample_rate, number))
+        strings.append(join([own[int(number() * len(own))] for _ in range(size)], sample_rate, number))
     return strings
 
 
-def joined(clips: Sequence[Utterance], sample_rate: int, number: Callable[[], float]) -> Utterance:
+def join(clips: Sequence[Utterance], sample_rate: int, number: Callable[[], float]) -> Utterance:
     """Recordings of one speaker as one, with pauses; `number` draws from 0 to 1."""
     pieces = [clips[0].samples]
     for before, after in pairwise(clips):
-        loudness = number() * quietest(before.samples, round(STRETCH * sample_rate))
-        noise = [2 * number() - 1 for _ in range(int(number() * LONGEST_PAUSE * sample_rate))]
+        loudness = number() * quietest_loudness(before.samples, round(LOUDNESS_WINDOW * sample_rate))
+        noise = [2 * number() - 1 for _ in range(int(number() * MAX_PAUSE * sample_rate))]
         pieces += [np.array(noise, np.float32) * np.float32(loudness * math.sqrt(3)), after.samples]
     transcript, place = " ".join(clip.transcript for clip in clips), " + ".join(clip.place for clip in clips)
     made_of = " ".join([*(clip.digest for clip in clips), *(str(len(piece)) for piece in pieces)])
@@ -65,7 +65,7 @@ def joined(clips: Sequence[Utterance], sample_rate: int, number: Callable[[], fl
     return Utterance(np.concatenate(pieces), transcript, clips[0].speaker, place, digest)
 
 
-def quietest(samples: Samples, stretch: int) -> float:
+def quietest_loudness(samples: Samples, stretch: int) -> float:
     """Root mean square of the quietest stretch of so many samples."""
     size = min(stretch, len(samples))
     means = np.square(samples[: len(samples) // size * size].reshape(-1, size)).mean(1)

@@ -11,7 +11,7 @@ from recurra.data.media.idx import LabelledImages, read_images
 from recurra.errors import DataError
 
 COUNTS = {"train": 50_000, "valid": 1_000, "test": 2_000}
-LONGEST = 4  # digits in a strip
+MAX_DIGITS = 4  # digits in a strip
 GAPS = 14  # that a digit is as wide as; one is at least between two digits, where there is room
 SMALL_COUNTS = {"train": 4_000, "valid": 500, "test": 1_000}
 SMALL_POOLS = {"train": slice(1297), "valid": slice(1297, 1497), "test": slice(1497, None)}  # of 1,797 digits
@@ -101,19 +101,19 @@ def draw_strips(images: list[NDArray[np.uint8]], count: int, seed: int, part: in
     """
     # Scores hang on the strips, so they are made of raw bits: they alone are promised to stay the same in every NumPy.
     bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(part,)))
-    draws = bits.random_raw(count * (1 + 4 * LONGEST)).reshape(count, -1).tolist()
+    draws = bits.random_raw(count * (1 + 4 * MAX_DIGITS)).reshape(count, -1).tolist()
     side, strips = images[0].shape[1], []
-    for pixels, (first, *numbers) in zip(np.zeros((count, side, LONGEST * side, 1), np.uint8), draws, strict=True):
-        length = 1 + first % LONGEST
-        which, image, top, left = (numbers[start : start + length] for start in range(0, 4 * LONGEST, LONGEST))
+    for pixels, (first, *numbers) in zip(np.zeros((count, side, MAX_DIGITS * side, 1), np.uint8), draws, strict=True):
+        length = 1 + first % MAX_DIGITS
+        which, image, top, left = (numbers[start : start + length] for start in range(0, 4 * MAX_DIGITS, MAX_DIGITS))
         digits = tuple(number % len(DIGIT_WORDS) for number in which)
         chosen = [images[digit][number % len(images[digit])] for digit, number in zip(digits, image, strict=True)]
-        place_side_by_side(pixels[:, :, 0], [inked(one) for one in chosen], top, left)
+        place_side_by_side(pixels[:, :, 0], [crop_to_ink(one) for one in chosen], top, left)
         strips.append(Strip(pixels, digits))
     return strips
 
 
-def inked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def crop_to_ink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The smallest part of an image that holds all its ink."""
     rows, columns = image.nonzero()
     return image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]

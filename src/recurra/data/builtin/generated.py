@@ -17,7 +17,7 @@ from recurra.runs import write_atomically
 PYTHON = platform.python_version()
 
 
-class Embedded(NamedTuple):
+class BuiltinDataSet(NamedTuple):
     """A data set to be made."""
 
     files: tuple[str, ...]  # a file, or those of a folder; the path says what their content depends on
@@ -29,18 +29,18 @@ class Embedded(NamedTuple):
         return first if len(self.files) == 1 else first.parent
 
 
-def embedded(name: str, folder: Path) -> Path:
+def make_builtin(name: str, folder: Path) -> Path:
     """Path of a data set, which is made where it is not there yet.
 
     Args:
-        name: one of EMBEDDED.
+        name: one of BUILTIN.
         folder: where what belongs to the data set lies.
 
     Raises:
         DataError: this Python lacks what it is made of.
         SaveError: it cannot be written.
     """
-    data_set = EMBEDDED[name]
+    data_set = BUILTIN[name]
     paths = [folder / file for file in data_set.files]
     if not all(path.exists() for path in paths):
         for path, content in zip(paths, data_set.make(), strict=True):
@@ -72,7 +72,7 @@ MODULES = (
     "smtplib threading uuid",
     "ipaddress plistlib subprocess",
 )
-FEWEST_TOKENS, MOST_TOKENS = 3, 60  # of a line
+MIN_TOKENS, MAX_TOKENS = 3, 60  # of a line
 
 
 def python_code() -> list[str]:
@@ -96,7 +96,7 @@ def python_code() -> list[str]:
         blocks = []
         for line in (line for lines in tagged_lines(sources).values() for line in lines):
             key = tuple(token for token, _ in line)
-            if FEWEST_TOKENS <= len(line) <= MOST_TOKENS and key not in seen:
+            if MIN_TOKENS <= len(line) <= MAX_TOKENS and key not in seen:
                 seen.add(key)
                 blocks.append("".join(f"{token}\t{role}\n" for token, role in line))
         contents.append("\n".join(blocks))
@@ -106,15 +106,15 @@ def python_code() -> list[str]:
 # --- brackets ------------------------------------------------------------------------------------------------------
 
 NUM_STRINGS = (8000, 1000, 2000)
-SHORTEST, LONGEST = 6, 60  # characters
+MIN_LENGTH, MAX_LENGTH = 6, 60  # characters
 LETTERS = "abcd"
-FEWEST_PAIRS = 2
+MIN_PAIRS = 2
 BRACKETS_SEED = 1
 
 
 def brackets() -> list[str]:
     """Lines of label and string for training, validation and test."""
-    strings = bracket_strings(SHORTEST, LONGEST, BRACKETS_SEED)
+    strings = bracket_strings(MIN_LENGTH, MAX_LENGTH, BRACKETS_SEED)
     return ["".join(f"{label}\t{text}\n" for label, text in islice(strings, count)) for count in NUM_STRINGS]
 
 
@@ -153,7 +153,7 @@ def balanced(length: int, below: Callable[[int], int]) -> str:
 
     Source: Arnold & Sleep 1980, Uniform random generation of balanced parenthesis strings.
     """
-    left = 2 * (FEWEST_PAIRS + below(length // 2 - FEWEST_PAIRS + 1))  # brackets to come
+    left = 2 * (MIN_PAIRS + below(length // 2 - MIN_PAIRS + 1))  # brackets to come
     depth, text = 0, ""
     for position in range(length):
         if below(length - position) >= left:
@@ -279,10 +279,10 @@ def ordinal(number: int) -> str:
 
 
 # The number counts editions: another content has another path, so that no old one is taken for it.
-EMBEDDED = {
-    "python-docs": Embedded((f"topics-{PYTHON}.txt",), python_docs),
-    "python-code": Embedded(tuple(f"1-{PYTHON}/{split}.txt" for split in SPLITS), python_code),
-    "brackets": Embedded(tuple(f"1/{split}.txt" for split in SPLITS), brackets),
-    "dates": Embedded(tuple(f"1/{split}.txt" for split in SPLITS), dates),
-    "mackey-glass": Embedded(("1/mackey-glass.csv",), mackey_glass),
+BUILTIN = {
+    "python-docs": BuiltinDataSet((f"topics-{PYTHON}.txt",), python_docs),
+    "python-code": BuiltinDataSet(tuple(f"1-{PYTHON}/{split}.txt" for split in SPLITS), python_code),
+    "brackets": BuiltinDataSet(tuple(f"1/{split}.txt" for split in SPLITS), brackets),
+    "dates": BuiltinDataSet(tuple(f"1/{split}.txt" for split in SPLITS), dates),
+    "mackey-glass": BuiltinDataSet(("1/mackey-glass.csv",), mackey_glass),
 }

@@ -20,14 +20,14 @@ NUM_COPIED = 10
 BLANK, DELIMITER = 8, 9
 
 
-class Examples(NamedTuple):
+class ProblemBatch(NamedTuple):
     """A batch of sequences with their answers."""
 
     inputs: Tensor
     targets: Tensor
 
 
-class Generated:
+class GeneratedBatches:
     """Batches that are drawn by number: each depends on the seed, the part and its own number, on nothing before it.
 
     Args:
@@ -38,7 +38,7 @@ class Generated:
     """
 
     def __init__(
-        self, draw: Callable[[np.random.Generator], Examples], num_batches: int, seed: int, part: int = 0
+        self, draw: Callable[[np.random.Generator], ProblemBatch], num_batches: int, seed: int, part: int = 0
     ) -> None:
         assert num_batches > 0
         self.draw, self.num_batches, self.seed, self.part = draw, num_batches, seed, part
@@ -46,17 +46,17 @@ class Generated:
     def __len__(self) -> int:
         return self.num_batches
 
-    def __iter__(self) -> Iterator[Examples]:
+    def __iter__(self) -> Iterator[ProblemBatch]:
         return (self[index] for index in range(len(self)))
 
-    def __getitem__(self, index: int) -> Examples:
+    def __getitem__(self, index: int) -> ProblemBatch:
         assert 0 <= index < self.num_batches
         # A key of its own: SeedSequence takes the seeds (1, 0) and (1,) for the same.
         sequence = np.random.SeedSequence(self.seed, spawn_key=(self.part, index))
         return self.draw(np.random.default_rng(sequence))
 
 
-def adding(length: int, batch_size: int, num_batches: int, seed: int, part: int = 0) -> Generated:
+def adding(length: int, batch_size: int, num_batches: int, seed: int, part: int = 0) -> GeneratedBatches:
     """The adding problem: the sum of the two marked numbers of a sequence.
 
     Each step has a number, uniform in [0, 1), and a mark, which is 1 at one step of either half and 0 elsewhere.
@@ -66,7 +66,7 @@ def adding(length: int, batch_size: int, num_batches: int, seed: int, part: int 
         batch_size: sequences in a batch.
         num_batches: batches in a pass.
         seed: 0 or above.
-        part: see `Generated`.
+        part: see `GeneratedBatches`.
 
     Returns:
         Batches of inputs (time, batch, 2), number before mark, and targets (batch,), both float32. To always predict 1
@@ -79,10 +79,10 @@ def adding(length: int, batch_size: int, num_batches: int, seed: int, part: int 
     """
     if length < 2:
         raise UsageError(f"adding length: expected at least 2 steps, got {length}")
-    return Generated(partial(draw_adding, length=length, batch_size=batch_size), num_batches, seed, part)
+    return GeneratedBatches(partial(draw_adding, length=length, batch_size=batch_size), num_batches, seed, part)
 
 
-def copying(delay: int, batch_size: int, num_batches: int, seed: int, part: int = 0) -> Generated:
+def copying(delay: int, batch_size: int, num_batches: int, seed: int, part: int = 0) -> GeneratedBatches:
     """The copying problem: ten symbols, to be repeated in order after a long delay.
 
     A sequence is the ten symbols, `delay` - 1 blanks, the delimiter, and ten blanks during which to answer; the targets
@@ -93,7 +93,7 @@ def copying(delay: int, batch_size: int, num_batches: int, seed: int, part: int 
         batch_size: sequences in a batch.
         num_batches: batches in a pass.
         seed: 0 or above.
-        part: see `Generated`.
+        part: see `GeneratedBatches`.
 
     Returns:
         Batches of inputs in 0..9 and targets in 0..8, both int64 (delay + 20, batch).
@@ -105,7 +105,7 @@ def copying(delay: int, batch_size: int, num_batches: int, seed: int, part: int 
     """
     if delay < 1:
         raise UsageError(f"copying delay: expected at least 1 step, got {delay}")
-    return Generated(partial(draw_copying, delay=delay, batch_size=batch_size), num_batches, seed, part)
+    return GeneratedBatches(partial(draw_copying, delay=delay, batch_size=batch_size), num_batches, seed, part)
 
 
 def copying_baseline(delay: int) -> float:
@@ -113,7 +113,7 @@ def copying_baseline(delay: int) -> float:
     return NUM_COPIED * math.log(NUM_SYMBOLS) / (delay + 2 * NUM_COPIED)
 
 
-def draw_adding(generator: np.random.Generator, length: int, batch_size: int) -> Examples:
+def draw_adding(generator: np.random.Generator, length: int, batch_size: int) -> ProblemBatch:
     """One batch of the adding problem."""
     values = generator.random((length, batch_size), np.float32)
     sequences = np.arange(batch_size)
@@ -123,10 +123,10 @@ def draw_adding(generator: np.random.Generator, length: int, batch_size: int) ->
     marks[first, sequences] = marks[second, sequences] = 1
     inputs = np.stack([values, marks], 2)  # (time, batch, 2)
     targets = values[first, sequences] + values[second, sequences]  # (batch,)
-    return Examples(torch.from_numpy(inputs), torch.from_numpy(targets))
+    return ProblemBatch(torch.from_numpy(inputs), torch.from_numpy(targets))
 
 
-def draw_copying(generator: np.random.Generator, delay: int, batch_size: int) -> Examples:
+def draw_copying(generator: np.random.Generator, delay: int, batch_size: int) -> ProblemBatch:
     """One batch of the copying problem."""
     symbols = generator.integers(0, NUM_SYMBOLS, (NUM_COPIED, batch_size))
     inputs = np.full((delay + 2 * NUM_COPIED, batch_size), BLANK)
@@ -134,4 +134,4 @@ def draw_copying(generator: np.random.Generator, delay: int, batch_size: int) ->
     inputs[:NUM_COPIED] = symbols
     inputs[-NUM_COPIED - 1] = DELIMITER
     targets[-NUM_COPIED:] = symbols
-    return Examples(torch.from_numpy(inputs), torch.from_numpy(targets))
+    return ProblemBatch(torch.from_numpy(inputs), torch.from_numpy(targets))

@@ -108,13 +108,13 @@ def tokens(source: str) -> Iterator[list[Token]]:
             yield line
             line = []
         elif name in BEGINS or name == "STRING":
-            line.append(Token(shortened(text), tokenize.STRING, start))
+            line.append(Token(abbreviate(text), tokenize.STRING, start))
         else:
             line.append(Token(text, kind, start))
         depth += name in BEGINS
 
 
-def shortened(text: str) -> str:
+def abbreviate(text: str) -> str:
     """A string, or its beginning, as its prefix and quotes around three dots."""
     prefix, quotes = re.match(r"(\w*)('''|\"\"\"|'|\")", text).groups()  # type: ignore[union-attr]
     return f"{prefix}{quotes}...{quotes}"

@@ -1,4 +1,4 @@
-"""Image files of any kind as arrays of one size."""
+"""Image files of any format as arrays of one size."""
 
 import contextlib
 import sys
@@ -13,40 +13,40 @@ from recurra.errors import DataError, RecurraError, UsageError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")  # endings by which a folder is searched
+IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")  # endings of image files in a folder
 
 
 class ImageOptions(NamedTuple):
     """How image files are read.
 
-    Every image gets the same size. It keeps its proportions: what they leave free, at both sides alike, has the color
-    of its upper left corner, which is that of the paper where it shows writing.
+    Every image gets the same size and keeps its proportions. It is padded on both sides alike, with the color of its
+    upper left corner, which is that of the paper where it shows writing.
     """
 
     size: tuple[int, int]  # height and width in pixels
-    color: bool  # red, green, blue; else grey
+    color: bool  # red, green and blue instead of grey
 
 
 def is_opened(given: object) -> "TypeGuard[Image]":
-    """Whether this is an image that Pillow has opened."""
-    pillow = sys.modules.get("PIL.Image")  # who gives one has imported it
+    """Whether this is an opened image of Pillow, which is not imported for it."""
+    pillow = sys.modules.get("PIL.Image")  # imported by whoever opened the image
     return pillow is not None and isinstance(given, pillow.Image)
 
 
 def read_image(given: "Path | Image", options: ImageOptions) -> NDArray[np.uint8]:
-    """An image in the size and the colors asked for; of an animated one the first frame.
+    """An image in some size and colors; the first frame of an animation.
 
-    It is turned upright as its camera says, and white where it is transparent.
+    It is rotated as its EXIF orientation says, and transparent pixels become white.
 
     Args:
-        given: a file of any format that Pillow reads, or an image that it has opened.
+        given: a file of any format that Pillow reads, or an opened image.
         options: its size and colors.
 
     Returns:
         (height, width, 3), or (height, width, 1) if grey; 0 is black.
 
     Raises:
-        DataError: no such file, or none that can be decoded to its end.
+        DataError: no such file, or one that cannot be decoded completely.
         RecurraError: Pillow is not installed.
         UsageError: a size below 1.
     """
@@ -65,8 +65,8 @@ def read_image(given: "Path | Image", options: ImageOptions) -> NDArray[np.uint8
     except FileNotFoundError:
         raise DataError(f"{name}: no such file") from None
     except UnidentifiedImageError:
-        raise DataError(f"{name}: not an image of a format that is known; expected such as PNG or JPEG") from None
-    except Exception as error:  # what decoders say to damaged files is of any kind
+        raise DataError(f"{name}: not an image in a known format; expected one such as PNG or JPEG") from None
+    except Exception as error:  # decoders raise anything at damaged files
         raise DataError(f"{name}: cannot be read as an image ({error}); mend it, or leave it out") from None
 
 
@@ -76,8 +76,8 @@ def pixels_of(image: "Image", options: ImageOptions) -> NDArray[np.uint8]:
 
     image = ImageOps.exif_transpose(image)
     if image.mode == "F":
-        raise ValueError("fractions of no known range, where whole numbers are expected")
-    if image.mode.startswith("I"):  # 16 bits of grey; Pillow would take all above 255 for white
+        raise ValueError("fractions of unknown range; expected whole numbers")
+    if image.mode.startswith("I"):  # 16 bits of grey, of which Pillow would turn all above 255 white
         image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")

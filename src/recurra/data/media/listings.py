@@ -1,4 +1,4 @@
-"""Tables that list files, each with a text: images with captions, recordings with transcripts."""
+"""Tables of files, each with a text: images with captions, recordings with transcripts."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -10,40 +10,40 @@ from recurra.data.splits import folder_files, parse_split
 from recurra.data.tables import read_table
 from recurra.errors import DataError, shortened
 
-SPLIT = "split"  # the column that may say it
+SPLIT = "split"  # column that may name the split
 
 
-class Columns(NamedTuple):
-    """What a table calls its files, and what it says of them."""
+class FileColumns(NamedTuple):
+    """Names of the columns of a table."""
 
     file: str
     text: str
-    purpose: str  # of these two, for messages
-    optional: tuple[str, ...] = ()  # further ones, which may be absent
+    purpose: str  # what these two are for, for messages
+    optional: tuple[str, ...] = ()  # further columns, which may be absent
 
 
-class Listed(NamedTuple):
+class ListedFile(NamedTuple):
     """A row of a table."""
 
-    file: Path  # that is there
+    file: Path  # an existing file
     text: str
     optional: tuple[str | None, ...]  # cells of the optional columns
-    split: str  # "all" where nothing says it
+    split: str  # "all" where neither cell nor table says one
     place: str  # for messages
 
 
-def list_files(tables: Iterable[tuple[str, Path]], place: Path, columns: Columns) -> Iterator[Listed]:
+def list_files(tables: Iterable[tuple[str, Path]], place: Path, columns: FileColumns) -> Iterator[ListedFile]:
     """The rows of tables.
 
     Args:
-        tables: each with its split, which a column `split` may say better.
-        place: a folder that files may be anywhere below, unless they are where a table says, or a table in it.
+        tables: each with its split, which a column `split` overrides.
+        place: a folder, or a table in it; files that are not where a table says are looked for below it.
         columns: of every table.
 
     Raises:
         DataError: no such columns, an empty cell, no such file, or no such split; the message names the line.
     """
-    below = FilesBelow(place if place.is_dir() else place.parent)
+    below = FileFinder(place if place.is_dir() else place.parent)
     for table_split, path in tables:
         table = read_table(path)
         table.require([columns.file, columns.text], columns.purpose)
@@ -55,14 +55,14 @@ def list_files(tables: Iterable[tuple[str, Path]], place: Path, columns: Columns
                     f"{where}: no {columns.file if file is None else columns.text}; fill it, or leave the row out"
                 )
             said = parse_split(split or "", where) if SPLIT in table.names else table_split
-            yield Listed(below.find(Path(file.strip()), path, where), text.strip(), tuple(optional), said, where)
+            yield ListedFile(below.find(Path(file.strip()), path, where), text.strip(), tuple(optional), said, where)
 
 
-class FilesBelow:
-    """Where the files that tables name are.
+class FileFinder:
+    """Finds the files that tables name.
 
     Args:
-        folder: what they are anywhere below, unless they are where a table says.
+        folder: where files are looked for that are not where a table says.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,20 +70,25 @@ class FilesBelow:
 
     @cached_property
     def by_name(self) -> dict[str, list[Path]]:
-        """All files below the folder."""
+        """All files below the folder, by name."""
         found: dict[str, list[Path]] = {}
         for file in folder_files(self.folder):
             found.setdefault(file.name, []).append(file)
         return found
 
     def find(self, name: Path, table: Path, place: str) -> Path:
-        """A file, by the same path however a table writes it.
+        """The absolute path of a file, the same however a table writes it.
+
+        Args:
+            name: path in the table.
+            table: the table, beside which the file is looked for first.
+            place: of the row, for messages.
 
         Raises:
-            DataError: none, or more than one.
+            DataError: no such file, or more than one.
         """
         beside = table.parent / name
-        with contextlib.suppress(OSError):  # a name too long for a file is that of none
+        with contextlib.suppress(OSError):  # a name that is too long for a file
             if beside.exists():
                 return beside.resolve()
         ends = len(name.parts)

@@ -1,4 +1,4 @@
-"""Pictures with captions: tables that name image files, `.npz` files of features, strips of digits."""
+"""Pictures with captions: tables of image files, `.npz` files of features, strips of digits."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -12,7 +12,7 @@ from recurra.config import Shares
 from recurra.data.builtin.digit_strips import Strip, digit_strips
 from recurra.data.catalogue import image_layout, in_memory, locate
 from recurra.data.media.images import ImageOptions, read_image
-from recurra.data.media.listings import SPLIT, Columns, list_files
+from recurra.data.media.listings import SPLIT, FileColumns, list_files
 from recurra.data.series.arrays import load
 from recurra.data.splits import complete_splits, find_files, parse_split, refuse_partial_splits, split_by_hash
 from recurra.data.tables import KINDS as TABLES
@@ -21,28 +21,32 @@ from recurra.errors import DataError, counted
 from recurra.progress import Progress
 
 KINDS = (*TABLES, ".npz")
-LAYOUT = {"features": ("f", (2, 3)), "captions": ("U", (1, 2)), SPLIT: ("U", (1,))}  # kinds and numbers of axes
+LAYOUT = {
+    "features": ("f", (2, 3)),
+    "captions": ("U", (1, 2)),
+    SPLIT: ("U", (1,)),
+}  # kind and possible numbers of axes of each array
 
 
 class Picture(NamedTuple):
-    """What is seen, and what people say that it shows."""
+    """An image, or features of one, and its captions."""
 
     content: NDArray[np.uint8] | NDArray[np.float32]  # image (height, width, channels), or features (cells, features)
     captions: tuple[str, ...]  # at least one, none empty
     place: str  # file and line, or file and number, for messages
-    name: str  # of the image, wherever its folder lies: decides the split
+    name: str  # of the image below its folder; its hash decides the split
 
 
 class PictureOptions(NamedTuple):
-    """How image files are read, and what a table calls them and their captions."""
+    """How image files are read, and the columns of a table."""
 
     images: ImageOptions
     image_column: str
     caption_column: str
 
 
-class Captioned(NamedTuple):
-    """An image of a table before it is read."""
+class ListedImage(NamedTuple):
+    """An image of a table that is still to be read."""
 
     split: str
     captions: list[str]
@@ -51,26 +55,26 @@ class Captioned(NamedTuple):
 
 
 def read_pictures(path: str, options: PictureOptions, progress: Progress) -> dict[str, list[Picture]]:
-    """Pictures by split: "train" and maybe "valid" and "test", or "all" where nothing says which.
+    """Pictures by split: "train" and maybe "valid" and "test", or "all" where neither names nor tables say one.
 
     Args:
         path: a file, a folder or a data set:
 
-            - a table (CSV, TSV, JSONL, Parquet) with a column of image files and one of captions. Rows of one image are
-              the captions of one picture. Files are looked for beside the table, then anywhere below the folder; a
+            - a table (CSV, TSV, JSONL, Parquet) with a column of image files and one of captions. Rows of one image
+              hold captions of one picture. Files are looked for beside the table, then anywhere below the folder; a
               column `split` may say train, valid (val, dev) or test;
-            - an `.npz` file of features computed before: `features` (images, cells, features) or (images, features),
-              which is one cell; `captions` (images,) or (images, captions), text, empty where an image has fewer; and
-              maybe `split` (images,), text;
-            - a folder of such files, called train, valid and test, or else without a split;
+            - an `.npz` file of computed features: `features` (images, cells, features), or (images, features) for one
+              cell; `captions` (images,) or (images, captions), text, empty where an image has fewer; and maybe `split`
+              (images,), text;
+            - a folder of such files, called train, valid and test, or else unsplit;
             - a folder of images of digits in idx files, such as MNIST: `digit_strips` of them;
             - the name of a built-in data set of pictures.
-        options: how image files are read; without effect on features and strips.
-        progress: told of every image file read.
+        options: how tables and image files are read; without effect on features and strips.
+        progress: shows how many image files are read.
 
     Raises:
-        DataError: nothing there, nothing that can be read so, an image that is missing or damaged, one without a
-            caption, or one in two splits; the message names line and file.
+        DataError: no such file, folder or data set, of another format, an image that is missing, damaged, without a
+            caption or in two splits; the message names line and file.
         RecurraError: images to read, but Pillow is not installed.
     """
     make = in_memory(path)
@@ -90,14 +94,14 @@ def read_pictures(path: str, options: PictureOptions, progress: Progress) -> dic
     tables = [(split, file) for split, file in files if is_table(file)]
     listed = list_images(tables, place if place.is_dir() else place.parent, options)
     refuse_partial_splits({*found, *(one.split for one in listed.values())}, place, "pictures")
-    for split, picture in read_listed(listed, options, progress):
+    for split, picture in read_listed_images(listed, options, progress):
         found.setdefault(split, []).append(picture)
     refuse_mixed_shapes([picture for pictures in found.values() for picture in pictures])
     return found
 
 
 def split_pictures(found: dict[str, list[Picture]], path: str, shares: Shares) -> dict[str, list[Picture]]:
-    """Training, validation and maybe test pictures; by a hash of the image's name what the files do not say.
+    """Training, validation and maybe test pictures; split by a hash of the name where files say no split.
 
     Raises:
         DataError: a split without pictures.
@@ -117,21 +121,21 @@ def strip_pictures(splits: dict[str, list[Strip]], place: str) -> dict[str, list
     }
 
 
-def list_images(tables: list[tuple[str, Path]], folder: Path, options: PictureOptions) -> dict[Path, Captioned]:
-    """The images that tables name, each once, with its captions in the order of the rows.
+def list_images(tables: list[tuple[str, Path]], folder: Path, options: PictureOptions) -> dict[Path, ListedImage]:
+    """The images of tables, each once, with its captions in the order of the rows.
 
     Args:
         tables: each with its split.
-        folder: what the images are below.
+        folder: where the images are.
         options: names of the columns.
 
     Raises:
         DataError: as `list_files`, or an image in two splits; the message names the line.
     """
-    found = dict[Path, Captioned]()
+    found = dict[Path, ListedImage]()
     purpose = "images and captions (--image-column, --caption-column)"
-    for row in list_files(tables, folder, Columns(options.image_column, options.caption_column, purpose)):
-        first = found.setdefault(row.file, Captioned(row.split, [], row.place, name_in(row.file, folder)))
+    for row in list_files(tables, folder, FileColumns(options.image_column, options.caption_column, purpose)):
+        first = found.setdefault(row.file, ListedImage(row.split, [], row.place, relative_name(row.file, folder)))
         if first.split != row.split:
             raise DataError(
                 f"{row.place}: {row.file} is for {row.split} here, for {first.split} in {first.place}; choose one"
@@ -140,19 +144,19 @@ def list_images(tables: list[tuple[str, Path]], folder: Path, options: PictureOp
     return found
 
 
-def name_in(image: Path, folder: Path) -> str:
-    """The path of an image as the folder of all images has it, the same wherever this lies."""
+def relative_name(image: Path, folder: Path) -> str:
+    """The path of an image relative to the folder of all images, or its name outside of it."""
     root = folder.resolve()
     return image.relative_to(root).as_posix() if image.is_relative_to(root) else image.name
 
 
-def read_listed(
-    listed: dict[Path, Captioned], options: PictureOptions, progress: Progress
+def read_listed_images(
+    listed: dict[Path, ListedImage], options: PictureOptions, progress: Progress
 ) -> Iterator[tuple[str, Picture]]:
-    """The pictures of images that tables name, each with its split.
+    """The pictures of listed images, each with its split.
 
     Raises:
-        DataError: one that cannot be read; the message names line and file.
+        DataError: an image that cannot be read; the message names line and file.
     """
     with progress.stage("reading images", len(listed)) as advance:
         for image, (split, captions, place, name) in listed.items():
@@ -165,19 +169,23 @@ def read_listed(
 
 
 def read_features(path: Path, split: str) -> Iterator[tuple[str, Picture]]:
-    """The pictures of an `.npz` file, each with its split: the one given where the file does not say.
+    """The pictures of an `.npz` file, each with its split.
+
+    Args:
+        path: the file.
+        split: of all its pictures, if it has no array of splits.
 
     Raises:
-        DataError: not such a file, an image without a caption, or no such split.
+        DataError: another layout, an image without a caption, or an unknown split.
     """
     features, captions, splits = load_features(path)
     for index, (content, texts) in enumerate(zip(features, captions.tolist(), strict=True)):
         place = f"{path} image {index + 1}"
-        told = tuple(text.strip() for text in texts if text.strip())
-        if not told:
+        given = tuple(text.strip() for text in texts if text.strip())
+        if not given:
             raise DataError(f"{place}: no caption; fill it, or leave it out")
         said = split if splits is None else parse_split(str(splits[index]), place)
-        yield said, Picture(content, told, place, f"{path.name} image {index + 1}")
+        yield said, Picture(content, given, place, f"{path.name} image {index + 1}")
 
 
 def load_features(path: Path) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_] | None]:
@@ -198,7 +206,7 @@ def load_features(path: Path) -> tuple[NDArray[np.float32], NDArray[np.str_], ND
             f"(images,) or (images, captions), and maybe texts {SPLIT} (images,); it has {shapes_of(found)}"
         )
     captions = found["captions"]
-    return as_cells(found["features"], path), captions.reshape(len(captions), -1), found.get(SPLIT)
+    return to_cells(found["features"], path), captions.reshape(len(captions), -1), found.get(SPLIT)
 
 
 def load_cells(path: Path) -> NDArray[np.float32]:
@@ -214,7 +222,7 @@ def load_cells(path: Path) -> NDArray[np.float32]:
             f"{path}: expected floats features (images, cells, features) or (images, features); it has "
             f"{shapes_of(found)}"
         )
-    return as_cells(features, path)
+    return to_cells(features, path)
 
 
 def shapes_of(arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -222,13 +230,13 @@ def shapes_of(arrays: Mapping[str, NDArray[Any]]) -> str:
     return ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in arrays.items()) or "none of them"
 
 
-def as_cells(features: NDArray[np.floating], path: Path) -> NDArray[np.float32]:
-    """Features (images, cells, features) of those, or of (images, features).
+def to_cells(features: NDArray[np.floating], path: Path) -> NDArray[np.float32]:
+    """Features with an axis of cells, (images, cells, features), in float32.
 
     Raises:
         DataError: values that are not finite.
     """
-    with np.errstate(over="ignore"):  # too large for float32 is infinite, and found with what is not finite
+    with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite and is found below
         found = features.astype(np.float32, copy=False).reshape(len(features), -1, features.shape[-1])
     bad = np.flatnonzero(~np.isfinite(found).all(axis=(1, 2)))
     if len(bad):
@@ -238,10 +246,10 @@ def as_cells(features: NDArray[np.floating], path: Path) -> NDArray[np.float32]:
 
 
 def refuse_mixed_shapes(pictures: list[Picture]) -> None:
-    """Refuse pictures that no one model can see, as of two files of features.
+    """Refuse pictures of different shapes, such as of two files of features.
 
     Raises:
-        DataError: there are such.
+        DataError: there are any.
     """
     first = pictures[0]
     for other in pictures:

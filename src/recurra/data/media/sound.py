@@ -1,4 +1,4 @@
-"""Recordings of speech with their transcripts: sound files, and tables of them."""
+"""Recordings of speech with transcripts: sound files, tables of them, and files whose names tell the transcript."""
 
 import hashlib
 import math
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recurra.config import Shares
 from recurra.data.catalogue import layouts, locate
 from recurra.data.layouts import SoundLayout
-from recurra.data.media.listings import Columns, list_files
+from recurra.data.media.listings import FileColumns, list_files
 from recurra.data.splits import (
     SPLITS,
     complete_splits,
@@ -28,7 +28,7 @@ from recurra.data.splits import (
     training_key,
 )
 from recurra.data.tables import KINDS as TABLES
-from recurra.data.text.vocabulary import as_line
+from recurra.data.text.vocabulary import collapse_spaces
 from recurra.errors import DataError, RecurraError, ShapeError, UsageError, counted
 from recurra.progress import Progress
 
@@ -36,31 +36,31 @@ Samples = NDArray[np.float32]
 
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 CUT_OFF = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # in libsndfile's log of a header
-UNKNOWN_SIZE = 0x7FFFF000  # bytes; from here on a header was written before anybody knew how much would come
+UNKNOWN_SIZE = 0x7FFFF000  # bytes; a header with more was written before the recording had ended
 
 
 class Utterance(NamedTuple):
-    """A recording and what is said in it."""
+    """A recording and its transcript."""
 
-    samples: Samples  # mono, -1 to 1, at the rate asked for, (samples,)
+    samples: Samples  # mono, -1 to 1, at the sample rate of the options, (samples,)
     transcript: str
     speaker: str | None
     place: str  # for messages
-    digest: str  # SHA-256 of its file, or of what it was made of: the same on every machine
+    digest: str  # SHA-256 of its file, or of what it was made of; the same on every machine
 
 
 class SoundOptions(NamedTuple):
     """How recordings are read."""
 
-    sample_rate: int = 16_000  # Hz; all are brought to it
-    audio_column: str = "audio"  # of a table: paths, from where the table lies
+    sample_rate: int = 16_000  # Hz, to which all are resampled
+    audio_column: str = "audio"  # of a table: paths relative to it
     transcript_column: str = "transcript"
     speaker_column: str = "speaker"  # may be absent
     lowercase: bool = False  # transcripts
 
 
-class Entry(NamedTuple):
-    """A recording that is still to be read."""
+class ListedUtterance(NamedTuple):
+    """An utterance whose sound file is still to be read."""
 
     file: Path
     transcript: str
@@ -69,22 +69,22 @@ class Entry(NamedTuple):
 
 
 def read_sound(path: Path, sample_rate: int) -> tuple[Samples, str | None]:
-    """A recording.
+    """The samples of a sound file, mono and resampled.
 
     Args:
         path: any file that libsndfile reads, such as WAV, FLAC and OGG.
-        sample_rate: Hz that it is brought to, 1 up.
+        sample_rate: Hz to resample to, at least 1.
 
     Returns:
-        mono samples in -1..1, (samples,), where a lossy file or another rate may overshoot a little; and in words what
-        was done to them, such as "resampled from 44,100 Hz", None for nothing.
+        samples in -1..1, (samples,), slightly beyond after resampling or from a lossy file; and in words what was done
+        to them, such as "resampled from 44,100 Hz", or None.
 
     Raises:
-        DataError: missing, of no known kind, damaged or cut off (which a lossy Ogg file does not tell), without
-            samples, or with one that is not finite.
+        DataError: a file that is missing, of unknown format, damaged or truncated (which cannot be detected in Ogg
+            files), without samples, or with a sample that is not finite.
         RecurraError: soundfile is not installed.
     """
-    samples, rate = decode(path)  # (samples, channels)
+    samples, rate = decode_sound(path)  # (samples, channels)
     if not samples.size:
         raise DataError(f"{path}: holds no samples; record it again, or leave it out")
     if not np.isfinite(samples).all():
@@ -95,7 +95,7 @@ def read_sound(path: Path, sample_rate: int) -> tuple[Samples, str | None]:
         done.append(f"{samples.shape[1]} channels averaged")
     mono = samples.mean(1)
     if rate != sample_rate:
-        from scipy.signal import resample_poly  # half a second that only other rates need
+        from scipy.signal import resample_poly  # takes half a second to import
 
         done.append(f"resampled from {rate:,} Hz")
         shared = math.gcd(rate, sample_rate)
@@ -104,15 +104,15 @@ def read_sound(path: Path, sample_rate: int) -> tuple[Samples, str | None]:
 
 
 def as_samples(recording: NDArray[Any], name: str) -> Samples:
-    """Mono samples as numbers from -1 to 1, (samples,): integers are divided by their full scale.
+    """Mono samples as floats from -1 to 1, (samples,); integers are divided by their full scale.
 
     Args:
         recording: (samples,).
         name: for messages.
 
     Raises:
-        ShapeError: it has not one axis.
-        UsageError: it holds no real numbers.
+        ShapeError: not one axis.
+        UsageError: neither floats nor integers.
         DataError: a sample is not finite.
     """
     if recording.ndim != 1:
@@ -130,11 +130,11 @@ def as_samples(recording: NDArray[Any], name: str) -> Samples:
     return ((recording - silence) / full_scale).astype(np.float32)
 
 
-def decode(path: Path) -> tuple[Samples, int]:
+def decode_sound(path: Path) -> tuple[Samples, int]:
     """The samples of a sound file, (samples, channels), and their rate in Hz; errors as in `read_sound`."""
     try:
         import soundfile
-    except (ImportError, OSError) as error:  # OSError: without its wheel it needs libsndfile of the system
+    except (ImportError, OSError) as error:  # OSError: without its wheel it needs libsndfile from the system
         raise RecurraError(
             f"{path}: reading sound takes soundfile ({error}); install it with: pip install 'recurra[sound]'"
         ) from None
@@ -150,31 +150,31 @@ def decode(path: Path) -> tuple[Samples, int]:
     except TypeError:
         raise DataError(f"{path}: raw samples do not say their rate; convert it to WAV") from None
     if len(samples) < declared:
-        raise cut_off(path, len(samples), declared, "samples")
-    sizes = CUT_OFF.search(log)  # of a WAV file libsndfile reads what is there
+        raise truncated(path, len(samples), declared, "samples")
+    sizes = CUT_OFF.search(log)  # of a truncated WAV file libsndfile reads the rest without an error
     if sizes and int(sizes[2]) < int(sizes[1]) < UNKNOWN_SIZE:
-        raise cut_off(path, int(sizes[2]), int(sizes[1]), "bytes")
+        raise truncated(path, int(sizes[2]), int(sizes[1]), "bytes")
     return samples, rate
 
 
-def cut_off(path: Path, found: int, declared: int, unit: str) -> DataError:
-    """What to raise for a file that ends before it should."""
+def truncated(path: Path, found: int, declared: int, unit: str) -> DataError:
+    """The error for a file that ends too early."""
     return DataError(f"{path}: cut off after {found:,} of {declared:,} {unit}; copy or download it again")
 
 
 def read_utterances(path: str, options: SoundOptions, progress: Progress) -> dict[str, list[Utterance]]:
-    """Recordings with transcripts under the split that files or tables say, "all" where they say none.
+    """Utterances by the split that files or tables say, "all" where they say none.
 
     Args:
         path: a file, a folder or a data set: a table (CSV, TSV, JSONL, Parquet) of paths and transcripts; a folder of
-            such, which may be called train, valid and test; or a folder of files named as in the Free Spoken Digit
-            Dataset, `7_jackson_32.wav` for digit, speaker and index: 0 to 4 are the test, 5 to 9 validation.
-        options: how.
-        progress: told how many were resampled, or had their channels averaged.
+            tables, which may be called train, valid and test; or a folder of sound files whose names tell transcript,
+            speaker and split, see `SoundLayout`.
+        options: how recordings are read.
+        progress: gets a note on how many were resampled, or had their channels averaged.
 
     Raises:
-        DataError: nothing there, nothing that can be read so, no transcript, or a recording that cannot be read; the
-            message names the line.
+        DataError: no such file, folder or data set, of another format, without a transcript, or a recording that cannot
+            be read; the message names the line.
         UsageError: a sample rate below 1.
         RecurraError: soundfile is not installed.
     """
@@ -197,8 +197,8 @@ def read_utterances(path: str, options: SoundOptions, progress: Progress) -> dic
     return utterances
 
 
-def read_entry(entry: Entry, sample_rate: int) -> tuple[Samples, str | None]:
-    """Its recording, as `read_sound` gives it."""
+def read_entry(entry: ListedUtterance, sample_rate: int) -> tuple[Samples, str | None]:
+    """The recording of a listed utterance, as `read_sound` returns it."""
     try:
         return read_sound(entry.file, sample_rate)
     except DataError as error:
@@ -209,14 +209,15 @@ def read_entry(entry: Entry, sample_rate: int) -> tuple[Samples, str | None]:
 def split_utterances(
     found: dict[str, list[Utterance]], path: str, shares: Shares, progress: Progress, *, by_speaker: bool = True
 ) -> dict[str, list[Utterance]]:
-    """Training, validation and maybe test recordings; by a hash what the files do not say.
+    """Training, validation and maybe test utterances; split by a hash where files say no split.
 
     Args:
-        found: what `read_utterances` found.
-        path: where, for messages.
+        found: result of `read_utterances`.
+        path: where they are from, for messages.
         shares: of training, validation and test.
-        progress: told how many speakers and recordings each split gets.
-        by_speaker: whether those of one speaker stay on one side; else, and where they have none, each goes by itself.
+        progress: gets a note on how many speakers and recordings each split has.
+        by_speaker: whether utterances of one speaker stay on one side. If not, or without speakers, each is split by
+            the digest of its recording.
 
     Raises:
         DataError: a split without recordings, some recordings without a speaker, or fewer speakers than splits.
@@ -232,7 +233,7 @@ def split_utterances(
 def split_by_speaker(
     utterances: Sequence[Utterance], shares: dict[str, float], path: str, progress: Progress
 ) -> dict[str, list[Utterance]]:
-    """Recordings by split, those of one speaker on one side; arguments and errors as of `split_utterances`."""
+    """Utterances by split, those of one speaker on one side; arguments and errors as of `split_utterances`."""
     unnamed = [one.place for one in utterances if not one.speaker]
     if unnamed:
         raise DataError(
@@ -257,28 +258,34 @@ def split_by_speaker(
     return splits
 
 
-def find_entries(place: Path, options: SoundOptions) -> dict[str, list[Entry]]:
-    """What there is to read, by split."""
+def find_entries(place: Path, options: SoundOptions) -> dict[str, list[ListedUtterance]]:
+    """Utterances that are still to be read, by split.
+
+    Raises:
+        DataError: neither tables nor sound files, or tables that `list_files` refuses.
+    """
     tables = [(split, file) for split, files in find_files(place, TABLES).items() for file in files]
     if not tables:
         return find_named(place)
-    found: dict[str, list[Entry]] = {}
+    found: dict[str, list[ListedUtterance]] = {}
     purpose = "recordings and transcripts (--audio-column, --transcript-column)"
-    columns = Columns(options.audio_column, options.transcript_column, purpose, (options.speaker_column,))
+    columns = FileColumns(options.audio_column, options.transcript_column, purpose, (options.speaker_column,))
     for row in list_files(tables, place, columns):
         (speaker,) = row.optional
-        entry = Entry(row.file, written(row.text, options), speaker and speaker.strip(), row.place)
+        entry = ListedUtterance(
+            row.file, normalize_transcript(row.text, options), speaker and speaker.strip(), row.place
+        )
         found.setdefault(row.split, []).append(entry)
     refuse_partial_splits(set(found), place, "recordings")
     return found
 
 
-def written(transcript: str, options: SoundOptions) -> str:
-    """A transcript as it is learned: one line, each letter and its accents one character (Unicode's NFC)."""
-    return unicodedata.normalize("NFC", as_line(transcript.lower() if options.lowercase else transcript))
+def normalize_transcript(transcript: str, options: SoundOptions) -> str:
+    """A transcript as one line in Unicode's NFC, where a letter with its accents is one character."""
+    return unicodedata.normalize("NFC", collapse_spaces(transcript.lower() if options.lowercase else transcript))
 
 
-def find_named(folder: Path) -> dict[str, list[Entry]]:
+def find_named(folder: Path) -> dict[str, list[ListedUtterance]]:
     """Recordings whose names tell transcript and speaker, by split; see `SoundLayout`.
 
     Raises:
@@ -289,7 +296,7 @@ def find_named(folder: Path) -> dict[str, list[Entry]]:
         raise DataError(f"{folder}: expected a table of recordings and transcripts, or a folder with tables or sounds")
     known = layouts(SoundLayout)
     layout = next((one for one in known if any(one.parse(file.stem) for file in files)), known[0])
-    found: dict[str, list[Entry]] = {}
+    found: dict[str, list[ListedUtterance]] = {}
     for file in files:
         parsed = layout.parse(file.stem)
         if parsed is None:
@@ -298,5 +305,5 @@ def find_named(folder: Path) -> dict[str, list[Entry]]:
                 "transcripts beside it"
             )
         word, speaker, split = parsed
-        found.setdefault(split, []).append(Entry(file, word, speaker, str(file)))
+        found.setdefault(split, []).append(ListedUtterance(file, word, speaker, str(file)))
     return found

@@ -96,8 +96,8 @@ def read_header(path: Path, lines: list[bytes]) -> Header:
     is_equal = is_true(said, "@equallength")
     return Header(
         labels=said["@classlabel"].split()[1:] if is_true(said, "@classlabel") else None,
-        num_channels=1 if is_true(said, "@univariate") else count(said, "@dimensions", path),
-        num_steps=count(said, "@serieslength", path) if is_equal else None,
+        num_channels=1 if is_true(said, "@univariate") else parse_count(said, "@dimensions", path),
+        num_steps=parse_count(said, "@serieslength", path) if is_equal else None,
         is_equal=is_equal,
         end=number,
     )
@@ -108,7 +108,7 @@ def is_true(said: dict[str, str], key: str) -> bool:
     return said.get(key, "").lower().split()[:1] == ["true"]
 
 
-def count(said: dict[str, str], key: str, path: Path) -> int | None:
+def parse_count(said: dict[str, str], key: str, path: Path) -> int | None:
     """The number a header line gives."""
     if key not in said:
         return None
@@ -134,7 +134,7 @@ def parse_series(line: str, header: Header, place: str) -> tuple[NDArray[np.floa
         )
     if header.labels and label not in header.labels:
         raise DataError(f"{place}: label {shortened(label)!r} is none of @classLabel's: {listed(header.labels)}")
-    columns = [[number(cell, place) for cell in channel.split(",")] for channel in channels]
+    columns = [[parse_number(cell, place) for cell in channel.split(",")] for channel in channels]
     steps = [len(column) for column in columns]
     expected = header.num_steps or steps[0]
     for channel, num_steps in enumerate(steps, 1):
@@ -147,7 +147,7 @@ def parse_series(line: str, header: Header, place: str) -> tuple[NDArray[np.floa
         return np.array(columns, np.float64).T.astype(np.float32, order="C"), label
 
 
-def number(cell: str, place: str) -> float:
+def parse_number(cell: str, place: str) -> float:
     """A cell as a number, NaN where it is missing."""
     if cell.strip().lower() in MISSING:
         return np.nan

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from recurra.data.catalogue import layouts
 from recurra.data.layouts import ArrayLayout
 from recurra.data.series.segments import Recording, Segment, numbered, segments_of
-from recurra.data.text.files import opened
+from recurra.data.text.files import open_file
 from recurra.errors import DataError
 
 Array = NDArray[np.generic]
@@ -122,7 +122,7 @@ def load(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
     Raises:
         DataError: it cannot be read.
     """
-    with opened(path) as file:
+    with open_file(path) as file:
         if not zipfile.is_zipfile(file):
             raise DataError(f"{path}: not an .npz archive, or cut off; write it with numpy.savez")
         file.seek(0)

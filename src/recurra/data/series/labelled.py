@@ -13,7 +13,7 @@ from recurra.data.catalogue import image_layout, locate
 from recurra.data.series.archives import read_archive
 from recurra.data.series.arrays import read_arrays
 from recurra.data.series.images import View, image_recordings
-from recurra.data.series.segments import Recording, Series, whole_of, windows_before, windows_of, without_steps
+from recurra.data.series.segments import Recording, Series, labelled_windows, whole_series, windows_ahead, without_steps
 from recurra.data.series.tables import ColumnOptions, read_series_table
 from recurra.data.splits import SPLITS, UNSPLIT, complete_splits, consecutive, find_files, split_groups
 from recurra.data.tables import KINDS as TABLES
@@ -86,10 +86,12 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
     if options.ahead:
         return split_by_time(path, recordings, options)
     for split, part in found.items():
-        found[split] = useful(part, options, progress, path if split == "all" else f"{path}, {split} files")
+        found[split] = with_series(part, options, progress, path if split == "all" else f"{path}, {split} files")
     groups = {"valid": options.valid_groups, "test": options.test_groups}
     parts = split_recordings(path, found, groups, options.shares)
-    return {split: [one for recording in part for one in cut(recording, options)] for split, part in parts.items()}
+    return {
+        split: [one for recording in part for one in cut_series(recording, options)] for split, part in parts.items()
+    }
 
 
 def held_out_series(path: str, options: SeriesOptions, progress: Progress = SILENT) -> dict[str, list[Series]]:
@@ -101,7 +103,9 @@ def held_out_series(path: str, options: SeriesOptions, progress: Progress = SILE
     found = find_recordings(locate(path), options, progress)
     refuse_mixed_channels([recording for part in found.values() for recording in part])
     return {
-        split: [one for recording in useful(part, options, progress, path) for one in cut(recording, options)]
+        split: [
+            one for recording in with_series(part, options, progress, path) for one in cut_series(recording, options)
+        ]
         for split, part in found.items()
         if split != "train" or len(found) == 1
     }
@@ -182,12 +186,12 @@ def split_by_time(path: str, recordings: list[Recording], options: SeriesOptions
         DataError: a split without windows.
     """
     found = {
-        split: [one for recording in recordings for one in cut(recording, options, part)]
+        split: [one for recording in recordings for one in cut_series(recording, options, part)]
         for split, part in zip(SPLITS, consecutive(options.shares), strict=True)
     }
     for split, windows in found.items():
         if not windows:
-            raise DataError(f"{path}: no {wanted(options)} in {split}; give more data, or a smaller window")
+            raise DataError(f"{path}: no {describe_wanted(options)} in {split}; give more data, or a smaller window")
     return found
 
 
@@ -226,8 +230,8 @@ def read_series(
         options = options.model_copy(update={"labels": None})
     recordings = read_recordings(path, options, progress, labelled=labelled)
     if labelled:
-        recordings = useful(recordings, options, progress, str(path))
-    found = [one for recording in recordings for one in cut(recording, options)]
+        recordings = with_series(recordings, options, progress, str(path))
+    found = [one for recording in recordings for one in cut_series(recording, options)]
     if not found:
         longest = max(len(recording.values) for recording in recordings)
         raise DataError(f"{path}: {counted(longest, 'step')}, expected a window of {options.window}; give more data")
@@ -306,37 +310,37 @@ def refuse_unknown_labels(path: str, known: Set[str], labels: list[str]) -> None
         raise DataError(f"{path}: no label {unknown[0]!r}; it has {listed(sorted(known))}")
 
 
-def cut(recording: Recording, options: SeriesOptions, part: tuple[float, float] = (0, 1)) -> list[Series]:
+def cut_series(recording: Recording, options: SeriesOptions, part: tuple[float, float] = (0, 1)) -> list[Series]:
     """The series of a recording that have a label to keep: windows where there is a window, else it as a whole.
 
     With `ahead` those whose labels lie in a part of its time.
     """
     if options.window is not None and options.ahead is not None:
-        windows = windows_before(recording, options.window, options.ahead, options.window - options.overlap, part)
+        windows = windows_ahead(recording, options.window, options.ahead, options.window - options.overlap, part)
         return [one for one in windows if options.labels is None or one.label in options.labels]
     if options.window is not None:
-        return windows_of(recording, options.window, options.overlap, options.labels)
-    series = whole_of(recording)
+        return labelled_windows(recording, options.window, options.overlap, options.labels)
+    series = whole_series(recording)
     return [series] if options.labels is None or series.label in options.labels else []
 
 
-def useful(recordings: list[Recording], options: SeriesOptions, progress: Progress, name: str) -> list[Recording]:
+def with_series(recordings: list[Recording], options: SeriesOptions, progress: Progress, name: str) -> list[Recording]:
     """The recordings that give series.
 
     Raises:
         DataError: none does.
     """
-    found = [recording for recording in recordings if cut(recording, options)]
+    found = [recording for recording in recordings if cut_series(recording, options)]
     if not found:
         hint = "" if options.window is None else ", or a smaller window"
-        raise DataError(f"{name}: no {wanted(options)}; give more data{hint}")
+        raise DataError(f"{name}: no {describe_wanted(options)}; give more data{hint}")
     if options.window is not None and len(found) < len(recordings):
         without = len(recordings) - len(found)
-        progress.note(f"{name}: no {wanted(options)} in {without} of {counted(len(recordings), 'recording')}")
+        progress.note(f"{name}: no {describe_wanted(options)} in {without} of {counted(len(recordings), 'recording')}")
     return found
 
 
-def wanted(options: SeriesOptions) -> str:
+def describe_wanted(options: SeriesOptions) -> str:
     """What is cut from recordings, in words."""
     which = f" labelled {' or '.join(options.labels)}" if options.labels else ""
     if options.window is None:

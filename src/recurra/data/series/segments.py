@@ -80,7 +80,7 @@ def without_steps(recording: Recording, bad: NDArray[np.bool_]) -> Recording:
     )
 
 
-def whole_of(recording: Recording) -> Series:
+def whole_series(recording: Recording) -> Series:
     """A recording of one label as one series.
 
     Raises:
@@ -98,7 +98,7 @@ def whole_of(recording: Recording) -> Series:
     return Series(values, label, name, group, channels)
 
 
-def windows_of(
+def labelled_windows(
     recording: Recording, window: int, overlap: int = 0, labels: Collection[str] | None = None
 ) -> list[Series]:
     """Windows of equal length, each wholly inside a segment; the first begins where the segment does.
@@ -119,7 +119,7 @@ def windows_of(
     ]
 
 
-def windows_before(
+def windows_ahead(
     recording: Recording, window: int, ahead: int, stride: int = 1, part: tuple[float, float] = (0, 1)
 ) -> list[Series]:
     """Windows of equal length, each labelled by what comes: by the step so many after its end.
@@ -135,7 +135,7 @@ def windows_before(
         the windows whose label is known; where labels were not asked for, all that there are, to the very last.
     """
     values, segments, name, group, channels = recording
-    told = labels_of(recording)
+    told = labels_by_step(recording)
     is_labelled = any(segment.label is not None for segment in segments)
     first, stop = (round(share * len(values)) for share in part)
     lasts = range(len(values) - 1 if not is_labelled else stop - 1 - ahead, max(first - ahead, window - 1) - 1, -stride)
@@ -153,7 +153,7 @@ def windows_before(
     ]
 
 
-def labels_of(recording: Recording) -> list[str | None]:
+def labels_by_step(recording: Recording) -> list[str | None]:
     """The label of each step, None where it has none."""
     told: list[str | None] = [None] * len(recording.values)
     for label, start, stop in recording.segments:

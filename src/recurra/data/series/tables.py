@@ -17,7 +17,7 @@ from recurra.data.tables import Table, read_table
 from recurra.errors import DataError, listed, shortened
 from recurra.progress import Progress
 
-USUAL_ID = "series"
+DEFAULT_ID_COLUMN = "series"
 
 
 class ColumnOptions(Section):
@@ -63,8 +63,8 @@ def read_series_table(
             message names the line.
     """
     table = read_table(path)
-    if options.id_column is None and USUAL_ID in table.names:
-        options = options.model_copy(update={"id_column": USUAL_ID})
+    if options.id_column is None and DEFAULT_ID_COLUMN in table.names:
+        options = options.model_copy(update={"id_column": DEFAULT_ID_COLUMN})
     label_column, group_column = (options.label_column, options.group_column) if labelled else (None, None)
     ids = read_cells(table, options.id_column, "--id-column")
     labels = read_cells(table, label_column, "--label-column")

@@ -1,4 +1,4 @@
-"""The symbols of transcripts: their characters or their words, with the blank of CTC before them."""
+"""The output symbols of a speech recognizer: characters or words of transcripts, and the blank of CTC."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -11,15 +11,15 @@ from recurra.errors import DataError, shortened
 
 Unit: TypeAlias = Literal["character", "word"]
 
-NUM_SHOWN = 12  # symbols that an error lists
+NUM_SHOWN = 12  # symbols in an error message
 
 
 class Alphabet:
-    """Symbols and their ids, 1 up; 0 is the blank.
+    """Symbols and their ids from 1 on; id 0 is the blank.
 
     Args:
         symbols: in the order of their ids.
-        unit: what they are.
+        unit: what a symbol is.
     """
 
     def __init__(self, symbols: Sequence[str], unit: Unit) -> None:
@@ -27,12 +27,12 @@ class Alphabet:
         self.ids = {symbol: id for id, symbol in enumerate(symbols, 1)}
 
     def __len__(self) -> int:
-        """Symbols, the blank among them."""
+        """Number of symbols, with the blank."""
         return len(self.symbols) + 1
 
     @classmethod
     def of(cls, transcripts: Iterable[str], unit: Unit) -> "Alphabet":
-        """The symbols of some transcripts."""
+        """All symbols of some transcripts, sorted."""
         return cls(sorted({symbol for text in transcripts for symbol in symbols_of(text, unit)}), unit)
 
     @classmethod
@@ -49,7 +49,7 @@ class Alphabet:
         """Ids of a transcript, (symbols,).
 
         Raises:
-            DataError: it has a symbol that the alphabet lacks; the message names its place.
+            DataError: a symbol is not in the alphabet; the message names the place.
         """
         symbols = symbols_of(transcript, self.unit)
         unknown = [symbol for symbol in symbols if symbol not in self.ids]
@@ -62,11 +62,11 @@ class Alphabet:
         return np.array([self.ids[symbol] for symbol in symbols], np.int64)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids."""
+        """The text of some ids, without blanks among them."""
         return ("" if self.unit == "character" else " ").join(self.symbols[id - 1] for id in ids)
 
 
 def symbols_of(transcript: str, unit: Unit) -> list[str]:
-    """A transcript in pieces; white space inside counts as one space."""
+    """The symbols of a transcript, in which any white space counts as one space."""
     words = transcript.split()
     return words if unit == "word" else list(" ".join(words))

@@ -22,22 +22,22 @@ class TokenIds(NamedTuple):
     """An encoded text."""
 
     ids: NDArray[np.unsignedinteger]  # (tokens,), memory-mapped
-    digest: str  # of the text and the vocabulary
-    num_characters: int  # of the text they stand for, line ends included
-    num_unknown: int  # tokens that are <unk>
+    digest: str  # SHA-256 of text and vocabulary
+    num_characters: int  # of the text, line ends included
+    num_unknown: int  # tokens not in the vocabulary
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 def encode_text(text: Text, vocabulary: Vocabulary, progress: Progress, title: str) -> TokenIds:
-    """Token ids of a text, from the cache where the same text was encoded by the same vocabulary before.
+    """Token ids of a text, from the cache if the same text was encoded with the same vocabulary before.
 
     Args:
-        text: what to encode.
-        vocabulary: how.
-        progress: told how far it is.
-        title: what the progress calls it.
+        text: the text.
+        vocabulary: encodes it.
+        progress: shows how far encoding is.
+        title: of the progress bar.
 
     Raises:
         DataError: the text is not UTF-8, or has no tokens.
@@ -56,7 +56,7 @@ def encode_text(text: Text, vocabulary: Vocabulary, progress: Progress, title: s
 
 
 def read_counts(path: Path, dtype: np.dtype) -> dict[str, int] | None:
-    """The counts of an encoded text in the cache; None where it is not there, or not whole."""
+    """The counts of an encoded text in the cache; None if it is not there or incomplete."""
     try:
         counts: dict[str, int] = json.loads(path.with_suffix(".json").read_bytes())
         is_whole = path.stat().st_size == counts["num_tokens"] * dtype.itemsize
@@ -68,7 +68,11 @@ def read_counts(path: Path, dtype: np.dtype) -> dict[str, int] | None:
 def write_tokens(
     path: Path, text: Text, vocabulary: Vocabulary, dtype: np.dtype, progress: Progress, title: str
 ) -> dict[str, int]:
-    """Encode a text into the cache: ids first, then the counts that mark them whole; returns the counts."""
+    """Encode a text into the cache and return its counts. They are written last and mark the ids as complete.
+
+    Raises:
+        SaveError: the cache cannot be written.
+    """
     counts = {"num_tokens": 0, "num_characters": 0, "num_unknown": 0}
     temporary = None
     try:

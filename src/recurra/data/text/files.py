@@ -1,4 +1,4 @@
-"""Plain text, read in pieces so that it may be larger than memory: a file, a folder, or a byte range of either."""
+"""Text files: texts larger than memory in pieces, and lines with their numbers."""
 
 import codecs
 import hashlib
@@ -13,14 +13,14 @@ from recurra.data.splits import consecutive, files_by_split, folder_files
 from recurra.errors import DataError, counted
 from recurra.progress import Advance, ignore
 
-PIECE = 1 << 20  # bytes read at a time
-LONGEST_LINE = 1 << 24  # bytes after which a line is cut at a space
-LONGEST_TEXT = 10_000_000  # characters that an example may have: tokens take a hundred times the memory
+PIECE_BYTES = 1 << 20  # bytes read at a time
+MAX_LINE_BYTES = 1 << 24  # bytes after which a line is cut at a space
+MAX_CHARACTERS = 10_000_000  # of an example; its tokens take a hundred times the memory
 
 
 @dataclass(frozen=True)
 class Text:
-    """UTF-8 text: the files one after the other, from byte `start` to byte `stop` of the whole."""
+    """UTF-8 text: bytes `start` to `stop` of some files that follow each other."""
 
     files: tuple[Path, ...]
     start: int
@@ -28,21 +28,21 @@ class Text:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Number of bytes."""
         return self.stop - self.start
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The file, or the folder of several files, for messages."""
         return str(self.files[0]) if len(self.files) == 1 else str(self.files[0].parent)
 
     @classmethod
     def of(cls, files: list[Path]) -> "Text":
-        """The whole of some files."""
+        """All the text of some files."""
         return cls(tuple(files), 0, sum(file.stat().st_size for file in files))
 
     def spans(self) -> Iterator[tuple[Path, int, int]]:
-        """Each file that holds a part, with the first and last byte of it."""
+        """Each file with a part of the text: its path, and the first byte and the end of that part."""
         offset = 0
         for file in self.files:
             size = file.stat().st_size
@@ -55,41 +55,44 @@ class Text:
         """The text in pieces of about a megabyte that end where a line does.
 
         Args:
-            advance: told the bytes read so far.
+            advance: called with the number of bytes of each piece.
 
         Raises:
-            DataError: not UTF-8, or binary; the message names the file and the byte.
+            DataError: not UTF-8, or binary; the message names file and byte.
         """
         for path, first, last in self.spans():
-            with opened(path) as file:
+            with open_file(path) as file:
                 file.seek(first)
                 while file.tell() < last:
                     offset = file.tell()
-                    yield decode(read_lines(file, last), path, offset)
+                    yield decode_text(read_piece(file, last), path, offset)
                     advance(file.tell() - offset)
 
     def digest(self) -> str:
-        """SHA-256 of the bytes and of where each file ends: no word goes on into the next."""
+        """SHA-256 of the bytes and of the sizes of the files, since a word ends where a file does."""
         digest = hashlib.sha256()
         for path, first, last in self.spans():
             digest.update(f"{first == 0} {last - first};".encode())  # only a file's own beginning has a byte-order mark
-            with opened(path) as file:
+            with open_file(path) as file:
                 file.seek(first)
                 while file.tell() < last:
-                    digest.update(file.read(min(PIECE, last - file.tell())))
+                    digest.update(file.read(min(PIECE_BYTES, last - file.tell())))
         return digest.hexdigest()
 
     def cut(self, position: int) -> int:
-        """Byte `position` if a line begins there, else the end of the line it lies in: a split breaks no line.
+        """The begin of a line at or after a position, so that a split breaks no line.
 
-        In a line without end it is after the next space, or where the next character begins.
+        In a line of more than `PIECE_BYTES` it is the byte after the next space, or else the next character.
+
+        Args:
+            position: in bytes, as `start` and `stop` are.
         """
         if position <= self.start:
             return self.start
         for path, first, last in Text(self.files, position - 1, self.stop).spans():
-            with opened(path) as file:
+            with open_file(path) as file:
                 file.seek(first)
-                line = file.readline(min(PIECE, last - first))
+                line = file.readline(min(PIECE_BYTES, last - first))
             ends_file = len(line) == last - first and position - 1 + len(line) < self.stop
             if line.endswith(b"\n") or ends_file:
                 return position - 1 + len(line)
@@ -99,17 +102,17 @@ class Text:
         return self.stop
 
     def split(self, fractions: tuple[float, ...]) -> list["Text"]:
-        """Consecutive parts of the given shares of the bytes, cut at line ends."""
+        """Consecutive parts of some shares of the bytes, cut at line ends; the shares add up to 1."""
         ends = [end for _, end in consecutive(fractions[:-1])]
         cuts = [self.start, *(self.cut(self.start + int(self.size * end)) for end in ends), self.stop]
         return [Text(self.files, first, last) for first, last in itertools.pairwise(cuts)]
 
 
-def opened(path: Path) -> BinaryIO:
-    """A text file to read.
+def open_file(path: Path) -> BinaryIO:
+    """A text file opened for reading.
 
     Raises:
-        DataError: it may not be read.
+        DataError: it cannot be read.
     """
     try:
         return path.open("rb")
@@ -117,20 +120,32 @@ def opened(path: Path) -> BinaryIO:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def read_lines(file: BinaryIO, last: int) -> bytes:
-    """About a megabyte, to the end of a line; a line beyond all bounds is cut at a space, or between characters."""
-    piece = file.read(min(PIECE, last - file.tell()))
-    piece += file.readline(min(LONGEST_LINE, last - file.tell()))
+def read_piece(file: BinaryIO, last: int) -> bytes:
+    """About a megabyte up to the end of a line; a longer line is cut at a space, or else between characters.
+
+    Args:
+        file: opened where the piece begins.
+        last: where the text ends, in bytes from the beginning of the file.
+    """
+    piece = file.read(min(PIECE_BYTES, last - file.tell()))
+    piece += file.readline(min(MAX_LINE_BYTES, last - file.tell()))
     if piece.endswith(b"\n") or file.tell() == last:
         return piece
-    last_character = next((i for i in range(1, 5) if piece[-i] & 0xC0 != 0x80), 1)  # else not UTF-8, as decoding finds
+    last_character = next(
+        (i for i in range(1, 5) if piece[-i] & 0xC0 != 0x80), 1
+    )  # 1 if not UTF-8: decoding reports that
     keep = piece.rfind(b" ") + 1 or len(piece) - last_character
     file.seek(keep - len(piece), 1)
     return piece[:keep]
 
 
-def decode(piece: bytes, path: Path, offset: int) -> str:
-    """Text of some bytes; line ends become newlines, a byte-order mark goes.
+def decode_text(piece: bytes, path: Path, offset: int) -> str:
+    """Text of some bytes, with newlines as line ends and without a byte-order mark.
+
+    Args:
+        piece: the bytes.
+        path: their file, for messages.
+        offset: where in the file they begin.
 
     Raises:
         DataError: not UTF-8 (the message names line and byte), a NUL byte, or UTF-16.
@@ -154,31 +169,33 @@ def decode(piece: bytes, path: Path, offset: int) -> str:
 
 
 def line_at(path: Path, position: int) -> int:
-    """The line of a file that a byte lies in."""
-    with opened(path) as file:
-        return 1 + sum(file.read(min(PIECE, position - start)).count(b"\n") for start in range(0, position, PIECE))
+    """The number of the line that a byte lies in, from 1."""
+    with open_file(path) as file:
+        return 1 + sum(
+            file.read(min(PIECE_BYTES, position - start)).count(b"\n") for start in range(0, position, PIECE_BYTES)
+        )
 
 
-def lines_of(path: Path) -> list[str]:
-    """Lines of a text file, without their ends.
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file without their ends.
 
     Raises:
         DataError: no such file, not UTF-8, or a line that is too long for an example; the message names the line.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    lines = "".join(Text.of([path]).pieces()).split("\n")  # no other line end: those of Unicode may stand in a text
+    lines = "".join(Text.of([path]).pieces()).split("\n")  # not splitlines: texts may hold other line ends of Unicode
     refuse_too_long(lines, lambda index: f"{path} line {index + 1}")
     return lines if lines[-1] else lines[:-1]
 
 
-def lines_beside(path: Path, other: Path) -> Iterator[tuple[int, str, str]]:
-    """Lines of two files that belong together: their number, from 1, and one of each.
+def read_parallel_lines(path: Path, other: Path) -> Iterator[tuple[int, str, str]]:
+    """Lines of two files side by side: their number, from 1, and one line of each.
 
     Raises:
-        DataError: as `lines_of`, or files of unequal length.
+        DataError: as `lines_of`, or files with different numbers of lines.
     """
-    lines, others = lines_of(path), lines_of(other)
+    lines, others = read_lines(path), read_lines(other)
     if len(lines) != len(others):
         raise DataError(f"{path}: {counted(len(lines), 'line')}, but {other} has {len(others):,}; they belong together")
     yield from zip(itertools.count(1), lines, others, strict=False)
@@ -188,16 +205,16 @@ def refuse_too_long(texts: Iterable[str | None], place_of: Callable[[int], str])
     """Refuse a text that is too long for an example.
 
     Args:
-        texts: any; None is no text.
-        place_of: what messages call the one of an index.
+        texts: any; None for no text.
+        place_of: the place of the text with some index, for messages.
 
     Raises:
-        DataError: there is one.
+        DataError: one is longer than `MAX_CHARACTERS`.
     """
     for index, text in enumerate(texts):
-        if text is not None and len(text) > LONGEST_TEXT:
+        if text is not None and len(text) > MAX_CHARACTERS:
             raise DataError(
-                f"{place_of(index)}: {len(text):,} characters, expected at most {LONGEST_TEXT:,} for an example; "
+                f"{place_of(index)}: {len(text):,} characters, expected at most {MAX_CHARACTERS:,} for an example; "
                 "cut it into shorter ones, or leave it out"
             )
 
@@ -205,32 +222,32 @@ def refuse_too_long(texts: Iterable[str | None], place_of: Callable[[int], str])
 def find_text(name: str) -> dict[str, Text]:
     """Text by split, from a file, a folder, or the name of a data set.
 
-    A folder whose files are called train, valid (val, dev) and test, as in `ptb.train.txt`, or are in folders called
-    so, gives those splits and nothing else; the files of any other folder are one text, in the order of their names.
+    Where names of files or folders say train, valid (val, dev) and test, as in `ptb.train.txt`, other files are left
+    out. Otherwise all files of a folder are one text, in the order of their names.
 
     Returns:
         "train" and where given "valid" and "test", or "all" for text that is not split.
 
     Raises:
-        DataError: nothing there, or nothing in it.
+        DataError: no such file, folder or data set, or nothing in it.
     """
     path = locate(name)
     if path.is_file():
-        return {"all": whole([path])}
-    return {split: whole(files) for split, files in files_by_split(folder_files(path), path).items()}
+        return {"all": text_of([path])}
+    return {split: text_of(files) for split, files in files_by_split(folder_files(path), path).items()}
 
 
-def whole_of(name: str) -> Text:
-    """All the text of a file, a folder or a data set, whatever its files are called.
+def whole_text(name: str) -> Text:
+    """All the text of a file, a folder or a data set, whatever the names of its files.
 
     Raises:
-        DataError: nothing there, or nothing in it.
+        DataError: no such file, folder or data set, or nothing in it.
     """
     path = locate(name)
-    return whole([path] if path.is_file() else folder_files(path))
+    return text_of([path] if path.is_file() else folder_files(path))
 
 
-def whole(files: list[Path]) -> Text:
+def text_of(files: list[Path]) -> Text:
     """The text of some files.
 
     Raises:

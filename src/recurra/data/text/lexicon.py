@@ -1,4 +1,4 @@
-"""The words and characters a tagger knows, their ids, and word vectors that somebody else has trained."""
+"""Word and character ids for a tagger, and pretrained word vectors."""
 
 import json
 from collections import Counter
@@ -14,24 +14,24 @@ from recurra.errors import DataError, shortened
 
 Ids = NDArray[np.int64]
 
-UNKNOWN = 0  # id of a word or character that it does not know
-LONGEST = 40  # characters of a token that are read: its first and last ones
+UNKNOWN = 0  # id of an unknown word or character
+MAX_CHARACTERS = 40  # of a token: of a longer one the first and the last 20
 
 
 class EncodedTokens(NamedTuple):
-    """Sentences as ids."""
+    """Sentences as ids. Each distinct token is spelled once in `characters`, however often it occurs."""
 
     words: list[Ids]  # of each sentence (time,)
-    spellings: list[Ids]  # of each sentence (time,): which of the spellings a token has
-    characters: list[Ids]  # of each spelling
+    spellings: list[Ids]  # of each sentence (time,): index of each token in `characters`
+    characters: list[Ids]  # of each distinct token (characters,)
 
 
 class Lexicon:
-    """Words and characters by id; 0 is what it does not know. The spelling of a word keeps its case in any case.
+    """Ids of words and characters; 0 is unknown. Characters keep their case even where words are folded.
 
     Args:
-        words: whose ids are 1, 2, ...
-        characters: whose ids are 1, 2, ...
+        words: with ids 1, 2, ...
+        characters: with ids 1, 2, ...
         lowercase: whether words are looked up in lower case.
     """
 
@@ -44,11 +44,11 @@ class Lexicon:
     def of(cls, sentences: Iterable[Sequence[str]], size: int, *, lowercase: bool) -> "Lexicon":
         """The most frequent words of some sentences, and their characters.
 
-        A character seen once only is left out, so that something is learned about unknown ones.
+        A character that occurs once is left out, so that a model learns something about unknown ones.
 
         Args:
-            sentences: lists of tokens.
-            size: words at the most.
+            sentences: tokens of each.
+            size: most words to keep.
             lowercase: whether words are looked up in lower case.
         """
         counts = Counter(token for sentence in sentences for token in sentence)
@@ -62,7 +62,7 @@ class Lexicon:
         return cls(kept, [one for one, count in characters.most_common() if count > 1], lowercase=lowercase)
 
     def with_words(self, words: Iterable[str]) -> "Lexicon":
-        """The same, and those of some words that can be looked up in it and are not there yet."""
+        """A lexicon with further words added, less those that look-up in lower case would never find."""
         further = [word for word in words if word not in self.word_ids and self.fold(word) == word]
         return Lexicon([*self.words, *further], self.characters, lowercase=self.lowercase)
 
@@ -72,18 +72,18 @@ class Lexicon:
         return cls(**json.loads(text))
 
     def dump(self) -> str:
-        """As JSON."""
+        """The lexicon as JSON."""
         values = {"lowercase": self.lowercase, "characters": self.characters, "words": self.words}
         return json.dumps(values, ensure_ascii=False, indent=0) + "\n"
 
     @property
     def num_words(self) -> int:
-        """Ids of words, 0 among them."""
+        """Number of word ids, with that of unknown words."""
         return 1 + len(self.words)
 
     @property
     def num_characters(self) -> int:
-        """Ids of characters, 0 among them."""
+        """Number of character ids, with that of unknown characters."""
         return 1 + len(self.characters)
 
     def encode(self, sentences: Iterable[Sequence[str]]) -> EncodedTokens:
@@ -101,29 +101,29 @@ class Lexicon:
         return self.word_ids.get(self.fold(token), UNKNOWN)
 
     def fold(self, token: str) -> str:
-        """A token as it is looked up."""
+        """A token in the case in which words are looked up."""
         return token.lower() if self.lowercase else token
 
     def spell(self, token: str) -> Ids:
-        """Ids of the characters of a token."""
-        read = token if len(token) <= LONGEST else token[: LONGEST // 2] + token[-LONGEST // 2 :]
+        """Ids of the characters of a token, (characters,)."""
+        read = token if len(token) <= MAX_CHARACTERS else token[: MAX_CHARACTERS // 2] + token[-MAX_CHARACTERS // 2 :]
         return np.array([self.character_ids.get(character, UNKNOWN) for character in read], np.int64)
 
 
 def read_vectors(path: str, size: int, known: Collection[str], room: int) -> dict[str, NDArray[np.float32]]:
-    """Vectors of words from a text file, a line each: the word and its numbers, with spaces between.
+    """Pretrained word vectors from a text file: on each line a word and its numbers, separated by spaces.
 
     Args:
-        path: the file; a first line of two numbers, as word2vec writes it, is skipped.
+        path: the file; a first line of two numbers, as word2vec writes, is skipped.
         size: numbers of a vector.
         known: words to find.
-        room: how many other words to take beside them, the first ones of the file.
+        room: how many other words to read, the first ones of the file.
 
     Returns:
-        Vector (size,) by word, in the order of the file.
+        vectors (size,) by word, in the order of the file.
 
     Raises:
-        DataError: no such file, vectors of another size, or not numbers; the message names the line.
+        DataError: no such file, vectors of another size, or no numbers; the message names the line.
     """
     found: dict[str, NDArray[np.float32]] = {}
     others, is_first = 0, True
@@ -132,11 +132,11 @@ def read_vectors(path: str, size: int, known: Collection[str], room: int) -> dic
         numbers_there = line.rstrip().count(" ")
         if number == 1 and numbers_there == 1:
             continue
-        # A word may hold spaces, so a line can have too many; but a first one that has tells another size.
+        # A word may hold spaces, so a line may have too many of them; only on the first line that means another size.
         if numbers_there < size or (is_first and numbers_there > size):
             raise DataError(
                 f"{path} line {number}: expected a word and {size} numbers with spaces between, got {numbers_there}; "
-                "set --embedding-size to what the vectors have"
+                "set --embedding-size to the size of the vectors"
             )
         is_first = False
         word, *numbers = line.rstrip().rsplit(" ", size)

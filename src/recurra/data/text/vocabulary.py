@@ -16,41 +16,41 @@ from recurra.errors import DataError, counted
 
 UNKNOWN = "<unk>"
 END_OF_LINE = "\n"
-WORDS = {
+WORD_PATTERNS = {
     "space": r"\n|[^\s]+",
     "punctuation": r"<unk>|\n|\w+(?:['’]\w+)*|([^\w\s])\1*",
 }
 NUM_BYTES = 256
-CONTEXT = 8  # tokens that decide how the next joins on
-HALF_CHARACTER = "\ufffd"  # what bytes decode to that are part of a character
+JOIN_CONTEXT = 8  # tokens on which the spacing of the next one depends
+REPLACEMENT_CHARACTER = "\ufffd"  # stands for bytes that are no whole character
 DEFAULT_SIZE = {"word": 10_000, "character": 100_000, "bpe": 5_000}
 
 
 class TokenOptions(Section):
-    """How text becomes tokens, the end of a line being one."""
+    """How text becomes tokens; the end of a line is a token too."""
 
     unit: Literal["word", "character", "bpe"] = Field("word", description="what a token is")
     split: Literal["punctuation", "space"] = Field(
         "punctuation",
-        description="where words end: at punctuation too or, for text that is tokenized already, at spaces only",
+        description="where words end: at spaces and punctuation, or for tokenized text at spaces only",
     )
     lowercase: bool = Field(False, description="fold the text to lower case")
     vocabulary_size: int | None = Field(
         None,
         ge=2,
-        description="types kept, the rest is `<unk>`; by default 10,000 words, 5,000 byte pairs, all characters",
+        description="types to keep, others are `<unk>`; by default 10,000 words, 5,000 byte pairs, all characters",
     )
 
     @model_validator(mode="after")
     def byte_pairs_hold_all_bytes(self) -> Self:
-        """Byte pairs begin with one type a byte."""
+        """Byte pairs start from one type for each byte."""
         if self.unit == "bpe" and self.size < NUM_BYTES:
             raise ValueError(f"a vocabulary_size of at least {NUM_BYTES} where the unit is bpe")
         return self
 
     @property
     def size(self) -> int:
-        """Types kept at the most."""
+        """Most types to keep."""
         return self.vocabulary_size or DEFAULT_SIZE[self.unit]
 
     @property
@@ -58,7 +58,7 @@ class TokenOptions(Section):
         """Regular expression of a token, for words and characters."""
         if self.unit == "character":
             return r"[\s\S]"
-        return WORDS[self.split] if self.has_line_ends else WORDS[self.split].replace(r"\n|", "")
+        return WORD_PATTERNS[self.split] if self.has_line_ends else WORD_PATTERNS[self.split].replace(r"\n|", "")
 
     @property
     def has_line_ends(self) -> bool:
@@ -67,18 +67,18 @@ class TokenOptions(Section):
 
 
 class VocabularyOptions(TokenOptions):
-    """How text becomes tokens."""
+    """How text becomes tokens, with or without line ends."""
 
     end_of_line: bool = Field(True, description="whether the end of a line is a token where the unit is a word")
 
     @property
     def has_line_ends(self) -> bool:
-        """As the recipe says."""
+        """Whether the end of a line is a token, as the recipe says."""
         return self.end_of_line
 
 
 class Vocabulary:
-    """Types of a text and their ids. An unknown word or character is `<unk>`; the end of a line is a token, a newline.
+    """Types and their ids. An unknown word or character is `<unk>`; the end of a line is a newline token.
 
     Args:
         tokenizer: a trained tokenizer.
@@ -98,8 +98,8 @@ class Vocabulary:
         """The most frequent types of a text.
 
         Args:
-            pieces: the text, in pieces that end where a line does.
-            options: what a token is, how many types to keep.
+            pieces: the text, in pieces that end with a line.
+            options: what a token is, and how many types to keep.
 
         Raises:
             DataError: fewer than two types: there would be nothing to predict.
@@ -118,29 +118,29 @@ class Vocabulary:
         return cls(Tokenizer.from_str(text), unit)
 
     def dump(self) -> str:
-        """The tokenizers library's own JSON."""
+        """The vocabulary as JSON of the tokenizers library."""
         return str(self.tokenizer.to_str(pretty=True))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text."""
-        lines = without_halves(text).splitlines(keepends=True)
+        lines = replace_surrogates(text).splitlines(keepends=True)
         return [id for line in self.tokenizer.encode_batch_fast(lines, add_special_tokens=False) for id in line.ids]
 
     def encode_line(self, text: str) -> NDArray[np.int64]:
-        """Token ids of a text as one line, its end the last; white space inside counts as one space."""
-        return np.array(self.encode(as_line(text) + END_OF_LINE), np.int64)
+        """Token ids of a text as one line with a line end, (tokens,); any white space counts as one space."""
+        return np.array(self.encode(collapse_spaces(text) + END_OF_LINE), np.int64)
 
     def pieces(self, text: str) -> list[str]:
-        """The tokens of a text as it has them, the unknown ones too."""
-        text = without_halves(text)
+        """The tokens of a text as substrings of it, unknown ones too."""
+        text = replace_surrogates(text)
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
         return [text[first:last] for first, last in encoding.offsets]
 
     def unknown_in(self, text: str) -> list[str]:
-        """What of a text the vocabulary lacks, as the text has it, in order."""
+        """The unknown tokens of a text as substrings of it, in order."""
         if self.unknown_id is None:
             return []
-        ids = self.tokenizer.encode(without_halves(text), add_special_tokens=False).ids
+        ids = self.tokenizer.encode(replace_surrogates(text), add_special_tokens=False).ids
         return [piece for id, piece in zip(ids, self.pieces(text), strict=True) if id == self.unknown_id]
 
     def token(self, id: int) -> str:
@@ -150,50 +150,50 @@ class Vocabulary:
         return str(self.tokenizer.id_to_token(id))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of token ids. Words are joined as one would type them; other units give back the very text."""
+        """Text of token ids: words with usual spacing, other units exactly as encoded."""
         if self.unit == "bpe":
             return str(self.tokenizer.decode(list(ids)))
         tokens = [self.token(id) for id in ids]
         return join_words(tokens) if self.unit == "word" else "".join(tokens)
 
-    def rejoined(self, text: str) -> str:
-        """A text as `decode` would give it back if every token of it were known."""
+    def detokenized(self, text: str) -> str:
+        """A text as `decode` would return it if all its tokens were known."""
         return join_words(self.pieces(text)) if self.unit == "word" else text
 
     def stream(self, ids: Iterable[int]) -> Iterator[str]:
-        """The text of `decode` in pieces, each as soon as its tokens are there."""
-        context: list[int] = []  # the last tokens already told: how the next joins on depends on them
+        """The text of `decode` in pieces, each as soon as its tokens are known."""
+        context: list[int] = []  # the last tokens already decoded, on which the spacing of the next one depends
         pending: list[int] = []
         for id in ids:
             pending.append(id)
             text = self.decode(context + pending)
-            if not text.endswith(HALF_CHARACTER):
+            if not text.endswith(REPLACEMENT_CHARACTER):
                 yield text[len(self.decode(context)) :]
-                context, pending = (context + pending)[-CONTEXT:], []
+                context, pending = (context + pending)[-JOIN_CONTEXT:], []
         yield self.decode(context + pending)[len(self.decode(context)) :]
 
     @property
     def start_id(self) -> int:
-        """What stands before the first token of a text: the end of a line, where the vocabulary has one."""
+        """Id before the first token of a text: the end of a line, if the vocabulary has one."""
         newline = self.encode(END_OF_LINE)
         return newline[0] if newline else self.unknown_id or 0
 
 
 def whole_tokens(lines: Iterable[list[str]], options: TokenOptions) -> Tokenizer:
-    """A tokenizer of the most frequent words or characters, `<unk>` first, the others by falling frequency."""
+    """A tokenizer of the most frequent words or characters: `<unk>` first, then by decreasing frequency."""
     tokenizer = split_tokenizer(WordLevel(), options)
     tokenizer.train_from_iterator(lines, WordLevelTrainer(vocab_size=options.size, show_progress=False))
     by_frequency = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     types = [UNKNOWN, *(token for token, _ in by_frequency if token != UNKNOWN)]
     if END_OF_LINE in types[options.size :]:
-        types.insert(1, END_OF_LINE)  # what ends a text is never unknown
+        types.insert(1, END_OF_LINE)  # the end of a text is always known
     types = list(dict.fromkeys(types))[: options.size]
     vocabulary = {token: id for id, token in enumerate(types)}
     return split_tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN), options)
 
 
 def split_tokenizer(model: WordLevel, options: TokenOptions) -> Tokenizer:
-    """A tokenizer that splits text as the options say and leaves the rest to its model."""
+    """A tokenizer of some model that splits text at the pattern of the options."""
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(options.pattern), behavior="removed", invert=True)
     if options.lowercase:
@@ -202,7 +202,7 @@ def split_tokenizer(model: WordLevel, options: TokenOptions) -> Tokenizer:
 
 
 def byte_pairs(lines: Iterable[list[str]], options: TokenOptions) -> Tokenizer:
-    """A byte-pair tokenizer over bytes: nothing is unknown to it."""
+    """A tokenizer of byte pairs; no text is unknown to it."""
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -215,19 +215,19 @@ def byte_pairs(lines: Iterable[list[str]], options: TokenOptions) -> Tokenizer:
     return tokenizer
 
 
-def without_halves(text: str) -> str:
-    """A text whose halves of surrogate pairs, which are no text, are question marks."""
+def replace_surrogates(text: str) -> str:
+    """A text with question marks for lone surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode()
 
 
-def as_line(text: str) -> str:
-    """A text as one line whose white space is single spaces."""
+def collapse_spaces(text: str) -> str:
+    """A text as one line with single spaces."""
     return " ".join(text.split())
 
 
 def split_words(text: str) -> list[str]:
-    """Words and punctuation of a text."""
-    return [match[0] for match in re.finditer(WORDS["punctuation"], text)]
+    """Words and punctuation marks of a text."""
+    return [match[0] for match in re.finditer(WORD_PATTERNS["punctuation"], text)]
 
 
 def join_words(words: Iterable[str]) -> str:

@@ -13,10 +13,10 @@ from recurra.config import Section, Shares
 from recurra.data.catalogue import image_layout, locate
 from recurra.data.normalizer import Normalizer
 from recurra.data.series.labelled import SeriesOptions, find_series, held_out_series, read_series, refuse_unknown_labels
-from recurra.data.series.tables import USUAL_ID
+from recurra.data.series.tables import DEFAULT_ID_COLUMN
 from recurra.data.splits import data_files, held_out_splits
 from recurra.data.tables import columns_of, is_table
-from recurra.data.text.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
+from recurra.data.text.labelled import LabelledText, TextColumns, read_labelled_texts, read_texts, split_texts
 from recurra.data.text.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError, ShapeError, UsageError, counted, listed
 from recurra.models.classifier import InputShape, steps_in_common
@@ -255,7 +255,7 @@ def is_series(options: ExampleOptions) -> bool:
     if not is_table(files[0]):
         return False
     names = columns_of(files[0])
-    id_column = options.id_column or USUAL_ID
+    id_column = options.id_column or DEFAULT_ID_COLUMN
     if not {options.text_column, id_column} & set(names) and options.window is None:
         raise DataError(
             f"{files[0]}: no column {options.text_column!r} with texts, none {id_column!r} that names series; it has "
@@ -311,7 +311,7 @@ def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list
 
 def whole_texts(options: ExampleOptions, progress: Progress) -> dict[str, list[LabelledText]]:
     """Texts by split; without those that lack text or label, if the options allow it."""
-    found = read_labelled_texts(options.path, Columns(options.text_column, options.label_column))
+    found = read_labelled_texts(options.path, TextColumns(options.text_column, options.label_column))
     broken = [one.place for examples in found.values() for one in examples if not one.is_whole]
     if not broken:
         return found

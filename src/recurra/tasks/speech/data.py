@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from recurra.config import Section, Shares
-from recurra.data.batches import padded
-from recurra.data.builtin.connected_digits import connected
+from recurra.data.batches import pad
+from recurra.data.builtin.connected_digits import join_utterances
 from recurra.data.builtin.touch_tones import touch_tones
 from recurra.data.catalogue import find
 from recurra.data.media.sound import Samples, SoundOptions, Utterance, read_utterances, split_utterances
@@ -158,7 +158,7 @@ def strings_of(splits: dict[str, list[Utterance]], options: RecordingOptions, se
     found = {}
     for split, single in splits.items():
         part = split if split in counts else "test"
-        found[split] = connected(single, counts[part], options.sample_rate, f"{part} {seed}", options.words)
+        found[split] = join_utterances(single, counts[part], options.sample_rate, f"{part} {seed}", options.words)
     return found
 
 
@@ -260,7 +260,7 @@ def collate(encoded: Encoded, indices: NDArray[np.integer]) -> Batch:
     features = torch.zeros(int(lengths.max()), len(several), several[0].shape[1])
     for column, one in enumerate(several):
         features[: len(one), column] = torch.from_numpy(one)
-    targets, target_lengths = padded([encoded.targets[index] for index in indices], 0)
+    targets, target_lengths = pad([encoded.targets[index] for index in indices], 0)
     return Batch(features, lengths, targets.t().contiguous(), target_lengths)
 
 

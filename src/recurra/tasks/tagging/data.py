@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Section, Shares
-from recurra.data.batches import padded
+from recurra.data.batches import pad
 from recurra.data.splits import held_out_splits
 from recurra.data.text.lexicon import Ids, Lexicon, read_vectors
-from recurra.data.text.tagged import Columns, TaggedSentence, read_tagged, split_tagged
+from recurra.data.text.tagged import TaggedSentence, TokenColumns, read_tagged, split_tagged
 from recurra.models.tagger import UNCOUNTED, Tokens
 from recurra.progress import Progress
 
@@ -44,9 +44,9 @@ class TaggedOptions(Section):
     )
 
     @property
-    def columns(self) -> Columns:
+    def columns(self) -> TokenColumns:
         """Where token and tag stand."""
-        return Columns(self.token_column, self.tag_column)
+        return TokenColumns(self.token_column, self.tag_column)
 
 
 class Encoded(NamedTuple):
@@ -112,10 +112,10 @@ def fit_lexicon(
 
 def collate(encoded: Encoded, indices: NDArray[np.integer]) -> Batch:
     """Some sentences side by side, and the spellings that occur in them."""
-    words, lengths = padded([encoded.words[index] for index in indices], 0)
-    tags, _ = padded([encoded.tags[index] for index in indices], UNCOUNTED)
+    words, lengths = pad([encoded.words[index] for index in indices], 0)
+    tags, _ = pad([encoded.tags[index] for index in indices], UNCOUNTED)
     occurring = [encoded.spellings[index] for index in indices]
     used, renamed = np.unique(np.concatenate(occurring), return_inverse=True)
-    spellings, _ = padded(np.split(renamed, np.cumsum(lengths.numpy())[:-1]), 0)
-    characters, character_lengths = padded([encoded.characters[spelling] for spelling in used], 0)
+    spellings, _ = pad(np.split(renamed, np.cumsum(lengths.numpy())[:-1]), 0)
+    characters, character_lengths = pad([encoded.characters[spelling] for spelling in used], 0)
     return Batch(Tokens(words, lengths, spellings, characters, character_lengths), tags)
