@@ -97,7 +97,7 @@ def judge_strings(model: "TrainedClassifier") -> None:
     """Labels of some strings, and how many it still judges rightly of such as are longer than it ever saw."""
     from itertools import islice
 
-    from recurra.data.builtin.generated import bracket_strings
+    from recurra.data.builtin.brackets import bracket_strings
 
     print("It says, with its probability:")
     for text, found in zip(STRINGS, model.predict(STRINGS), strict=True):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from recurra.data.builtin.datasets import BUILTIN, make_builtin
 from recurra.data.builtin.digit_strips import Strip, small_strips
-from recurra.data.builtin.generated import BUILTIN, make_builtin
 from recurra.data.layouts import FSDD, HAPT, MNIST, ImageLayout, Layout
 from recurra.errors import DataError
 from recurra.runs import MODEL, RECIPE

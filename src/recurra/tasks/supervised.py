@@ -114,6 +114,6 @@ def refuse_unknown(name: str, labels: Sequence[str], found: Iterable[tuple[str, 
         if label not in known:
             raise DataError(
                 f"{place}: {name} {shortened(label)!r} is none of the {len(labels)} that were trained on "
-                f"({', '.join(map(shortened, labels[:8]))}{', ...' if len(labels) > 8 else ''}); mend it, or count "
+                f"({', '.join(map(shortened, labels[:8]))}{', ...' if len(labels) > 8 else ''}); correct it, or count "
                 f"what has it as wrong with --unknown-{name}s wrong"
             )

@@ -99,7 +99,7 @@ def test_a_string_of_one() -> None:
 
 def test_what_cannot_be_joined() -> None:
     for lengths in [(0, 3), (3, 2)]:
-        with pytest.raises(UsageError, match="connected lengths: expected fewest and most, 1 up, got"):
+        with pytest.raises(UsageError, match="connected lengths: expected fewest and most, at least 1, got"):
             join_utterances(words(), 1, RATE, "0", lengths)
     with pytest.raises(DataError, match="connected: no recordings to join"):
         join_utterances([], 1, RATE, "0")

@@ -282,7 +282,7 @@ def test_an_image_that_is_damaged_is_named_with_its_line(folder: Path) -> None:
     whole = bytearray((folder / "three.png").read_bytes())
     whole[60] ^= 1
     for content, message in (
-        (bytes(whole), r"cannot be read as an image \(.*\); mend it, or leave it out"),
+        (bytes(whole), r"cannot be read as an image \(.*\); correct it, or leave it out"),
         (b"", "not an image in a known format; expected one such as PNG or JPEG"),
         (b"no image\n", "not an image in a known format"),
     ):

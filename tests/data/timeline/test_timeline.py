@@ -70,7 +70,7 @@ def test_integers_are_stamps_where_the_column_is_named(tmp_path: Path) -> None:
     timeline = series_of(tmp_path, [1749, 1754, 1759], [1, 2, 3], time_column="when")
     assert timeline.times.tolist() == [1749, 1754, 1759]
     assert timeline.future_times(3).tolist() == [1764, 1769, 1774]
-    assert str(timeline) == "t: 3 steps of 5 integers, 1749 to 1759; nothing to mend"
+    assert str(timeline) == "t: 3 steps of 5 integers, 1749 to 1759; no flaws found"
     with pytest.raises(
         DataError, match=r"no column begins with a date; name one with --time-column \(it may be when, of integers\)"
     ):
@@ -84,7 +84,7 @@ def test_integers_are_stamps_where_the_column_is_named(tmp_path: Path) -> None:
 def test_an_unusual_form_can_be_said(tmp_path: Path) -> None:
     timeline = series_of(tmp_path, ["31/01/00 5h", "28/02/00 5h"], [1, 2], time_format="%d/%m/%y %Hh")
     assert stamps_of(timeline.times) == ["2000-01-31T05:00:00", "2000-02-28T05:00:00"]
-    with pytest.raises(DataError, match=r"t\.csv line 3: when is '2/2/2000', expected %d\.%m; mend it"):
+    with pytest.raises(DataError, match=r"t\.csv line 3: when is '2/2/2000', expected %d\.%m; correct it"):
         series_of(tmp_path, ["1.2", "2/2/2000"], [1, 2], time_column="when", time_format="%d.%m")
 
 
@@ -102,7 +102,10 @@ def test_the_time_column_is_the_first_with_dates_that_has_no_other_role(tmp_path
     [
         (["2000-01-01", "2000-01-02", "2000-01-02"], "line 4: 2000-01-02 is the same as 2000-01-02 of line 3; keep"),
         (["2000-01-01", "2000-01-03", "2000-01-02"], "line 4: 2000-01-02 is before 2000-01-03 of line 3; sort"),
-        (["2000-01-01", "2000-13-01", "x"], r"line 3: when is '2000-13-01', expected one like '2000-01-01'; mend it"),
+        (
+            ["2000-01-01", "2000-13-01", "x"],
+            r"line 3: when is '2000-13-01', expected one like '2000-01-01'; correct it",
+        ),
         (["2000-01-01", "2000-01-02", " "], r"line 4: when is '', expected one like '2000-01-01'"),
         (["first", "second", "third"], r"line 2: when is 'first', expected a date such as 2016-07-01, or an integer"),
         ([1, 2, 10**30], rf"line 4: when is '{10**30}', expected one like '1'"),
@@ -230,7 +233,7 @@ def test_a_cell_that_is_no_number(tmp_path: Path) -> None:
     assert filled.repairs == (2, 2, 2, 0, 2)
     with pytest.raises(DataError, match=r"t\.csv: no row in which all cells are numbers"):
         series_of(tmp_path, stamps, ["a"] * 6, on_bad="drop")
-    with pytest.raises(DataError, match=r"t\.csv line 2: y is '7{60}\.\.\.', expected a number; mend it"):
+    with pytest.raises(DataError, match=r"t\.csv line 2: y is '7{60}\.\.\.', expected a number; correct it"):
         series_of(tmp_path, stamps, ["7" * 1_000_000, *cells[1:]])
 
 
@@ -425,11 +428,11 @@ def test_options_that_cannot_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "target", "expected"),
     [
-        ("ett/ETTh1", "OT", "17,420 steps of 1 hour, 2016-07-01 to 2018-06-26T19:00:00; nothing to mend"),
+        ("ett/ETTh1", "OT", "17,420 steps of 1 hour, 2016-07-01 to 2018-06-26T19:00:00; no flaws found"),
         ("forecasting/airline-passengers", "Passengers", "144 steps of 1 month, 1949-01-01 to 1960-12-01"),
         ("forecasting/monthly-sunspots", "Sunspots", "2,820 steps of 1 month, 1749-01-01 to 1983-12-01"),
         ("forecasting/co2-concentration", "CO2", "741 steps of 1 month, 1958-03-01 to 2020-04-01; gaps 3, absent 5"),
-        ("forecasting/seattle-weather", "wind", "1,461 steps of 1 day, 2012-01-01 to 2015-12-31; nothing to mend"),
+        ("forecasting/seattle-weather", "wind", "1,461 steps of 1 day, 2012-01-01 to 2015-12-31; no flaws found"),
         ("forecasting/daily-max-temperatures", "Temperature", "3,650 steps of 1 day, 1981-01-01 to 1990-12-31; gaps 2"),
     ],
 )

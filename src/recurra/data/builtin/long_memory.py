@@ -1,6 +1,6 @@
-"""The classic tasks of long memory: adding two marked numbers, and copying symbols over a long delay.
+"""The classic problems of long memory: adding two marked numbers, and copying symbols over a long delay.
 
-The data is drawn when it is asked for and kept nowhere.
+Batches are drawn when they are asked for and never stored.
 """
 
 import math
@@ -15,26 +15,26 @@ from torch import Tensor
 from recurra.errors import UsageError
 
 ADDING_BASELINE = 1 / 6  # mean squared error of always predicting 1: the variance of a sum of two uniform numbers
-NUM_SYMBOLS = 8  # what there is to copy: 0..7
+NUM_SYMBOLS = 8  # symbols to copy: 0..7
 NUM_COPIED = 10
 BLANK, DELIMITER = 8, 9
 
 
 class ProblemBatch(NamedTuple):
-    """A batch of sequences with their answers."""
+    """A batch of sequences with their targets."""
 
     inputs: Tensor
     targets: Tensor
 
 
 class GeneratedBatches:
-    """Batches that are drawn by number: each depends on the seed, the part and its own number, on nothing before it.
+    """Batches that are drawn by number: each depends on seed, part and its own number only.
 
     Args:
         draw: makes one batch.
-        num_batches: how many there are.
+        num_batches: number of batches.
         seed: 0 or above.
-        part: which of the independent data sets of this seed, 0 or above: one for each epoch and each split.
+        part: number of the random stream of this seed, 0 or above; another one for each epoch and split.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class GeneratedBatches:
 
     def __getitem__(self, index: int) -> ProblemBatch:
         assert 0 <= index < self.num_batches
-        # A key of its own: SeedSequence takes the seeds (1, 0) and (1,) for the same.
+        # spawn_key, since SeedSequence treats seeds (1, 0) and (1,) alike
         sequence = np.random.SeedSequence(self.seed, spawn_key=(self.part, index))
         return self.draw(np.random.default_rng(sequence))
 
@@ -69,8 +69,8 @@ def adding(length: int, batch_size: int, num_batches: int, seed: int, part: int 
         part: see `GeneratedBatches`.
 
     Returns:
-        Batches of inputs (time, batch, 2), number before mark, and targets (batch,), both float32. To always predict 1
-        costs `ADDING_BASELINE`.
+        Batches of inputs (time, batch, 2), number before mark, and targets (batch,), both float32. Always predicting 1
+        has the loss `ADDING_BASELINE`.
 
     Raises:
         UsageError: `length` below 2.
@@ -109,7 +109,7 @@ def copying(delay: int, batch_size: int, num_batches: int, seed: int, part: int 
 
 
 def copying_baseline(delay: int) -> float:
-    """Nats per step that the best model without memory pays: nothing for blanks, log 8 for each of the ten symbols."""
+    """Cross-entropy in nats per step of the best model without memory: 0 for blanks, log 8 for each symbol."""
     return NUM_COPIED * math.log(NUM_SYMBOLS) / (delay + 2 * NUM_COPIED)
 
 

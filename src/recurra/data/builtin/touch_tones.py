@@ -1,4 +1,4 @@
-"""Dialled numbers as the sound of a telephone's keys: recordings with transcripts that need no download."""
+"""The data set touch-tones: dialled numbers as the sounds of telephone keys."""
 
 import hashlib
 import math
@@ -17,12 +17,12 @@ KEYS = "123456789*0"
 COUNTS = {"train": 2_000, "valid": 200, "test": 500}
 NUM_DIGITS = 3, 7  # fewest and most of a number
 TONE, GAP = (0.05, 0.15), (0.03, 0.15)  # seconds
-LOUDNESS, NOISE = (0.05, 0.4), (0.001, 0.1)  # of each tone; of what is heard all the while
-DETUNED = 0.01  # share by which the tones of a telephone are off
+LOUDNESS, NOISE = (0.05, 0.4), (0.001, 0.1)  # amplitude of each tone, and of the noise on the line
+DETUNED = 0.01  # largest relative error of the frequencies of a telephone
 
 
 def touch_tones(sample_rate: int, seed: int = 1) -> dict[str, list[Utterance]]:
-    """Random numbers, each dialled by hand on a telephone of its own over a noisy line; none is in two splits.
+    """Random numbers, each dialled on another telephone over a noisy line; no number is in two splits.
 
     Args:
         sample_rate: Hz, at least 3,200.
@@ -38,7 +38,7 @@ def touch_tones(sample_rate: int, seed: int = 1) -> dict[str, list[Utterance]]:
     """
     if sample_rate < MIN_RATE:
         raise UsageError(f"touch-tones: expected sample_rate of at least {MIN_RATE:,} Hz, got {sample_rate:,}")
-    number = random.Random(seed).random  # of it alone Python promises the same sequence for all time
+    number = random.Random(seed).random  # the only draws that Python promises never to change
     rng, seen = np.random.default_rng(seed), set[str]()
     found: dict[str, list[Utterance]] = {}
     for split, count in COUNTS.items():

@@ -67,7 +67,7 @@ def read_image(given: "Path | Image", options: ImageOptions) -> NDArray[np.uint8
     except UnidentifiedImageError:
         raise DataError(f"{name}: not an image in a known format; expected one such as PNG or JPEG") from None
     except Exception as error:  # decoders raise anything at damaged files
-        raise DataError(f"{name}: cannot be read as an image ({error}); mend it, or leave it out") from None
+        raise DataError(f"{name}: cannot be read as an image ({error}); correct it, or leave it out") from None
 
 
 def pixels_of(image: "Image", options: ImageOptions) -> NDArray[np.uint8]:

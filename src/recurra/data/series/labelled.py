@@ -1,4 +1,4 @@
-"""Labelled series from files, in splits: what a classifier of series is trained and judged on."""
+"""Labelled series from files, by split: the examples of a classifier of series."""
 
 import hashlib
 from collections.abc import Mapping, Sequence, Set
@@ -28,15 +28,18 @@ class SeriesOptions(ColumnOptions):
     """How files become labelled series in splits."""
 
     labels: Names | None = Field(None, description="labels to keep; none: all")
-    window: int | None = Field(None, ge=1, description="steps of the windows that recordings are cut into; none: uncut")
+    window: int | None = Field(
+        None, ge=1, description="steps of the windows into which recordings are cut; none: uncut"
+    )
     overlap: int = Field(0, ge=0, description="steps that a window shares with the one before")
     ahead: int | None = Field(
-        None, ge=1, description="label of a window: that of the step so many after its end; the split is by time"
+        None, ge=1, description="steps after the end of a window to the step with its label; the split is then by time"
     )
-    valid_groups: Names | None = Field(None, description="groups to validate on; none: chosen by hash")
-    test_groups: Names | None = Field(None, description="groups to test on; none: chosen by hash")
+    valid_groups: Names | None = Field(None, description="groups for validation; none: chosen by a hash")
+    test_groups: Names | None = Field(None, description="groups for testing; none: chosen by a hash")
     shares: Shares = Field(
-        (0.8, 0.1, 0.1), description="training, validation and test share of groups, or else series, without a split"
+        (0.8, 0.1, 0.1),
+        description="training, validation and test share of groups, or else of series, if files say no split",
     )
     view: View = Field("rows", description="of images: a step for each row, or for each pixel")
     permutation_seed: int | None = Field(
@@ -45,7 +48,7 @@ class SeriesOptions(ColumnOptions):
 
     @model_validator(mode="after")
     def values_fit_together(self) -> "SeriesOptions":
-        """Windows move on, no group is on two sides."""
+        """An overlap is shorter than the window, and no group is in two splits."""
         if self.overlap >= (self.window or 1):
             raise ValueError("an overlap smaller than window" if self.window else "window where there is an overlap")
         if self.ahead and (not self.window or self.valid_groups or self.test_groups):
@@ -59,23 +62,23 @@ class SeriesOptions(ColumnOptions):
 def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) -> dict[str, list[Series]]:
     """Labelled series by split, from a file, a folder, or the name of a data set.
 
-    A folder whose files are called train, valid (val, dev) and test, as in `Toy_TRAIN.ts`, or are in folders called
-    so, gives those splits; else all its files are split: the groups named go where they are named for, other groups by
-    the SHA-256 of their names, each to one side. Series without a group go by the SHA-256 of their values. Recordings
-    are split before they are cut into windows. Validation series are taken from the training ones where none are given.
-    With `ahead` each recording is split by time instead, first the training share, whatever the files are called.
-    A folder of labelled images in idx files, such as MNIST, has its own training and test split.
+    Names of files or folders say the split: train, valid (val, dev) or test, as in `Toy_TRAIN.ts`. Otherwise groups
+    named in the options go to their split, other groups are split by the SHA-256 of their names, and series without a
+    group by the SHA-256 of their values. Validation series are taken from the training series where none are given.
+    Recordings are split before they are cut into windows. With `ahead` each recording is split by time instead, the
+    training share first, whatever the names of files. A folder of labelled images in idx files, such as MNIST, has its
+    own training and test split.
 
     Args:
         path: what to read.
-        options: how.
-        progress: told what was left out.
+        options: how to read and split it.
+        progress: gets notes on what was left out.
 
     Returns:
-        "train", "valid", and "test" unless only the others were given; each in the order of the files.
+        "train", "valid", and "test" unless files give only the others; each in the order of the files.
 
     Raises:
-        DataError: nothing there, bad content, channels that differ, groups or labels that do not exist, or a
+        DataError: no such file, folder or data set, bad content, different channels, unknown groups or labels, or a
             split without series.
     """
     found = find_recordings(locate(path), options, progress)
@@ -95,7 +98,7 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
 
 
 def held_out_series(path: str, options: SeriesOptions, progress: Progress = SILENT) -> dict[str, list[Series]]:
-    """Labelled series to judge by, under the split that the names of files say, "all" where they say none.
+    """Labelled series for evaluation by the split that the names of files say, "all" where they say none.
 
     Raises:
         DataError: as `find_series`.
@@ -180,7 +183,7 @@ def group_digest(recording: Recording) -> str:
 
 
 def split_by_time(path: str, recordings: list[Recording], options: SeriesOptions) -> dict[str, list[Series]]:
-    """Windows by split, each recording cut at the shares of its time.
+    """Windows by split; each recording is cut at the shares of its time.
 
     Raises:
         DataError: a split without windows.
@@ -220,11 +223,11 @@ def read_series(
     Args:
         path: a `.ts` archive, `.npz` arrays (`recurra.data.series.arrays` says which) or a table of long form.
         options: how to read it.
-        progress: told what was left out.
-        labelled: whether labels and groups are wanted; without, they are not looked at.
+        progress: gets notes on what was left out.
+        labelled: whether to read labels and groups.
 
     Raises:
-        DataError: no such kind of file, bad content, or no series.
+        DataError: another format, bad content, or no series.
     """
     if not labelled:
         options = options.model_copy(update={"labels": None})
@@ -241,7 +244,11 @@ def read_series(
 def read_recordings(
     path: Path, options: SeriesOptions, progress: Progress, *, labelled: bool = True
 ) -> list[Recording]:
-    """The recordings of a file, with the channels asked for and without bad steps; arguments as in `read_series`."""
+    """The recordings of a file with the channels of the options, without bad steps; arguments as in `read_series`.
+
+    Raises:
+        DataError: another format, bad content, or no step without a missing value.
+    """
     suffix = path.suffix.lower()
     if suffix in TABLES:
         return read_series_table(path, options, progress, labelled=labelled, one_label=options.window is None)
@@ -263,7 +270,7 @@ def with_channels(recording: Recording, names: list[str] | None) -> Recording:
     """A recording with only some of its channels.
 
     Raises:
-        DataError: one is missing.
+        DataError: a channel is missing.
     """
     if names is None:
         return recording
@@ -278,7 +285,7 @@ def without_bad_steps(recording: Recording, options: SeriesOptions) -> Recording
     """A recording without the steps that have a missing value.
 
     Raises:
-        DataError: there is one, and none may be left out.
+        DataError: a step has one and may not be left out.
     """
     bad = ~np.isfinite(recording.values)
     if not bad.any():
@@ -286,8 +293,8 @@ def without_bad_steps(recording: Recording, options: SeriesOptions) -> Recording
     step, channel = np.argwhere(bad)[0].tolist()
     if options.on_bad == "fail":
         raise DataError(
-            f"{recording.name}: channel {recording.channels[channel]} has no finite value at step {step + 1}; mend it, "
-            "or leave out such steps with --on-bad drop"
+            f"{recording.name}: channel {recording.channels[channel]} has no finite value at step {step + 1}; "
+            "correct it, or leave out such steps with --on-bad drop"
         )
     return without_steps(recording, np.any(bad, axis=1))
 
@@ -304,16 +311,19 @@ def refuse_mixed_channels(recordings: list[Recording]) -> None:
 
 
 def refuse_unknown_labels(path: str, known: Set[str], labels: list[str]) -> None:
-    """Refuse labels to keep that nothing has."""
+    """Refuse labels that do not exist."""
     unknown = [label for label in labels if label not in known]
     if unknown:
         raise DataError(f"{path}: no label {unknown[0]!r}; it has {listed(sorted(known))}")
 
 
 def cut_series(recording: Recording, options: SeriesOptions, part: tuple[float, float] = (0, 1)) -> list[Series]:
-    """The series of a recording that have a label to keep: windows where there is a window, else it as a whole.
+    """The series of a recording with a label to keep: windows, or without `window` the whole recording.
 
-    With `ahead` those whose labels lie in a part of its time.
+    Args:
+        recording: any.
+        options: window and labels.
+        part: with `ahead`, begin and end of the steps with the labels, as shares of the time.
     """
     if options.window is not None and options.ahead is not None:
         windows = windows_ahead(recording, options.window, options.ahead, options.window - options.overlap, part)
@@ -325,10 +335,10 @@ def cut_series(recording: Recording, options: SeriesOptions, part: tuple[float, 
 
 
 def with_series(recordings: list[Recording], options: SeriesOptions, progress: Progress, name: str) -> list[Recording]:
-    """The recordings that give series.
+    """The recordings from which series can be cut.
 
     Raises:
-        DataError: none does.
+        DataError: there is none.
     """
     found = [recording for recording in recordings if cut_series(recording, options)]
     if not found:
@@ -341,10 +351,10 @@ def with_series(recordings: list[Recording], options: SeriesOptions, progress: P
 
 
 def describe_wanted(options: SeriesOptions) -> str:
-    """What is cut from recordings, in words."""
+    """The series wanted, in words."""
     which = f" labelled {' or '.join(options.labels)}" if options.labels else ""
     if options.window is None:
         return f"series{which}"
     if options.ahead is not None:
-        return f"window of {options.window} steps with a label {options.ahead} after it{which}"
-    return f"stretch of {options.window} steps of one label{which}"
+        return f"window of {options.window} steps with a label {counted(options.ahead, 'step')} after it{which}"
+    return f"segment of {options.window} steps of one label{which}"

@@ -57,7 +57,7 @@ class Alphabet:
             shown = ", ".join(map(repr, self.symbols[:NUM_SHOWN]))
             raise DataError(
                 f"{place}: {shortened(unknown[0])!r} in {shortened(transcript)!r} is no {self.unit} of the training "
-                f"transcripts ({shown}{', ...' if len(self.symbols) > NUM_SHOWN else ''}); mend the transcript"
+                f"transcripts ({shown}{', ...' if len(self.symbols) > NUM_SHOWN else ''}); correct the transcript"
             )
         return np.array([self.ids[symbol] for symbol in symbols], np.int64)
 

@@ -148,5 +148,7 @@ def read_vectors(path: str, size: int, known: Collection[str], room: int) -> dic
         except ValueError:
             found[word] = np.array([np.nan])
         if not np.isfinite(found[word]).all():
-            raise DataError(f"{path} line {number}: expected {size} numbers after {shortened(word)!r}; mend that line")
+            raise DataError(
+                f"{path} line {number}: expected {size} numbers after {shortened(word)!r}; correct that line"
+            )
     return found

@@ -181,7 +181,7 @@ class Timeline(NamedTuple):
         found = ", ".join(f"{name} {count:,}" for name, count in self.repairs._asdict().items() if count)
         first, last = self.local(self.times[[0, -1]])
         steps = f"{counted(len(self.times), 'step')} of {self.step}"
-        return f"{self.name}: {steps}, {format_time(first)} to {format_time(last)}; {found or 'nothing to mend'}"
+        return f"{self.name}: {steps}, {format_time(first)} to {format_time(last)}; {found or 'no flaws found'}"
 
 
 def read_timelines(
@@ -258,7 +258,7 @@ def read_columns(table: Table, options: TimelineOptions) -> tuple[Values, NDArra
         is_bad[bad] = True
         if bad and options.on_bad == "fail":
             raise DataError(
-                f"{table.place(bad[0])}: {name} is {shortened(table.cell(name, bad[0]))!r}, expected a number; mend "
+                f"{table.place(bad[0])}: {name} is {shortened(table.cell(name, bad[0]))!r}, expected a number; correct "
                 f"it, or leave out such rows ({len(bad):,} here) with --on-bad drop"
             )
     return data, is_bad

@@ -160,7 +160,7 @@ def parse_times(table: Table, name: str, time_format: str | None) -> tuple[Times
     like = f"one like {shortened(cells[0])!r}" if furthest else "a date such as 2016-07-01, or an integer"
     raise DataError(
         f"{table.place(furthest)}: {name} is {shortened(cells[furthest] or '')!r}, expected {time_format or like}; "
-        "mend it, or say --time-column and --time-format"
+        "correct it, or set --time-column and --time-format"
     )
 
 

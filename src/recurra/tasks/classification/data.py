@@ -317,8 +317,8 @@ def whole_texts(options: ExampleOptions, progress: Progress) -> dict[str, list[L
         return found
     if options.on_bad == "fail":
         raise DataError(
-            f"{broken[0]}: no text or no label ({counted(len(broken), 'such example')}); mend them, or leave them out "
-            "with --on-bad drop"
+            f"{broken[0]}: no text or no label ({counted(len(broken), 'such example')}); correct them, or leave them "
+            "out with --on-bad drop"
         )
     progress.note(f"left out {counted(len(broken), 'example')} without text or label, the first: {broken[0]}")
     return {split: [one for one in examples if one.is_whole] for split, examples in found.items()}

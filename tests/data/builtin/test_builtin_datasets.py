@@ -13,8 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from recurra.baselines.labels import baselines, probabilities_of, text_features
-from recurra.data.builtin import generated as made
-from recurra.data.builtin.generated import BUILTIN, balanced, mackey_glass_series, make_builtin
+from recurra.data.builtin import dates, mackey_glass
+from recurra.data.builtin.brackets import balanced
+from recurra.data.builtin.datasets import BUILTIN, make_builtin
+from recurra.data.builtin.mackey_glass import mackey_glass_series
 from recurra.data.catalogue import fetch, find, locate
 from recurra.data.text.labelled import TextColumns, read_labelled_texts
 from recurra.data.text.pairs import PairColumns, read_pairs
@@ -117,7 +119,7 @@ def test_mackey_glass_obeys_its_equation() -> None:
 
 def test_mackey_glass_is_a_table_that_a_forecaster_reads() -> None:
     (timeline,) = read_timelines(TimelineOptions(path="mackey-glass", target=["x"]))
-    assert str(timeline) == "mackey-glass: 4,000 steps of 1 hour, 2000-01-01 to 2000-06-15T15:00:00; nothing to mend"
+    assert str(timeline) == "mackey-glass: 4,000 steps of 1 hour, 2000-01-01 to 2000-06-15T15:00:00; no flaws found"
     values = timeline.values[:, 0]
     assert 0.2 < values.min() < 0.5
     assert 1.2 < values.max() < 1.4
@@ -127,7 +129,7 @@ def test_mackey_glass_is_a_table_that_a_forecaster_reads() -> None:
 def test_mackey_glass_is_chaotic(monkeypatch: pytest.MonkeyPatch) -> None:
     """A start that differs by a millionth ends elsewhere."""
     series = np.array(mackey_glass_series(3000))
-    monkeypatch.setattr(made, "START", 1.2 + 1e-6)
+    monkeypatch.setattr(mackey_glass, "START", 1.2 + 1e-6)
     difference = abs(np.array(mackey_glass_series(3000)) - series)
     assert difference[:50].max() < 1e-5
     assert difference[-500:].max() > 0.1
@@ -236,4 +238,4 @@ def parsed_as(text: str, form: str) -> str | None:
     ],
 )
 def test_ordinals(number: int, name: str) -> None:
-    assert made.ordinal(number) == name
+    assert dates.ordinal(number) == name
