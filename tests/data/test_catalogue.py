@@ -191,7 +191,7 @@ def test_what_cannot_be_fetched_says_where_to_get_it(tmp_path: Path, monkeypatch
     remedy = (
         r"; get it from https://github\.com/Jakobovski/.*; name the folder that holds the folder fsdd in RECURRA_DATA"
     )
-    with pytest.raises(DataError, match=f"fsdd: not one file with a checksum{remedy}"):
+    with pytest.raises(DataError, match=f"fsdd: cannot be downloaded by Recurra{remedy}"):
         fetch("fsdd")
     with pytest.raises(DataError, match=f"fsdd: no such file, folder or data set; looked at fsdd, .*{remedy}"):
         locate("fsdd")

@@ -27,21 +27,15 @@ class DataSet(NamedTuple):
     about: str
     license: str
     files: tuple[RemoteFile, ...]  # to download
-    only_for: str | None = None  # the task for which it is made in memory, each time it is asked for
-    make: Callable[[], dict[str, list[Strip]]] | None = None  # makes it in memory, by split
-    layout: Layout | None = None  # where the readers need more than names of files and columns
-    source: str | None = None  # where to get it by hand, if there is nothing to download
+    only_for: str | None = None  # the only task that uses it; it is then made in memory each time
+    make: Callable[[], dict[str, list[Strip]]] | None = None  # makes such a data set, by split
+    layout: Layout | None = None  # if its files are in no common format
+    source: str | None = None  # where users get it themselves, if there is nothing to download
 
     def as_json(self) -> dict[str, Any]:
-        """What there is to know about it, as JSON."""
-        files = [file._asdict() for file in self.files]
-        return {
-            "about": self.about,
-            "license": self.license,
-            "files": files,
-            "only_for": self.only_for,
-            "source": self.source,
-        }
+        """What `recurra data list --json` prints: about, license, files, only_for and source."""
+        shown = {key: getattr(self, key) for key in ("about", "license", "only_for", "source")}
+        return {**shown, "files": [file._asdict() for file in self.files]}
 
 
 AnyLayout = TypeVar("AnyLayout", bound=Layout)
@@ -160,24 +154,24 @@ def cache_folder() -> Path:
 
 
 def folder_of(name: str) -> Path:
-    """Where a fetched data set lies."""
+    """Folder of a downloaded or built-in data set in the cache."""
     return cache_folder() / "data" / name
 
 
 def places(name: str) -> list[Path]:
-    """Where a file, folder or data set of this name may lie, the first that exists wins."""
+    """Where a file, folder or data set of some name is looked for, in this order."""
     root = os.environ.get("RECURRA_DATA")
     given = Path(name)
-    with contextlib.suppress(RuntimeError):  # a ~ of no user is a name like any other
+    with contextlib.suppress(RuntimeError):  # a ~ that is no user's home is part of the name
         given = given.expanduser()
     return [given, *([Path(root) / name] if root else []), folder_of(name)]
 
 
 def find(name: str) -> Path | None:
-    """Path of a user's file or folder, or of a data set by name, if it is there.
+    """Path of a file or folder, or of a data set by name; None if it does not exist.
 
-    Looked for, in this order: the path as given, in `$RECURRA_DATA`, among the fetched data sets; else it is made, if
-    it is one of those that this machine can make. A run folder is passed over: `--run multi30k` hides no data set.
+    It is looked for as a path, in `$RECURRA_DATA`, and in the cache; a built-in data set is then made. Run folders are
+    skipped, so that a run called multi30k does not hide the data set of that name.
     """
     found = next(
         (place for place in places(name) if place.exists() and not (is_run(place) or is_part(place, name))), None
@@ -195,14 +189,14 @@ def is_run(place: Path) -> bool:
 
 
 def is_part(place: Path, name: str) -> bool:
-    """Whether a place holds a data set that was not fetched to its end."""
+    """Whether a folder of the cache holds an incomplete download."""
     if place != folder_of(name) or name not in CATALOGUE:
         return False
     return not all((place / file.name).exists() for file in CATALOGUE[name].files)
 
 
 def how_to_get(name: str) -> str:
-    """What to do for a data set of the catalogue that is not there."""
+    """How to get a data set of the catalogue that is not there, for messages."""
     source = CATALOGUE[name].source
     if source is None:
         return f"fetch it with: recurra data fetch {name}"
@@ -210,16 +204,16 @@ def how_to_get(name: str) -> str:
 
 
 def locate(name: str) -> Path:
-    """Path of a user's file or folder, or of a data set by name.
+    """Path of a file or folder, or of a data set by name.
 
     Raises:
-        DataError: nowhere; the message lists the places looked at, or says why it cannot be made.
+        DataError: it does not exist; the message lists the places looked at, or says why it cannot be made.
     """
     found = find(name)
     if found is not None:
         return found
     if name in BUILTIN:
-        return make_builtin(name, folder_of(name))  # says why it cannot be made
+        return make_builtin(name, folder_of(name))  # raises the reason why it cannot be made
     if name in CATALOGUE and CATALOGUE[name].only_for:
         raise DataError(f"{name}: made for {CATALOGUE[name].only_for} alone")
     if is_run(Path(name)):
@@ -235,10 +229,10 @@ def locate(name: str) -> Path:
 
 
 def fetch(name: str) -> Path:
-    """Download a data set into the cache, checking each file's SHA-256, or make it; what is there already stays.
+    """Download a data set into the cache and check the SHA-256 of each file, or make it; existing files are kept.
 
     Raises:
-        DataError: no such name, no connection, a wrong checksum, or nothing to make it of.
+        DataError: no such name, nothing to download, no connection, a wrong checksum, or it cannot be made.
     """
     import pooch
 
@@ -247,7 +241,7 @@ def fetch(name: str) -> Path:
     if CATALOGUE[name].only_for:
         raise DataError(f"{name}: made each time it is asked for, so there is nothing to fetch")
     if CATALOGUE[name].source and find(name) is None:
-        raise DataError(f"{name}: not one file with a checksum; {how_to_get(name)}")
+        raise DataError(f"{name}: cannot be downloaded by Recurra; {how_to_get(name)}")
     for file in CATALOGUE[name].files:
         try:
             pooch.retrieve(file.url, f"sha256:{file.sha256}", fname=file.name, path=folder_of(name))

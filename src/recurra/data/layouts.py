@@ -55,7 +55,7 @@ class SoundLayout(NamedTuple):
     """Sound files whose names tell word, speaker and index; the index tells the split."""
 
     pattern: str  # regular expression of a name without its ending, with groups "word", "speaker" and "index"
-    words: Mapping[str, str]  # what is said, by what the name has for it
+    words: Mapping[str, str]  # the spoken word by the text in the group "word"
     ends: Mapping[str, int]  # by split, in rising order: the index from which on recordings belong to the next
     described: str  # such a name in words, for messages
 

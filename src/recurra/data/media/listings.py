@@ -54,8 +54,10 @@ def list_files(tables: Iterable[tuple[str, Path]], place: Path, columns: FileCol
                 raise DataError(
                     f"{where}: no {columns.file if file is None else columns.text}; fill it, or leave the row out"
                 )
-            said = parse_split(split or "", where) if SPLIT in table.names else table_split
-            yield ListedFile(below.find(Path(file.strip()), path, where), text.strip(), tuple(optional), said, where)
+            own_split = parse_split(split or "", where) if SPLIT in table.names else table_split
+            yield ListedFile(
+                below.find(Path(file.strip()), path, where), text.strip(), tuple(optional), own_split, where
+            )
 
 
 class FileFinder:

@@ -89,8 +89,8 @@ def read_pictures(path: str, options: PictureOptions, progress: Progress) -> dic
         raise DataError(f"{place}: no captions; expected a file ending in {', '.join(KINDS)}, or the files of MNIST")
     found: dict[str, list[Picture]] = {}
     for split, file in files:
-        for said, picture in () if is_table(file) else read_features(file, split):
-            found.setdefault(said, []).append(picture)
+        for own_split, picture in () if is_table(file) else read_features(file, split):
+            found.setdefault(own_split, []).append(picture)
     tables = [(split, file) for split, file in files if is_table(file)]
     listed = list_images(tables, place if place.is_dir() else place.parent, options)
     refuse_partial_splits({*found, *(one.split for one in listed.values())}, place, "pictures")
@@ -184,8 +184,8 @@ def read_features(path: Path, split: str) -> Iterator[tuple[str, Picture]]:
         given = tuple(text.strip() for text in texts if text.strip())
         if not given:
             raise DataError(f"{place}: no caption; fill it, or leave it out")
-        said = split if splits is None else parse_split(str(splits[index]), place)
-        yield said, Picture(content, given, place, f"{path.name} image {index + 1}")
+        own_split = split if splits is None else parse_split(str(splits[index]), place)
+        yield own_split, Picture(content, given, place, f"{path.name} image {index + 1}")
 
 
 def load_features(path: Path) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_] | None]:
