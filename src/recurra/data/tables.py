@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
@@ -241,13 +241,18 @@ def rows_of(path: Path, delimiter: str) -> Generator[tuple[int, list[str]], None
     longest = csv.field_size_limit((1 << 31) - 1)  # the largest possible everywhere; 131,072 by default
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows, end = csv.reader(file, delimiter=delimiter), 0
-            for cells in rows:
-                if cells:
-                    yield end + 1, cells
-                end = rows.line_num
+            yield from numbered(csv.reader(file, delimiter=delimiter))
     finally:
         csv.field_size_limit(longest)
+
+
+def numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """First line and cells of each row of a `csv.reader`, without blank lines."""
+    end = 0
+    for cells in reader:
+        if cells:
+            yield end + 1, cells
+        end = reader.line_num
 
 
 def header_of(path: Path, delimiter: str) -> list[str]:

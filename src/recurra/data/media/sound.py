@@ -180,16 +180,14 @@ def read_utterances(path: str, options: SoundOptions, progress: Progress) -> dic
     """
     if options.sample_rate < 1:
         raise UsageError(f"sample_rate: expected at least 1 Hz, got {options.sample_rate}")
-    found = find_entries(locate(path), options)
+    found = list_utterances(locate(path), options)
     done, total = Counter[str](), sum(map(len, found.values()))
     utterances: dict[str, list[Utterance]] = {split: [] for split in (*SPLITS, "all") if split in found}
     with progress.stage("reading recordings", total) as advance:
         for split, read in utterances.items():
-            for entry in found[split]:
-                samples, change = read_entry(entry, options.sample_rate)
-                with entry.file.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                read.append(Utterance(samples, *entry[1:], digest))
+            for listed in found[split]:
+                utterance, change = read_listed(listed, options.sample_rate)
+                read.append(utterance)
                 done.update([change] if change else [])
                 advance(1)
     for change, number in done.items():
@@ -197,13 +195,16 @@ def read_utterances(path: str, options: SoundOptions, progress: Progress) -> dic
     return utterances
 
 
-def read_entry(entry: ListedUtterance, sample_rate: int) -> tuple[Samples, str | None]:
-    """The recording of a listed utterance, as `read_sound` returns it."""
+def read_listed(listed: ListedUtterance, sample_rate: int) -> tuple[Utterance, str | None]:
+    """A listed utterance, and what was done to its samples in words; errors as in `read_sound`, with its place."""
     try:
-        return read_sound(entry.file, sample_rate)
+        samples, change = read_sound(listed.file, sample_rate)
     except DataError as error:
-        where = "" if entry.place == str(entry.file) else f"{entry.place}: "
+        where = "" if listed.place == str(listed.file) else f"{listed.place}: "
         raise DataError(f"{where}{error}") from None
+    with listed.file.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Utterance(samples, *listed[1:], digest), change
 
 
 def split_utterances(
@@ -258,7 +259,7 @@ def split_by_speaker(
     return splits
 
 
-def find_entries(place: Path, options: SoundOptions) -> dict[str, list[ListedUtterance]]:
+def list_utterances(place: Path, options: SoundOptions) -> dict[str, list[ListedUtterance]]:
     """Utterances that are still to be read, by split.
 
     Raises:
@@ -272,10 +273,10 @@ def find_entries(place: Path, options: SoundOptions) -> dict[str, list[ListedUtt
     columns = FileColumns(options.audio_column, options.transcript_column, purpose, (options.speaker_column,))
     for row in list_files(tables, place, columns):
         (speaker,) = row.optional
-        entry = ListedUtterance(
+        listed = ListedUtterance(
             row.file, normalize_transcript(row.text, options), speaker and speaker.strip(), row.place
         )
-        found.setdefault(row.split, []).append(entry)
+        found.setdefault(row.split, []).append(listed)
     refuse_partial_splits(set(found), place, "recordings")
     return found
 

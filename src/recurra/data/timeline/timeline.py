@@ -1,7 +1,6 @@
 """Tables as time series: regular steps, and values without gaps."""
 
 import contextlib
-from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,6 +13,7 @@ from pydantic import Field, model_validator
 from recurra.config import Names, Section
 from recurra.data.catalogue import locate
 from recurra.data.tables import Table, read_table
+from recurra.data.timeline.gaps import fill, latest_values
 from recurra.data.timeline.timestamps import Clock, Step, Times, calendar_features, format_time, parse_times, parsers
 from recurra.errors import DataError, counted, shortened
 
@@ -230,10 +230,8 @@ def find_time_column(table: Table, options: TimelineOptions) -> str:
         cell = str(table.cell(name, 0)).strip()
         if name in (*options.columns, options.series_column) or cell.isdigit():
             continue
-        for parse in parsers(options.time_format):
-            with contextlib.suppress(ValueError):
-                if isinstance(parse(cell), datetime):
-                    return name
+        if is_date(cell, options.time_format):
+            return name
     free = [name for name in table.names if name not in (*options.columns, options.series_column)]
     integers = " or ".join(name for name in free if str(table.cell(name, 0)).strip().isdigit())
     hint = f" (it may be {integers}, of integers)" if integers else ""
@@ -241,6 +239,14 @@ def find_time_column(table: Table, options: TimelineOptions) -> str:
         f"{table.path}: no column begins with a date; name one with --time-column{hint}, and its "
         "format with --time-format if it is unusual"
     )
+
+
+def is_date(cell: str, time_format: str | None) -> bool:
+    """Whether a cell is a date in some known format, or in the one given."""
+    for parse in parsers(time_format):
+        with contextlib.suppress(ValueError):
+            return isinstance(parse(cell), datetime)
+    return False
 
 
 def read_columns(table: Table, options: TimelineOptions) -> tuple[Values, NDArray[np.bool_]]:
@@ -378,42 +384,3 @@ def build(name: str, path: Path, clock: Clock, data: Values, options: TimelineOp
         latest=latest_values(is_empty) if is_empty.any() else None,
         offset=None if clock.offsets is None else clock.offsets.tolist()[-1],
     )
-
-
-def latest_values(is_empty: NDArray[np.bool_]) -> Rows:
-    """The last step with a value up to each step; before there is one, the first step with a value, (steps, columns).
-
-    Args:
-        is_empty: whether a cell had no value, (steps, columns), in no column all of them.
-    """
-    latest = np.maximum.accumulate(np.where(is_empty, -1, np.arange(len(is_empty))[:, None]))
-    return np.where(latest < 0, is_empty.argmin(0), latest)
-
-
-def fill(data: Values, positions: NDArray[np.int64], method: str, names: Sequence[str]) -> int:
-    """Fill each NaN in place: with the value before it, or by interpolation, at the ends with the nearest value.
-
-    Args:
-        data: (steps, columns), named by `names`.
-        positions: of the steps in time, (steps,).
-        method: "forward" or "interpolate".
-        names: of the columns, for messages.
-
-    Returns:
-        how many cells were filled in.
-
-    Raises:
-        DataError: an empty column, or nothing to carry forward.
-    """
-    is_empty = np.isnan(data)
-    for column, empty, name in zip(data.T, is_empty.T, names, strict=True):
-        known = np.flatnonzero(~empty)
-        if not len(known):
-            raise DataError(f"{name} is empty throughout; leave the column or the series out")
-        if empty[0] and method == "forward":
-            raise DataError(f"{name} begins empty, with nothing to carry forward; cut that off, or interpolate")
-        if method == "forward":
-            column[:] = column[known[np.searchsorted(known, np.arange(len(column)), "right") - 1]]
-        else:
-            column[empty] = np.interp(positions[empty], positions[known], column[known])
-    return int(is_empty.sum())
