@@ -111,7 +111,7 @@ CASES = [
     ("classification series-of-one-class.csv --time-column time", "all training examples have the label 'down'"),
     ("classification back.csv --time-column time", "back.csv line 11, series 's2': time 0 comes after 0"),
     ("classification series.csv --channels x,z --time-column time", "series.csv: no column 'z'"),
-    ("classification series.csv --window 9 --time-column time", "stretch of 9 steps of one label"),
+    ("classification series.csv --window 9 --time-column time", "segment of 9 steps of one label"),
     ("classification archive.ts", "archive.ts line 7: "),
     ("classification infinite.npz", "infinite.npz series 3: channel 2 has no finite value at step 4"),
     ("tagging columns.txt", "columns.txt line 8: 1 column, where the first has 2"),
