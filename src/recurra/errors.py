@@ -1,4 +1,4 @@
-"""What can go wrong, by who can mend it; the command line turns each kind into an exit code.
+"""What can go wrong, by who can correct it; the command line turns each kind into an exit code.
 
 Every message says what was expected, what came, where, and what to do. Broken invariants of our own are `assert`s.
 """

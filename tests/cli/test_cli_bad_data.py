@@ -105,13 +105,13 @@ CASES = [
     ("classification split", "split/test.csv line 3: label 'odd' is none of the 2 that were trained on (glad, sad)"),
     (
         "classification not-a-number.csv --time-column time",
-        "not-a-number.csv line 11: column 'x': '?0.2' cannot be used; mend it",
+        "not-a-number.csv line 11: column 'x': '?0.2' cannot be used; correct it",
     ),
     ("classification nan.csv --time-column time", "nan.csv line 11: "),
     ("classification series-of-one-class.csv --time-column time", "all training examples have the label 'down'"),
     ("classification back.csv --time-column time", "back.csv line 11, series 's2': time 0 comes after 0"),
     ("classification series.csv --channels x,z --time-column time", "series.csv: no column 'z'"),
-    ("classification series.csv --window 9 --time-column time", "stretch of 9 steps of one label"),
+    ("classification series.csv --window 9 --time-column time", "segment of 9 steps of one label"),
     ("classification archive.ts", "archive.ts line 7: "),
     ("classification infinite.npz", "infinite.npz series 3: channel 2 has no finite value at step 4"),
     ("tagging columns.txt", "columns.txt line 8: 1 column, where the first has 2"),
@@ -124,7 +124,10 @@ CASES = [
     ("forecasting sales.csv --target units --time-column when", "sales.csv: no column 'when'"),
     ("forecasting twice.csv --target units", "twice.csv line 7: 2020-01-01T04:00:00 is the same as"),
     ("forecasting unsorted.csv --target units", "unsorted.csv line 7: 2020-01-01T02:30:00 is before"),
-    ("forecasting no-number.csv --target units", "no-number.csv line 9: units is '?0.2', expected a number; mend it"),
+    (
+        "forecasting no-number.csv --target units",
+        "no-number.csv line 9: units is '?0.2', expected a number; correct it",
+    ),
     ("forecasting hole.csv --target units", "hole.csv line 9: units is empty (1 such cell); fill it, or"),
     ("forecasting no-date.csv --target units", "no-date.csv line 9: "),
     (
@@ -139,7 +142,10 @@ CASES = [
         "classification digits.csv --time-column time",
         f"digits.csv line 11: column 'x': '{'7' * 60}...' cannot be used;",
     ),
-    ("forecasting units.csv --target units", f"units.csv line 9: units is '{'7' * 60}...', expected a number; mend it"),
+    (
+        "forecasting units.csv --target units",
+        f"units.csv line 9: units is '{'7' * 60}...', expected a number; correct it",
+    ),
     ("classification kinds.jsonl", "kinds.jsonl line 41: column 'text' changes from string to number; write it in"),
     ("tagging hollow.jsonl", "hollow.jsonl line 2: no tokens; fill it, or leave the line out"),
     (

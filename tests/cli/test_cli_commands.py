@@ -294,7 +294,7 @@ def test_data_list(recurra_command: Any, tmp_path: Path, monkeypatch: pytest.Mon
     assert outcome.json["ptb"]["path"] == str(tmp_path / "ptb")
     assert len(outcome.json["ptb"]["files"]) == 3
     said = recurra_command("data", "list")
-    assert "licence" in said.out
+    assert "license" in said.out
     assert "  made each time, for speech\n" in said.out
     assert str(tmp_path / "ptb") in said.out
 

@@ -156,7 +156,7 @@ def test_other_pairs_may_stand_in_other_columns(run: Path, tmp_path: Path, recur
     for arguments, message in [
         (
             [other, "--unit", "word"],
-            "unit: is fixed by the training; other data may differ in source, target, separator",
+            "unit: is fixed by the training; other data may differ in source, target, delimiter",
         ),
         ([other, "--epochs", "3"], "training.epochs: is fixed by the training"),
         ([other, "--path", "x"], "path: is fixed by the training"),
@@ -187,7 +187,7 @@ def test_evaluate_and_info(run: Path, pairs: Path, recurra_command: Any) -> None
     [
         ({"a.de": "eins\nzwei\n", "a.en": "one\n"}, ["--source", "de", "--target", "en"], "a.de: 2 lines, but "),
         ({"a.de": "eins\n\n", "a.en": "one\ntwo\n"}, ["--source", "de", "--target", "en"], "a.de line 2: empty, but "),
-        ({"a.de": "eins\n", "a.en": "one\n"}, [], "name the endings of source and target: the direction matters"),
+        ({"a.de": "eins\n", "a.en": "one\n"}, [], "name the endings of source and target, for the direction"),
         ({"a.txt": "eins\tone\nzwei\n"}, [], "a.txt line 2: expected at least 2 columns"),
         ({"a.txt": "eins\tone\n"}, [], "no pairs for"),
     ],

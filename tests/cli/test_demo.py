@@ -9,7 +9,7 @@ import pytest
 
 from recurra.cli import demo as demos
 from recurra.cli.demo import DEMOS
-from recurra.data.builtin import digit_strips, generated, touch_tones
+from recurra.data.builtin import brackets, dates, digit_strips, mackey_glass, python_code, touch_tones
 from recurra.data.catalogue import CATALOGUE
 from recurra.tasks import TASKS
 from recurra.training.session import resolve_recipe
@@ -45,12 +45,12 @@ def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RECURRA_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RECURRA_DATA", raising=False)
-    monkeypatch.setattr(generated, "NUM_STRINGS", (120, 40, 40))
-    monkeypatch.setattr(generated, "NUM_POINTS", 700)
-    monkeypatch.setattr(generated, "NUM_DATES", (60, 20, 20))
+    monkeypatch.setattr(brackets, "NUM_STRINGS", (120, 40, 40))
+    monkeypatch.setattr(mackey_glass, "NUM_POINTS", 700)
+    monkeypatch.setattr(dates, "NUM_DATES", (60, 20, 20))
     monkeypatch.setattr(touch_tones, "COUNTS", {"train": 60, "valid": 20, "test": 20})
     monkeypatch.setattr(digit_strips, "SMALL_COUNTS", {"train": 60, "valid": 20, "test": 20})
-    monkeypatch.setattr(generated, "MODULES", ("uuid", "calendar", "plistlib"))
+    monkeypatch.setattr(python_code, "MODULES", ("uuid", "calendar", "plistlib"))
     for task, recipe in SMALL.items():
         monkeypatch.setitem(DEMOS, task, DEMOS[task]._replace(recipe={**DEMOS[task].recipe, **recipe}))
 

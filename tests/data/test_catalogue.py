@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from recurra.data import catalogue
-from recurra.data.catalogue import CATALOGUE, DataSet, RemoteFile, fetch, find, folder_of, locate
-from recurra.data.text import find_text
+from recurra.data.catalogue import CATALOGUE, DataSet, RemoteFile, fetch, find, folder_of, in_memory, layouts, locate
+from recurra.data.layouts import ArrayLayout, ImageLayout, SoundLayout
+from recurra.data.text.files import find_text
 from recurra.errors import DataError
 
 CONTENTS = {"toy.train.txt": b"train text\n", "toy.valid.txt": b"valid text\n"}
@@ -171,7 +172,7 @@ def test_the_embedded_text_is_there_at_once_and_says_nothing_twice(cache: Path) 
 def test_every_entry_says_what_it_is_and_pins_each_file() -> None:
     for name, entry in CATALOGUE.items():
         assert entry.about, name
-        assert entry.licence, name
+        assert entry.license, name
         for file in entry.files:
             assert file.url.startswith("https://")
             assert file.url.endswith(file.name)
@@ -183,3 +184,36 @@ def test_what_is_made_in_memory_is_told_so() -> None:
         fetch("digits")
     with pytest.raises(DataError, match="touch-tones: made for speech alone"):
         locate("touch-tones")
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_cannot_be_fetched_says_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remedy = (
+        r"; get it from https://github\.com/Jakobovski/.*; name the folder that holds the folder fsdd in RECURRA_DATA"
+    )
+    with pytest.raises(DataError, match=f"fsdd: cannot be downloaded by Recurra{remedy}"):
+        fetch("fsdd")
+    with pytest.raises(DataError, match=f"fsdd: no such file, folder or data set; looked at fsdd, .*{remedy}"):
+        locate("fsdd")
+    (tmp_path / "shared" / "fsdd").mkdir(parents=True)
+    monkeypatch.setenv("RECURRA_DATA", str(tmp_path / "shared"))
+    assert fetch("fsdd") == tmp_path / "shared" / "fsdd"
+
+
+def test_layouts_by_kind() -> None:
+    assert layouts(ImageLayout) == [CATALOGUE["mnist"].layout]
+    assert layouts(ArrayLayout) == [CATALOGUE["hapt"].layout]
+    (names,) = layouts(SoundLayout)
+    assert names.parse("7_jackson_32") == ("seven", "jackson", "train")
+    assert [names.parse(f"0_theo_{index}") for index in (4, 5, 9, 10)] == [
+        ("zero", "theo", split) for split in ("test", "valid", "valid", "train")
+    ]
+    assert names.parse("12_theo_3") is names.parse("7_theo") is names.parse("7_theo_3_x") is None
+
+
+def test_a_folder_named_like_a_data_set_in_memory_comes_first(cache: Path) -> None:
+    made = in_memory("digits")
+    assert made is not None
+    assert in_memory("ptb") is in_memory("no such") is None
+    (cache.parent / "digits").mkdir()
+    assert in_memory("digits") is None

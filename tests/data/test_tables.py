@@ -232,7 +232,7 @@ def test_a_line_of_twenty_megabytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["table.csv", "table.jsonl"])
 def test_a_file_read_in_many_blocks(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LARGEST_BLOCK", 256)
+    monkeypatch.setattr(module, "MAX_BLOCK_BYTES", 256)
     texts = ["line\n" * (number % 7) + "end" for number in range(600)]
     table = tables_of(tmp_path, [{"text": text, "label": str(number)} for number, text in enumerate(texts)])[name]
     assert table.columns["text"].num_chunks > 20

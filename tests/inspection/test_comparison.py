@@ -123,7 +123,7 @@ def test_the_command_prints_what_the_page_shows(
     page = tmp_path / "page.html"
     compare(runs, str(page), as_json=True)
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert (found["auto"], found["split"], found["page"]) == ("mse", "test", str(page))
+    assert (found["primary_metric"], found["split"], found["page"]) == ("mse", "test", str(page))
     assert found["metrics"] == final_metrics(read_compared_runs(runs))
     assert page.exists()
     compare(runs, str(page))

@@ -72,14 +72,14 @@ def caption(
 
 def endings_for(model: "TrainedCaptioner") -> tuple[str, ...]:
     """Of the files of a folder that a model can write about."""
-    from recurra.data.images import IMAGES
+    from recurra.data.media.images import IMAGES
 
     return IMAGES if len(model.task.shape.image) == 3 else (".npz",)
 
 
 def given(files: list[str], model: "TrainedCaptioner") -> "Iterator[tuple[str, NDArray[Any]]]":
     """What files hold as the model reads it, each with its name: a file is one image, or the features of many."""
-    from recurra.data.pictures import load_cells
+    from recurra.data.media.pictures import load_cells
 
     shape = model.task.shape.image
     for file in files:

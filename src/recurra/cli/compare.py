@@ -29,7 +29,7 @@ def compare(
     page = comparison_page(compared, Path(out))
     rows, split, primary_metric = final_metrics(compared), compared[0].split, compared[0].primary_metric
     if as_json:
-        print_json({"auto": primary_metric.name, "split": split, "metrics": rows, "page": str(page)})
+        print_json({"primary_metric": primary_metric.name, "split": split, "metrics": rows, "page": str(page)})
         return
     columns = list(dict.fromkeys(name for values in rows.values() for name in values))
     print_table(

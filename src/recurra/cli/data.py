@@ -13,29 +13,20 @@ app = typer.Typer(
 
 @app.command(name="list")
 def list_(as_json: Json = False) -> None:
-    """The catalogue: what each data set is, its licence, and where it lies.
+    """The catalogue: what each data set is, its license, and where it lies.
 
     Example: recurra data list
     """
-    from recurra.data.catalogue import CATALOGUE, find
+    from recurra.data.catalogue import CATALOGUE, find, how_to_get
 
     places = {name: find(name) for name in CATALOGUE}
     if as_json:
-        print_json(
-            {
-                name: {
-                    **entry._asdict(),
-                    "files": [file._asdict() for file in entry.files],
-                    "path": str(places[name] or ""),
-                }
-                for name, entry in CATALOGUE.items()
-            }
-        )
+        print_json({name: {**entry.as_json(), "path": str(places[name] or "")} for name, entry in CATALOGUE.items()})
         return
     for name, entry in CATALOGUE.items():
-        missing = f"made each time, for {entry.only_for}" if entry.only_for else f"not here; recurra data fetch {name}"
+        missing = f"made each time, for {entry.only_for}" if entry.only_for else f"not here; {how_to_get(name)}"
         where = places[name] or missing
-        print(f"{name}: {entry.about}\n  licence: {entry.licence}\n  {where}\n")
+        print(f"{name}: {entry.about}\n  license: {entry.license}\n  {where}\n")
 
 
 @app.command(name="fetch")

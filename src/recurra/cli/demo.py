@@ -97,7 +97,7 @@ def judge_strings(model: "TrainedClassifier") -> None:
     """Labels of some strings, and how many it still judges rightly of such as are longer than it ever saw."""
     from itertools import islice
 
-    from recurra.data.builtin.generated import bracket_strings
+    from recurra.data.builtin.brackets import bracket_strings
 
     print("It says, with its probability:")
     for text, found in zip(STRINGS, model.predict(STRINGS), strict=True):
@@ -121,10 +121,10 @@ def tag_code(model: "TrainedTagger") -> None:
 
 def compare_forecast(model: "TrainedForecaster") -> None:
     """The first forecast of the test part beside what came."""
-    from recurra.data.timeline.timestamps import as_text
+    from recurra.data.timeline.timestamps import format_time
 
     found = model.backtest()[0]
-    print(f"A forecast of what follows {as_text(found.timeline.times[found.start - 1])}, beside what came:")
+    print(f"A forecast of what follows {format_time(found.timeline.times[found.start - 1])}, beside what came:")
     steps = range(STEPS_SHOWN - 1, len(found.values), STEPS_SHOWN)
     print_table(
         ("steps ahead", "forecast", "came"),

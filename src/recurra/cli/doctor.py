@@ -39,7 +39,7 @@ def doctor(as_json: Json = False) -> None:
         facts["instructions"] = torch.backends.cpu.get_cpu_capability()
         facts["kernels"] = f"{kernels_in_use().name} of {', '.join(all_instructions())}"
         facts["devices"] = ", ".join(devices())
-    from recurra.data.cache import cache_folder
+    from recurra.data.catalogue import cache_folder
 
     cache = cache_folder()
     facts["cache"] = f"{cache}{'' if writable(cache) else ' (NOT WRITABLE: set RECURRA_CACHE)'}"

@@ -80,10 +80,10 @@ def rows_of(found: "Forecast", backtest: bool) -> list[dict[str, Any]]:
     from recurra.tasks.forecasting.scoring import plain
 
     rows = []
-    (made_at,) = found.timeline.write(found.timeline.times[found.start - 1 : found.start])
+    (made_at,) = found.timeline.format_times(found.timeline.times[found.start - 1 : found.start])
     for target, name in enumerate(found.timeline.channels[: found.values.shape[1]]):
         came = plain(found.actual[:, target])
-        for step, time in enumerate(found.timeline.write(found.times)):
+        for step, time in enumerate(found.timeline.format_times(found.times)):
             row: dict[str, Any] = {
                 "series": found.timeline.name,
                 "target": name,

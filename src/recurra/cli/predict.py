@@ -61,8 +61,8 @@ def predict(
     recurra predict runs/snips --file new.csv --json > labels.jsonl
     """
     model = open_model(run, device)
-    from recurra.data.labelled import read_texts
-    from recurra.data.tagged import read_tokens
+    from recurra.data.text.labelled import read_texts
+    from recurra.data.text.tagged import read_tokens
     from recurra.inference import TrainedClassifier, TrainedLanguageModel, TrainedTagger
 
     if model.task.name in OTHERS:

@@ -67,7 +67,7 @@ def transcribe(
     if STANDARD_INPUT in sounds and not stream:
         raise UsageError(f"{STANDARD_INPUT}: standard input is listened to with --stream only")
     model = open_model(run, device)
-    from recurra.data.sound import SOUNDS
+    from recurra.data.media.sound import SOUNDS
     from recurra.inference import TrainedRecognizer
 
     if not isinstance(model, TrainedRecognizer):
@@ -122,7 +122,7 @@ def pieces(sound: str, sample_rate: int) -> "Iterator[NDArray[Any]]":
 
     import numpy as np
 
-    from recurra.data.sound import read_sound
+    from recurra.data.media.sound import read_sound
 
     size = max(sample_rate // PIECES, 1)
     if sound == STANDARD_INPUT:

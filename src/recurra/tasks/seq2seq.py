@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Section, TrainingOptions
-from recurra.data.buckets import Collated, buckets, by_length, padded
-from recurra.data.vocabulary import Vocabulary, as_line
+from recurra.data.batches import CollatedBatches, bucket_by_length, longest_first, pad
+from recurra.data.text.vocabulary import Vocabulary, collapse_spaces
 from recurra.decoding.beam import BeamOptions, Hypothesis, Search, SearchInputs, build_search
 from recurra.lengths import IGNORE_INDEX
 from recurra.metrics.texts import TextMetricOptions, TextScores, lowest_chrf_texts, text_scores
@@ -96,7 +96,7 @@ class Batch(NamedTuple):
             targets: tokens of each.
             start: what stands before the first token.
         """
-        tokens, _ = padded(targets, IGNORE_INDEX)
+        tokens, _ = pad(targets, IGNORE_INDEX)
         return cls(source, torch.cat([torch.full_like(tokens[:1], start), tokens[:-1].clamp(min=0)]), tokens)
 
     def to(self, device: torch.device) -> "Batch":
@@ -209,7 +209,7 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
     def rules(self) -> TextMetricOptions:
         """How texts are compared."""
         return TextMetricOptions(
-            self.recipe.data.lowercase, self.recipe.decoding.bleu_tokenizer, self.target_vocabulary.rejoined
+            self.recipe.data.lowercase, self.recipe.decoding.bleu_tokenizer, self.target_vocabulary.detokenized
         )
 
     @property
@@ -217,11 +217,11 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
         """Where the model is."""
         return self.model.decoder.output.weight.device
 
-    def batches(self, epoch: int) -> Collated[Batch]:
+    def batches(self, epoch: int) -> CollatedBatches[Batch]:
         """Training examples in batches of about one size, in an order of the epoch's own."""
         encoded = self.encoded["train"]
-        groups = buckets(self.sizes_of(encoded), self.recipe.training.batch_size, self.recipe.seed, epoch)
-        return Collated(groups, partial(self.collate, encoded))
+        groups = bucket_by_length(self.sizes_of(encoded), self.recipe.training.batch_size, self.recipe.seed, epoch)
+        return CollatedBatches(groups, partial(self.collate, encoded))
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean nats of the right token, given the source and the right tokens before it."""
@@ -240,7 +240,7 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
 
     def nats(self, encoded: Encoded, progress: Progress, title: str) -> float:
         """Mean nats of the right token, without smoothing."""
-        groups = by_length(self.sizes_of(encoded), JUDGED_AT_ONCE)
+        groups = longest_first(self.sizes_of(encoded), JUDGED_AT_ONCE)
         total, num_tokens = 0.0, 0
         with inference(self.model), progress.stage(title, len(groups)) as advance:
             for indices in groups:
@@ -265,7 +265,7 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
     ) -> list[list[Hypothesis]]:
         """The best texts about each source."""
         found: dict[int, list[Hypothesis]] = {}
-        groups = by_length(self.lengths_of(sources), JUDGED_AT_ONCE)
+        groups = longest_first(self.lengths_of(sources), JUDGED_AT_ONCE)
         with inference(self.model), progress.stage(title, len(groups)) as advance:
             for indices in groups:
                 source, longest, lengths = self.request(sources, indices).to(self.device)
@@ -278,8 +278,8 @@ class WritingTask(JudgedTask[Example, Encoded], Generic[Example, Encoded, Source
 
     def scores(self, examples: Sequence[Example], outputs: Sequence[str]) -> TextScores:
         """How close outputs come to the texts that are right."""
-        references = [[as_line(text) for text in self.references_of(one)] for one in examples]
-        return text_scores([as_line(text) for text in outputs], references, self.rules)
+        references = [[collapse_spaces(text) for text in self.references_of(one)] for one in examples]
+        return text_scores([collapse_spaces(text) for text in outputs], references, self.rules)
 
     def texts_of(self, examples: Sequence[Example], found: Sequence[Sequence[Hypothesis]]) -> list[str]:
         """The best text about each example."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from recurra.config import Section
-from recurra.data.splits import all_but_train
+from recurra.data.splits import held_out_splits
 from recurra.errors import DataError, UsageError, shortened
 from recurra.progress import Progress
 from recurra.runs import Json
@@ -85,7 +85,7 @@ class JudgedTask(ABC, Generic[Example, Encoded]):
 
     def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test examples."""
-        held_out = all_but_train(self.splits)
+        held_out = held_out_splits(self.splits)
         metrics, details = self.evaluate(held_out, progress)
         return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
 
@@ -114,6 +114,6 @@ def refuse_unknown(name: str, labels: Sequence[str], found: Iterable[tuple[str, 
         if label not in known:
             raise DataError(
                 f"{place}: {name} {shortened(label)!r} is none of the {len(labels)} that were trained on "
-                f"({', '.join(map(shortened, labels[:8]))}{', ...' if len(labels) > 8 else ''}); mend it, or count "
+                f"({', '.join(map(shortened, labels[:8]))}{', ...' if len(labels) > 8 else ''}); correct it, or count "
                 f"what has it as wrong with --unknown-{name}s wrong"
             )

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recurra.data.builtin.connected_digits import connected
-from recurra.data.sound import Samples, Utterance
+from recurra.data.builtin.connected_digits import join_utterances
+from recurra.data.media.sound import Samples, Utterance
 from recurra.errors import DataError, UsageError
 
 RATE = 8000
@@ -48,7 +48,7 @@ def taken_apart(string: Utterance, given: list[Utterance], loudest: float) -> tu
 
 def test_strings_are_clips_of_one_speaker_with_pauses() -> None:
     silent = [one._replace(samples=np.append(np.zeros(10, np.float32), one.samples)) for one in words()]
-    strings = connected(silent, 600, 1000, seed="1", lengths=(2, 4))  # 10 samples are 10 ms
+    strings = join_utterances(silent, 600, 1000, seed="1", lengths=(2, 4))  # 10 samples are 10 ms
     assert len(strings) == 600
     sizes, pauses, speakers = [], [], []
     for string in strings:
@@ -73,7 +73,7 @@ def test_pauses_are_as_quiet_as_the_clip_before() -> None:
         levels[place] = float(np.sqrt(np.mean(quiet**2)))
     found: dict[str, list[float]] = {"here": [], "there": []}
     size = len(given[0].samples)
-    for string in connected(given, 400, RATE, seed="2", lengths=(2, 2)):
+    for string in join_utterances(given, 400, RATE, seed="2", lengths=(2, 2)):
         before, pause = string.place.split(" + ")[0], string.samples[size:-size]
         found[before] += [float(np.sqrt(np.mean(pause**2)))] if len(pause) > 500 else []
     for place, level in levels.items():
@@ -83,25 +83,25 @@ def test_pauses_are_as_quiet_as_the_clip_before() -> None:
 
 def test_the_same_seed_gives_the_same_strings() -> None:
     given = words()
-    for one, other in zip(connected(given, 9, RATE, "5"), connected(given, 30, RATE, "5"), strict=False):
+    for one, other in zip(join_utterances(given, 9, RATE, "5"), join_utterances(given, 30, RATE, "5"), strict=False):
         np.testing.assert_array_equal(one.samples, other.samples)
         assert one[1:] == other[1:]
-    places = [[string.place for string in connected(given, 9, RATE, seed)] for seed in (5, 6)]
+    places = [[string.place for string in join_utterances(given, 9, RATE, seed)] for seed in (5, 6)]
     assert places[0] != places[1]
     assert {len(place.split(" + ")) for place in places[0] + places[1]} == {2, 3, 4, 5}
 
 
 def test_a_string_of_one() -> None:
-    (string,) = connected(words(1, 1), 1, RATE, "0", (1, 1))
+    (string,) = join_utterances(words(1, 1), 1, RATE, "0", (1, 1))
     np.testing.assert_array_equal(string.samples, words(1, 1)[0].samples)
     assert string[1:-1] == ("word0", "speaker0", "0/0")
 
 
 def test_what_cannot_be_joined() -> None:
     for lengths in [(0, 3), (3, 2)]:
-        with pytest.raises(UsageError, match="connected lengths: expected fewest and most, 1 up, got"):
-            connected(words(), 1, RATE, "0", lengths)
+        with pytest.raises(UsageError, match="connected lengths: expected fewest and most, at least 1, got"):
+            join_utterances(words(), 1, RATE, "0", lengths)
     with pytest.raises(DataError, match="connected: no recordings to join"):
-        connected([], 1, RATE, "0")
+        join_utterances([], 1, RATE, "0")
     with pytest.raises(DataError, match="0/0: no speaker; only recordings of one speaker can be joined"):
-        connected([words()[0]._replace(speaker=None)], 1, RATE, "0")
+        join_utterances([words()[0]._replace(speaker=None)], 1, RATE, "0")

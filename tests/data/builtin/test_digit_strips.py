@@ -14,7 +14,15 @@ from scipy.stats import chisquare
 from sklearn.datasets import load_digits
 
 from recurra.data.builtin import digit_strips as module
-from recurra.data.builtin.digit_strips import COUNTS, VALID_EVERY, Strip, digit_strips, draw_strips, inked, small_strips
+from recurra.data.builtin.digit_strips import (
+    COUNTS,
+    VALID_EVERY,
+    Strip,
+    crop_to_ink,
+    digit_strips,
+    draw_strips,
+    small_strips,
+)
 from recurra.errors import DataError
 
 NUM_TRAINING, NUM_TEST = 240, 70
@@ -220,11 +228,11 @@ def test_small_strips_show_the_digits_of_their_captions_and_share_none() -> None
     """Found again by their columns of ink among those of scikit-learn."""
     data = load_digits()
     images = (data.images * (255 / 16)).astype(np.uint8)
-    numbers_of = {inked(image).tobytes(): number for number, image in enumerate(images)}
+    numbers_of = {crop_to_ink(image).tobytes(): number for number, image in enumerate(images)}
     seen: dict[str, set[int]] = {}
     for split, strips in small_strips().items():
         alone = [strip for strip in strips if len(strip.digits) == 1]
-        found = [numbers_of[inked(strip.pixels[:, :, 0]).tobytes()] for strip in alone]
+        found = [numbers_of[crop_to_ink(strip.pixels[:, :, 0]).tobytes()] for strip in alone]
         assert [data.target[number] for number in found] == [strip.digits[0] for strip in alone]
         seen[split] = set(found)
         assert {strip.pixels.shape for strip in strips} == {(8, 32, 1)}

@@ -6,11 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from recurra.data.builtin.long_memory import ADDING_BASELINE, Generated, adding, copying, copying_baseline
+from recurra.data.builtin.long_memory import ADDING_BASELINE, GeneratedBatches, adding, copying, copying_baseline
 from recurra.errors import UsageError
 
 
-def tasks(seed: int = 3, part: int = 0) -> list[Generated]:
+def tasks(seed: int = 3, part: int = 0) -> list[GeneratedBatches]:
     return [adding(9, 7, 5, seed, part), copying(4, 7, 5, seed, part)]
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.series.arrays import HAPT_ACTIVITIES, read_arrays
+from recurra.data.layouts import HAPT as HAPT_LAYOUT
+from recurra.data.series.arrays import read_arrays
 from recurra.data.series.segments import Segment
 from recurra.errors import DataError
 
@@ -85,7 +86,7 @@ def test_hapt_is_recordings_with_segments_counted_from_one(tmp_path: Path) -> No
         [Segment("LAYING", 1, 3)],
     ]
     assert [one.group for one in found] == ["70", "71", "70"]
-    assert len(set(HAPT_ACTIVITIES)) == 12
+    assert len(set(HAPT_LAYOUT.labels)) == 12
 
 
 @pytest.mark.parametrize("arrays", [SERIES, RECORDINGS, HAPT], ids=["series", "recordings", "hapt"])
@@ -118,8 +119,16 @@ def test_labels_are_not_looked_at_where_they_are_not_wanted(tmp_path: Path, arra
         (RECORDINGS, {"segments": np.array([[0, 0, 4], [3, 0, 1], [2, 0, 3]])}, r"got \(3, 0, 1\) in row 2"),
         (RECORDINGS, {"segments": np.array([[0, 1, 4], [0, 0, 2], [2, 0, 3]])}, r"overlap, got \(0, 1, 4\) in row 1"),
         (RECORDINGS, {"segments": np.array([[0, 1], [1, 2]])}, r"whole numbers segments \(any, 3\)"),
-        (HAPT, {"labels": np.array([[7, 70, 1, 1, 2]])}, "experiments in exp_user_len"),
-        (HAPT, {"labels": np.array([[5, 70, 13, 1, 2]])}, "activities 1 to 12"),
+        (
+            HAPT,
+            {"labels": np.array([[7, 70, 1, 1, 2]])},
+            r"labels of recordings in exp_user_len, with labels from 1 to 12; it has acc",
+        ),
+        (
+            HAPT,
+            {"labels": np.array([[5, 70, 13, 1, 2]])},
+            r"recordings in exp_user_len, with labels from 1 to 12; it has acc",
+        ),
         (HAPT, {"labels": np.array([[5, 70, 1, 0, 2]])}, r"got \(0, -1, 2\)"),
         (HAPT, {"exp_user_len": np.array([4, 2, 3])}, r"exp_user_len \(any, 3\)"),
     ],

@@ -164,7 +164,7 @@ def test_windows_of_one_person_are_on_one_side(tmp_path: Path) -> None:
         {"a": 6, "b": 6},
     ]
     assert {one.values.shape for series in found.values() for one in series} == {(10, 3)}
-    assert notes.lines == [f"{tmp_path / 'r.npz'}: no stretch of 10 steps of one label in 1 of 13 recordings"]
+    assert notes.lines == [f"{tmp_path / 'r.npz'}: no segment of 10 steps of one label in 1 of 13 recordings"]
 
 
 def test_windows_without_groups_stay_with_their_recording(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_windows_without_groups_stay_with_their_recording(tmp_path: Path) -> Non
 
 
 def test_no_window_left(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"r\.npz: no stretch of 21 steps of one label; .*smaller window"):
+    with pytest.raises(DataError, match=r"r\.npz: no segment of 21 steps of one label; .*smaller window"):
         find_series(str(save_recordings(tmp_path / "r.npz")), options(window=21))
     with pytest.raises(DataError, match="Set window"):
         find_series(str(tmp_path / "r.npz"), options())
@@ -355,5 +355,5 @@ def test_what_comes_is_split_by_time(tmp_path: Path) -> None:
         assert one.before == ("wet" if last % 3 else "dry")
     (newest,) = [one for one in read_series(path, options, labelled=False) if one.values[-1, 0] == 24.5]
     assert (newest.label, newest.before) == (None, None)
-    with pytest.raises(DataError, match="no window of 40 steps with a label 2 after it in train"):
+    with pytest.raises(DataError, match="no window of 40 steps with a label 2 steps after it in train"):
         find_series(str(path), options.model_copy(update={"window": 40}))

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from recurra.data.series.segments import (
     Recording,
     Segment,
+    labelled_windows,
     segments_of,
-    whole_of,
-    windows_before,
-    windows_of,
+    whole_series,
+    windows_ahead,
     without_steps,
 )
 from recurra.errors import DataError
@@ -48,7 +48,7 @@ def test_windows_are_those_a_search_step_by_step_finds(labels: str, window: int,
         if one_label and (start - begin) % (window - overlap) == 0:
             expected.append((start, labels[start]))
     whole = recording(labels)
-    found = windows_of(whole, window, overlap)
+    found = labelled_windows(whole, window, overlap)
     assert [(int(one.values[0, 0]) // 3, one.label) for one in found] == expected
     for one in found:
         start = int(one.values[0, 0]) // 3
@@ -57,17 +57,17 @@ def test_windows_are_those_a_search_step_by_step_finds(labels: str, window: int,
         assert np.array_equal(one.values, whole.values[start : start + window])
         assert one.name == f"file line 7 steps {start + 1} to {start + window}"
         assert (one.group, one.channels) == ("anna", ("x", "y", "z"))
-    only_b = windows_of(whole, window, overlap, ["b", "absent"])
+    only_b = labelled_windows(whole, window, overlap, ["b", "absent"])
     assert [one.name for one in only_b] == [one.name for one in found if one.label == "b"]
 
 
 def test_a_window_does_not_cross_from_a_segment_into_the_next_of_the_same_label() -> None:
     whole = recording("aaaaaaaa")._replace(segments=[Segment("a", 0, 3), Segment("a", 3, 8)])
-    assert [int(one.values[0, 0]) // 3 for one in windows_of(whole, 2)] == [0, 3, 5]
+    assert [int(one.values[0, 0]) // 3 for one in labelled_windows(whole, 2)] == [0, 3, 5]
 
 
 def test_a_recording_of_one_label_is_a_series() -> None:
-    one = whole_of(recording("aaaa"))
+    one = whole_series(recording("aaaa"))
     assert one.values.shape == (4, 3)
     assert (one.label, one.name, one.group, one.channels) == ("a", "file line 7", "anna", ("x", "y", "z"))
 
@@ -75,12 +75,12 @@ def test_a_recording_of_one_label_is_a_series() -> None:
 @pytest.mark.parametrize(("labels", "steps"), [("aab", "1 to 2 of 3"), (" aa", "2 to 3 of 3"), ("aa ", "1 to 2 of 3")])
 def test_a_recording_of_more_or_less_than_one_label_is_none(labels: str, steps: str) -> None:
     with pytest.raises(DataError, match=f"file line 7: label 'a' holds for steps {steps}; .*Set window"):
-        whole_of(recording(labels))
+        whole_series(recording(labels))
 
 
 def test_a_recording_without_a_label() -> None:
     with pytest.raises(DataError, match="file line 7: has no label"):
-        whole_of(recording("  "))
+        whole_series(recording("  "))
 
 
 @given(labels=st.text("ab ", min_size=1, max_size=30), data=st.data())
@@ -102,7 +102,7 @@ def test_steps_left_out_take_their_labels_along(labels: str, data: st.DataObject
 )  # fmt: skip
 def test_windows_before_their_labels_and_their_split_by_time(labels: str, window: int, ahead: int, stride: int) -> None:
     whole = recording(labels)
-    found = windows_before(whole, window, ahead, stride)
+    found = windows_ahead(whole, window, ahead, stride)
     told = [label if label != " " else None for label in labels]
     if any(told):
         lasts = range(len(labels) - 1 - ahead, window - 2, -stride)
@@ -113,7 +113,7 @@ def test_windows_before_their_labels_and_their_split_by_time(labels: str, window
         expected = list(range(len(labels) - 1, window - 2, -stride))[::-1]
     for one, last in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one.values, whole.values[last - window + 1 : last + 1])
-    parts = [windows_before(whole, window, ahead, 1, part) for part in ((0, 0.6), (0.6, 0.8), (0.8, 1))]
+    parts = [windows_ahead(whole, window, ahead, 1, part) for part in ((0, 0.6), (0.6, 0.8), (0.8, 1))]
     if any(told):
-        everything = windows_before(whole, window, ahead)
+        everything = windows_ahead(whole, window, ahead)
         assert [one.name for part in parts for one in part] == [one.name for one in everything]

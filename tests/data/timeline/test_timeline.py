@@ -70,19 +70,21 @@ def test_integers_are_stamps_where_the_column_is_named(tmp_path: Path) -> None:
     timeline = series_of(tmp_path, [1749, 1754, 1759], [1, 2, 3], time_column="when")
     assert timeline.times.tolist() == [1749, 1754, 1759]
     assert timeline.future_times(3).tolist() == [1764, 1769, 1774]
-    assert str(timeline) == "t: 3 steps of 5 integers, 1749 to 1759; nothing to mend"
+    assert str(timeline) == "t: 3 steps of 5 integers, 1749 to 1759; no flaws found"
     with pytest.raises(
-        DataError, match=r"no column begins with a date; say --time-column \(it may be when, of integers\)"
+        DataError, match=r"no column begins with a date; name one with --time-column \(it may be when, of integers\)"
     ):
         series_of(tmp_path, [1749, 1754], [1, 2])
-    with pytest.raises(DataError, match="no column begins with a date; say --time-column, and --time-format"):
+    with pytest.raises(
+        DataError, match="no column begins with a date; name one with --time-column, and its format with --time-format"
+    ):
         series_of(tmp_path, ["first", "second"], [1, 2])
 
 
 def test_an_unusual_form_can_be_said(tmp_path: Path) -> None:
     timeline = series_of(tmp_path, ["31/01/00 5h", "28/02/00 5h"], [1, 2], time_format="%d/%m/%y %Hh")
     assert stamps_of(timeline.times) == ["2000-01-31T05:00:00", "2000-02-28T05:00:00"]
-    with pytest.raises(DataError, match=r"t\.csv line 3: when is '2/2/2000', expected %d\.%m; mend it"):
+    with pytest.raises(DataError, match=r"t\.csv line 3: when is '2/2/2000', expected %d\.%m; correct it"):
         series_of(tmp_path, ["1.2", "2/2/2000"], [1, 2], time_column="when", time_format="%d.%m")
 
 
@@ -100,7 +102,10 @@ def test_the_time_column_is_the_first_with_dates_that_has_no_other_role(tmp_path
     [
         (["2000-01-01", "2000-01-02", "2000-01-02"], "line 4: 2000-01-02 is the same as 2000-01-02 of line 3; keep"),
         (["2000-01-01", "2000-01-03", "2000-01-02"], "line 4: 2000-01-02 is before 2000-01-03 of line 3; sort"),
-        (["2000-01-01", "2000-13-01", "x"], r"line 3: when is '2000-13-01', expected one like '2000-01-01'; mend it"),
+        (
+            ["2000-01-01", "2000-13-01", "x"],
+            r"line 3: when is '2000-13-01', expected one like '2000-01-01'; correct it",
+        ),
         (["2000-01-01", "2000-01-02", " "], r"line 4: when is '', expected one like '2000-01-01'"),
         (["first", "second", "third"], r"line 2: when is 'first', expected a date such as 2016-07-01, or an integer"),
         ([1, 2, 10**30], rf"line 4: when is '{10**30}', expected one like '1'"),
@@ -141,7 +146,7 @@ def test_days_are_those_on_the_wall_and_hours_are_of_one_length(
 ) -> None:
     timeline = series_of(tmp_path, cells, range(len(cells)))
     assert (str(timeline.step), timeline.repairs) == (step, (0, 0, 0, 0, 0))
-    assert timeline.write(timeline.future_times(len(then))) == then
+    assert timeline.format_times(timeline.future_times(len(then))) == then
     assert str(timeline).startswith(f"t: {len(cells)} steps of {step}, {cells[0][:10]}")
 
 
@@ -168,13 +173,13 @@ def test_gaps_are_counted_and_filled_where_that_is_said(tmp_path: Path) -> None:
     as_read = series_of(tmp_path, stamps, values)
     assert as_read.values[:, 0].tolist() == values
     assert as_read.repairs == (0, 2, 4, 0, 0)
-    assert as_read.told(np.arange(8))[:, 0].tolist() == values
+    assert as_read.observed(np.arange(8))[:, 0].tolist() == values
     assert str(as_read) == "t: 8 steps of 1 day, 2024-01-01 to 2024-01-12; gaps 2, absent 4"
     straight = series_of(tmp_path, stamps, values, missing="interpolate")
     np.testing.assert_allclose(straight.values[:, 0], 10.0 + np.arange(12), rtol=1e-14)
     assert straight.times.tolist() == np.arange("2024-01-01", "2024-01-13", dtype="M8[D]").astype("M8[us]").tolist()
     assert straight.repairs == (0, 2, 4, 0, 4)
-    told = straight.told(np.arange(12))[:, 0]
+    told = straight.observed(np.arange(12))[:, 0]
     assert [step for step in range(12) if not np.isnan(told[step])] == kept
     forward = series_of(tmp_path, stamps, values, missing="forward")
     assert forward.values[:, 0].tolist() == [10, 11, 12, 13, 13, 15, 16, 16, 16, 16, 20, 21]
@@ -186,7 +191,7 @@ def test_business_days_have_no_weekends(tmp_path: Path) -> None:
     stamps, values = [f"2024-01-{1 + day:02}" for day in kept], [float(day) for day in kept]
     timeline = series_of(tmp_path, stamps, values, calendar=True)
     assert str(timeline) == "t: 14 steps of 1 business day, 2024-01-01 to 2024-01-19; gaps 1, absent 1"
-    assert timeline.write(timeline.future_times(6))[::5] == ["2024-01-22", "2024-01-29"]
+    assert timeline.format_times(timeline.future_times(6))[::5] == ["2024-01-22", "2024-01-29"]
     assert timeline.channels[1] == "weekday sine"
     np.testing.assert_allclose(timeline.future_known(1)[0, :2], [0, 1], atol=1e-12)  # a Monday
     filled = series_of(tmp_path, stamps, values, missing="interpolate")
@@ -194,7 +199,7 @@ def test_business_days_have_no_weekends(tmp_path: Path) -> None:
     path = write(tmp_path, "when,y\n" + "".join(f"{stamp},1\n" for stamp in stamps[:6]))
     given = TimelineOptions.parse({"path": str(path), "target": ["y"]}, "test")
     (short,) = read_timelines(given, expected=timeline.step)
-    assert short.write(short.future_times(3)) == ["2024-01-09", "2024-01-10", "2024-01-11"]
+    assert short.format_times(short.future_times(3)) == ["2024-01-09", "2024-01-10", "2024-01-11"]
     assert str(read_timelines(given)[0].step) == "1 day"
 
 
@@ -228,7 +233,7 @@ def test_a_cell_that_is_no_number(tmp_path: Path) -> None:
     assert filled.repairs == (2, 2, 2, 0, 2)
     with pytest.raises(DataError, match=r"t\.csv: no row in which all cells are numbers"):
         series_of(tmp_path, stamps, ["a"] * 6, on_bad="drop")
-    with pytest.raises(DataError, match=r"t\.csv line 2: y is '7{60}\.\.\.', expected a number; mend it"):
+    with pytest.raises(DataError, match=r"t\.csv line 2: y is '7{60}\.\.\.', expected a number; correct it"):
         series_of(tmp_path, stamps, ["7" * 1_000_000, *cells[1:]])
 
 
@@ -236,10 +241,10 @@ def test_an_empty_cell(tmp_path: Path) -> None:
     stamps = [f"2000-01-{day:02}" for day in range(1, 8)]
     cells = ["", 2, "", "NaN", 8, 3, ""]
     with pytest.raises(
-        DataError, match=r"t\.csv line 2: y is empty \(4 such cells\); fill it, or say --missing interpolate or"
+        DataError, match=r"t\.csv line 2: y is empty \(4 such cells\); fill it, or set --missing interpolate or"
     ):
         series_of(tmp_path, stamps, cells)
-    with pytest.raises(DataError, match=r"t\.csv line 3: y is 'NaN', no number \(1 such cell\); fill it, or say"):
+    with pytest.raises(DataError, match=r"t\.csv line 3: y is 'NaN', no number \(1 such cell\); fill it, or set"):
         series_of(tmp_path, stamps[2:5], [2, "NaN", 8])
     straight = series_of(tmp_path, stamps, cells, missing="interpolate")
     np.testing.assert_allclose(straight.values[:, 0], [2, 2, 4, 6, 8, 3, 3], rtol=1e-14)
@@ -279,7 +284,7 @@ def test_several_series_one_below_the_other(tmp_path: Path) -> None:
     assert (a.name, a.values[:, 0].tolist(), stamps_of(a.times)[0]) == ("a", [10, 20, 30], "2000-02-01T00:00:00")
     assert (b.name, b.values[:, 0].tolist(), b.repairs.gaps) == ("b", [1, 2, 3, 5], 1)
     assert stamps_of(b.future_times(1)) == ["2000-06-01T00:00:00"]
-    with pytest.raises(DataError, match="say --series-column if there are several"):
+    with pytest.raises(DataError, match="or name the column of the series with --series-column if there are several"):
         read(path)
     with pytest.raises(DataError, match=r"line 9: shop is empty; expected the name of a series"):
         read(write(tmp_path, LONG + ",2000-06,9,\n"), series_column="shop")
@@ -398,7 +403,7 @@ def test_every_kind_of_table_gives_the_same_series(tmp_path: Path) -> None:
     for path in paths:
         (timeline,) = read(path, missing="interpolate")
         assert timeline.times.tolist() == naive, path
-        assert timeline.write(timeline.times[:1])[0] in ("2020-05-01T00:00:00", "2020-05-01T00:00:00Z",
+        assert timeline.format_times(timeline.times[:1])[0] in ("2020-05-01T00:00:00", "2020-05-01T00:00:00Z",
                                                          "2020-05-01T05:30:00+05:30"), path  # fmt: skip
         assert timeline.values[:, 0].tolist() == [1.5, 2, 2.5, 7], path
 
@@ -423,11 +428,11 @@ def test_options_that_cannot_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "target", "expected"),
     [
-        ("ett/ETTh1", "OT", "17,420 steps of 1 hour, 2016-07-01 to 2018-06-26T19:00:00; nothing to mend"),
+        ("ett/ETTh1", "OT", "17,420 steps of 1 hour, 2016-07-01 to 2018-06-26T19:00:00; no flaws found"),
         ("forecasting/airline-passengers", "Passengers", "144 steps of 1 month, 1949-01-01 to 1960-12-01"),
         ("forecasting/monthly-sunspots", "Sunspots", "2,820 steps of 1 month, 1749-01-01 to 1983-12-01"),
         ("forecasting/co2-concentration", "CO2", "741 steps of 1 month, 1958-03-01 to 2020-04-01; gaps 3, absent 5"),
-        ("forecasting/seattle-weather", "wind", "1,461 steps of 1 day, 2012-01-01 to 2015-12-31; nothing to mend"),
+        ("forecasting/seattle-weather", "wind", "1,461 steps of 1 day, 2012-01-01 to 2015-12-31; no flaws found"),
         ("forecasting/daily-max-temperatures", "Temperature", "3,650 steps of 1 day, 1981-01-01 to 1990-12-31; gaps 2"),
     ],
 )
@@ -452,4 +457,4 @@ def test_real_tables(name: str, target: str, expected: str) -> None:
 def test_stamps_of_a_series_are_written_in_one_way(tmp_path: Path, stamps: list[str], written: str) -> None:
     path = write(tmp_path, "\n".join(["time,y", *(f"{stamp},1" for stamp in stamps)]) + "\n")
     (timeline,) = read(path, target=["y"], time_column="time")
-    assert timeline.write(timeline.future_times(1)) == [written]
+    assert timeline.format_times(timeline.future_times(1)) == [written]

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from recurra.data.timeline.scaling import WindowScale, normalize, normalize_series, restore, training_normalizer
 from recurra.data.timeline.timeline import Repairs, Timeline, read_timelines
 from recurra.data.timeline.timestamps import Step
-from recurra.data.timeline.windows import SPLITS, SplitOptions, Windows, cut_spans, left_out, long_enough, split_spans
+from recurra.data.timeline.windows import (
+    SPLITS,
+    SplitOptions,
+    Windows,
+    cut_spans,
+    describe_dropped,
+    drop_short,
+    split_spans,
+)
 from recurra.errors import DataError, UsageError
 
 HOUR = Step(3_600_000_000, "microsecond")
@@ -213,16 +221,16 @@ def test_splits_that_cannot_be() -> None:
 
 def test_series_that_are_too_short_are_left_out() -> None:
     a, b, c = series("a", 9), series("b", 10), series("c", 3)
-    assert [timeline.name for timeline in long_enough([a, b, c], 6, 4)] == ["b"]
+    assert [timeline.name for timeline in drop_short([a, b, c], 6, 4)] == ["b"]
     with pytest.raises(
         DataError, match=r"t\.csv series 'b': 10 steps, expected at least 11, a context of 7 and a horizon of 4;"
     ):
-        long_enough([a, b, c], 7, 4)
+        drop_short([a, b, c], 7, 4)
     with pytest.raises(DataError, match=r"t\.csv series 'b': 10 steps, expected at least 11, a context of 11;"):
-        long_enough([a, b, c], 11, 0)
-    assert left_out([a, b, c], [b]) == ["2 of 3 series are too short and left out: a, c"]
-    assert left_out([a, b, c], [b, a]) == ["1 of 3 series is too short and left out: c"]
-    assert left_out([a, b, c], [c, b, a]) == []
+        drop_short([a, b, c], 11, 0)
+    assert describe_dropped([a, b, c], [b]) == ["2 of 3 series are too short and left out: a, c"]
+    assert describe_dropped([a, b, c], [b, a]) == ["1 of 3 series is too short and left out: c"]
+    assert describe_dropped([a, b, c], [c, b, a]) == []
 
 
 def test_cuts_do_not_ask_for_windows() -> None:
@@ -264,18 +272,18 @@ def test_normalized_values_come_back_whichever_channel_they_begin_at() -> None:
         np.testing.assert_allclose(restore(part, normalizer, first), original, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("centre", ["last", "mean"])
-def test_every_window_has_its_own_scale(centre: Any) -> None:
+@pytest.mark.parametrize("center", ["last", "mean"])
+def test_every_window_has_its_own_scale(center: Any) -> None:
     windows = Windows([series("a", 40)], [range(40)], 5, 3)
     batch = windows.batch(np.array([9, 2, 21, 30]))
     context = batch.context * [4, 0.5, 9, 1, 1, 1] + [100, 0, -3, 0, 0, 0]
     context[:, 1, 0] = 8  # a window that stands still
     targets = batch.targets * 3
-    scale = WindowScale.of(context, 3, centre, floor=0.05)
+    scale = WindowScale.of(context, 3, center, floor=0.05)
     scaled_context, scaled_targets = scale.apply(context), scale.apply(targets)
     for lane, channel in itertools.product(range(4), range(3)):
         column = context[:, lane, channel]
-        middle = column[-1] if centre == "last" else column.sum() / 5
+        middle = column[-1] if center == "last" else column.sum() / 5
         spread = max(np.sqrt(((column - column.mean()) ** 2).sum() / 5), 0.05)
         np.testing.assert_allclose(scaled_context[:, lane, channel], (column - middle) / spread, rtol=1e-10, atol=1e-12)
         if channel < 2:

@@ -10,7 +10,7 @@ import torch
 
 import recurra
 from recurra.config import resolve
-from recurra.data.pictures import Picture
+from recurra.data.media.pictures import Picture
 from recurra.decoding.beam import BeamOptions, build_search
 from recurra.errors import DataError, UsageError
 from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape

@@ -13,7 +13,7 @@ import recurra
 from hours import DATA, noise, write, write_four
 from recurra.config import resolve
 from recurra.data.tables import read_table
-from recurra.data.timeline.windows import Example, Windows
+from recurra.data.timeline.windows import ForecastWindow, Windows
 from recurra.errors import DataError, RunError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Run
@@ -155,16 +155,16 @@ def test_parameters_are_those_of_the_network_around_the_plain_forecast(
     first = 128 + 5
     context, future = z[first - 9 : first].copy(), z[first : first + 4, 3:]
     np.testing.assert_allclose(window.context, context, atol=1e-9)
-    centre, spread = np.zeros(4), np.ones(4)
+    center, spread = np.zeros(4), np.ones(4)
     if scaling != "global":
-        centre[:3] = context[-1, :3] if scaling == "window-last" else context[:, :3].mean(0)
+        center[:3] = context[-1, :3] if scaling == "window-last" else context[:, :3].mean(0)
         spread[:3] = context[:, :3].std(0)
-    context = (context - centre) / spread
+    context = (context - center) / spread
     base = {None: np.zeros((4, 2)), "persistence": np.repeat(context[-1:, :2], 4, 0)}
     base["season"] = context[[-3, -2, -1, -3], :2]
     parts = [torch.tensor(part, dtype=torch.float32)[:, None] for part in (context, base[residual], future)]
     raw = task.model(*parts)[:, 0].detach().numpy()
-    np.testing.assert_allclose(found[..., 0], raw[..., 0] * spread[:2] + centre[:2], atol=1e-5)
+    np.testing.assert_allclose(found[..., 0], raw[..., 0] * spread[:2] + center[:2], atol=1e-5)
     np.testing.assert_allclose(found[..., 1], raw[..., 1] + np.log(spread[:2]), atol=1e-5)
 
 
@@ -360,7 +360,7 @@ def test_what_was_filled_in_is_neither_learned_nor_judged(tmp_path: Path) -> Non
 def test_gaps_are_taught_as_the_last_that_is_known() -> None:
     context = np.array([[[1.0, 10.0, 0.0]], [[2.0, 20.0, 0.0]]])
     targets = np.array([[[np.nan, 30.0]], [[np.nan, np.nan]], [[5.0, np.nan]]])
-    taught = without_gaps(Example(context, targets, np.empty((3, 1, 0))))
+    taught = without_gaps(ForecastWindow(context, targets, np.empty((3, 1, 0))))
     assert taught[:, 0].tolist() == [[2, 30], [2, 30], [5, 30]]
 
 

@@ -149,7 +149,7 @@ def test_what_a_table_is_too_short_to_tell_is_as_in_training(tmp_path: Path) -> 
     week = tmp_path / "week.csv"
     week.write_text("".join(path.read_text().splitlines(True)[:6]))
     (found,) = model.forecast(week)
-    assert found.timeline.write(found.times) == ["2023-01-09", "2023-01-10", "2023-01-11"]
+    assert found.timeline.format_times(found.times) == ["2023-01-09", "2023-01-10", "2023-01-11"]
 
 
 def test_a_backtest_knows_no_value_to_come(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import torch
 
 import recurra
 from noting import Notes
-from recurra.data import sound
-from recurra.data.sound import Utterance
+from recurra.data.media import sound
+from recurra.data.media.sound import Utterance
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Run

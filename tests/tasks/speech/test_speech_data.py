@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from recurra.data.sound import Utterance
+from recurra.data.media.sound import Utterance
 from recurra.errors import UsageError
 from recurra.nn.spectrogram import LogMel
 from recurra.tasks.speech import data as recordings

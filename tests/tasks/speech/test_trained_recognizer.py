@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from noting import Notes
-from recurra.data.sound import as_samples
+from recurra.data.media.sound import as_samples
 from recurra.errors import DataError, ShapeError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Run

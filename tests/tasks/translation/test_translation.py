@@ -13,7 +13,7 @@ import torch
 import recurra
 from noting import Notes
 from recurra.config import resolve
-from recurra.data.pairs import Pair
+from recurra.data.text.pairs import Pair
 from recurra.decoding.beam import BeamOptions, Hypothesis, build_search
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
@@ -332,12 +332,12 @@ def test_unknown_words_are_replaced_by_what_was_read(folder: Path) -> None:
 def test_pairs_beyond_the_limits_are_left_out_of_training_alone(folder: Path) -> None:
     notes = Notes()
     long = sum(len(line.split()) > 4 for line in (folder / "train.de").read_text().splitlines())
-    task = start(folder, notes, data={"longest": 4})
+    task = start(folder, notes, data={"max_length": 4})
     assert notes.lines == [f"{long} of 60 training pairs are left out: longer than 4"]
     assert len(task.splits["train"]) == 60 - long
     assert (len(task.splits["valid"]), len(task.splits["test"])) == (20, 23)
-    with pytest.raises(DataError, match="no training pair is within longest and ratio"):
-        start(folder, data={"longest": 1})
+    with pytest.raises(DataError, match="no training pair is within max_length and ratio"):
+        start(folder, data={"max_length": 1})
 
 
 def test_check_tells_lengths_leaks_and_unknown_words(folder: Path) -> None:

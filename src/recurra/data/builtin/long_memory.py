@@ -1,6 +1,6 @@
-"""The classic tasks of long memory: adding two marked numbers, and copying symbols over a long delay.
+"""The classic problems of long memory: adding two marked numbers, and copying symbols over a long delay.
 
-The data is drawn when it is asked for and kept nowhere.
+Batches are drawn when they are asked for and never stored.
 """
 
 import math
@@ -15,30 +15,30 @@ from torch import Tensor
 from recurra.errors import UsageError
 
 ADDING_BASELINE = 1 / 6  # mean squared error of always predicting 1: the variance of a sum of two uniform numbers
-NUM_SYMBOLS = 8  # what there is to copy: 0..7
+NUM_SYMBOLS = 8  # symbols to copy: 0..7
 NUM_COPIED = 10
 BLANK, DELIMITER = 8, 9
 
 
-class Examples(NamedTuple):
-    """A batch of sequences with their answers."""
+class ProblemBatch(NamedTuple):
+    """A batch of sequences with their targets."""
 
     inputs: Tensor
     targets: Tensor
 
 
-class Generated:
-    """Batches that are drawn by number: each depends on the seed, the part and its own number, on nothing before it.
+class GeneratedBatches:
+    """Batches that are drawn by number: each depends on seed, part and its own number only.
 
     Args:
         draw: makes one batch.
-        num_batches: how many there are.
+        num_batches: number of batches.
         seed: 0 or above.
-        part: which of the independent data sets of this seed, 0 or above: one for each epoch and each split.
+        part: number of the random stream of this seed, 0 or above; another one for each epoch and split.
     """
 
     def __init__(
-        self, draw: Callable[[np.random.Generator], Examples], num_batches: int, seed: int, part: int = 0
+        self, draw: Callable[[np.random.Generator], ProblemBatch], num_batches: int, seed: int, part: int = 0
     ) -> None:
         assert num_batches > 0
         self.draw, self.num_batches, self.seed, self.part = draw, num_batches, seed, part
@@ -46,17 +46,17 @@ class Generated:
     def __len__(self) -> int:
         return self.num_batches
 
-    def __iter__(self) -> Iterator[Examples]:
+    def __iter__(self) -> Iterator[ProblemBatch]:
         return (self[index] for index in range(len(self)))
 
-    def __getitem__(self, index: int) -> Examples:
+    def __getitem__(self, index: int) -> ProblemBatch:
         assert 0 <= index < self.num_batches
-        # A key of its own: SeedSequence takes the seeds (1, 0) and (1,) for the same.
+        # spawn_key, since SeedSequence treats seeds (1, 0) and (1,) alike
         sequence = np.random.SeedSequence(self.seed, spawn_key=(self.part, index))
         return self.draw(np.random.default_rng(sequence))
 
 
-def adding(length: int, batch_size: int, num_batches: int, seed: int, part: int = 0) -> Generated:
+def adding(length: int, batch_size: int, num_batches: int, seed: int, part: int = 0) -> GeneratedBatches:
     """The adding problem: the sum of the two marked numbers of a sequence.
 
     Each step has a number, uniform in [0, 1), and a mark, which is 1 at one step of either half and 0 elsewhere.
@@ -66,11 +66,11 @@ def adding(length: int, batch_size: int, num_batches: int, seed: int, part: int 
         batch_size: sequences in a batch.
         num_batches: batches in a pass.
         seed: 0 or above.
-        part: see `Generated`.
+        part: see `GeneratedBatches`.
 
     Returns:
-        Batches of inputs (time, batch, 2), number before mark, and targets (batch,), both float32. To always predict 1
-        costs `ADDING_BASELINE`.
+        Batches of inputs (time, batch, 2), number before mark, and targets (batch,), both float32. Always predicting 1
+        has the loss `ADDING_BASELINE`.
 
     Raises:
         UsageError: `length` below 2.
@@ -79,10 +79,10 @@ def adding(length: int, batch_size: int, num_batches: int, seed: int, part: int 
     """
     if length < 2:
         raise UsageError(f"adding length: expected at least 2 steps, got {length}")
-    return Generated(partial(draw_adding, length=length, batch_size=batch_size), num_batches, seed, part)
+    return GeneratedBatches(partial(draw_adding, length=length, batch_size=batch_size), num_batches, seed, part)
 
 
-def copying(delay: int, batch_size: int, num_batches: int, seed: int, part: int = 0) -> Generated:
+def copying(delay: int, batch_size: int, num_batches: int, seed: int, part: int = 0) -> GeneratedBatches:
     """The copying problem: ten symbols, to be repeated in order after a long delay.
 
     A sequence is the ten symbols, `delay` - 1 blanks, the delimiter, and ten blanks during which to answer; the targets
@@ -93,7 +93,7 @@ def copying(delay: int, batch_size: int, num_batches: int, seed: int, part: int 
         batch_size: sequences in a batch.
         num_batches: batches in a pass.
         seed: 0 or above.
-        part: see `Generated`.
+        part: see `GeneratedBatches`.
 
     Returns:
         Batches of inputs in 0..9 and targets in 0..8, both int64 (delay + 20, batch).
@@ -105,15 +105,15 @@ def copying(delay: int, batch_size: int, num_batches: int, seed: int, part: int 
     """
     if delay < 1:
         raise UsageError(f"copying delay: expected at least 1 step, got {delay}")
-    return Generated(partial(draw_copying, delay=delay, batch_size=batch_size), num_batches, seed, part)
+    return GeneratedBatches(partial(draw_copying, delay=delay, batch_size=batch_size), num_batches, seed, part)
 
 
 def copying_baseline(delay: int) -> float:
-    """Nats per step that the best model without memory pays: nothing for blanks, log 8 for each of the ten symbols."""
+    """Cross-entropy in nats per step of the best model without memory: 0 for blanks, log 8 for each symbol."""
     return NUM_COPIED * math.log(NUM_SYMBOLS) / (delay + 2 * NUM_COPIED)
 
 
-def draw_adding(generator: np.random.Generator, length: int, batch_size: int) -> Examples:
+def draw_adding(generator: np.random.Generator, length: int, batch_size: int) -> ProblemBatch:
     """One batch of the adding problem."""
     values = generator.random((length, batch_size), np.float32)
     sequences = np.arange(batch_size)
@@ -123,10 +123,10 @@ def draw_adding(generator: np.random.Generator, length: int, batch_size: int) ->
     marks[first, sequences] = marks[second, sequences] = 1
     inputs = np.stack([values, marks], 2)  # (time, batch, 2)
     targets = values[first, sequences] + values[second, sequences]  # (batch,)
-    return Examples(torch.from_numpy(inputs), torch.from_numpy(targets))
+    return ProblemBatch(torch.from_numpy(inputs), torch.from_numpy(targets))
 
 
-def draw_copying(generator: np.random.Generator, delay: int, batch_size: int) -> Examples:
+def draw_copying(generator: np.random.Generator, delay: int, batch_size: int) -> ProblemBatch:
     """One batch of the copying problem."""
     symbols = generator.integers(0, NUM_SYMBOLS, (NUM_COPIED, batch_size))
     inputs = np.full((delay + 2 * NUM_COPIED, batch_size), BLANK)
@@ -134,4 +134,4 @@ def draw_copying(generator: np.random.Generator, delay: int, batch_size: int) ->
     inputs[:NUM_COPIED] = symbols
     inputs[-NUM_COPIED - 1] = DELIMITER
     targets[-NUM_COPIED:] = symbols
-    return Examples(torch.from_numpy(inputs), torch.from_numpy(targets))
+    return ProblemBatch(torch.from_numpy(inputs), torch.from_numpy(targets))

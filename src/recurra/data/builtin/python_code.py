@@ -1,13 +1,20 @@
-"""Lines of Python, each token with its role, which it alone does not tell: `f` may be a function or a parameter."""
+"""The data set python-code: lines of Python's standard library, each token with its role.
+
+A token alone does not tell its role: `f` may be a function or a parameter.
+"""
 
 import ast
 import builtins
 import io
 import keyword
 import re
+import sysconfig
 import tokenize
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
+
+from recurra.errors import DataError
 
 Names = Mapping[str, str]  # roles by name
 Positions = Mapping[tuple[int, int], str]  # roles by line and column
@@ -26,8 +33,46 @@ CONVERSIONS = {name for name, value in TYPES.items() if not issubclass(value, Ba
 BUILTINS = {name: "class" if name in TYPES else "function" for name, value in vars(builtins).items() if callable(value)}
 
 
+# Each split has its own modules, so that many names in the test split do not occur in training.
+MODULES = (
+    "argparse calendar configparser difflib doctest ftplib http/client imaplib inspect mailbox optparse pdb pickle "
+    "shutil tarfile turtle",
+    "smtplib threading uuid",
+    "ipaddress plistlib subprocess",
+)
+MIN_TOKENS, MAX_TOKENS = 3, 60  # of a line
+
+
+def python_code() -> list[str]:
+    """Tagged lines for training, validation and test; a repeated line stands in the first split that has it.
+
+    Raises:
+        DataError: the sources of the modules of a split are not installed.
+    """
+    library = Path(sysconfig.get_path("stdlib"))
+    seen: set[tuple[str, ...]] = set()
+    contents = []
+    for modules in MODULES:
+        paths = {name: library / f"{name}.py" for name in modules.split()}
+        found = {name.replace("/", "."): path for name, path in paths.items() if path.is_file()}
+        sources = {name: path.read_text(encoding="utf-8") for name, path in found.items()}
+        if not sources:
+            raise DataError(
+                f"{library}: none of the modules {', '.join(paths)} is there as source; install Python's standard "
+                "library with its .py files"
+            )
+        blocks = []
+        for line in (line for lines in tagged_lines(sources).values() for line in lines):
+            key = tuple(token for token, _ in line)
+            if MIN_TOKENS <= len(line) <= MAX_TOKENS and key not in seen:
+                seen.add(key)
+                blocks.append("".join(f"{token}\t{role}\n" for token, role in line))
+        contents.append("\n".join(blocks))
+    return contents
+
+
 class Token(NamedTuple):
-    """A token and where it begins."""
+    """A token and its position."""
 
     text: str  # of a string only its prefix and its quotes
     kind: int
@@ -42,12 +87,12 @@ def tagged_lines(sources: Mapping[str, str]) -> dict[str, list[list[tuple[str, s
     list, set or dictionary).
 
     Args:
-        sources: text by name of the module; what one defines is known where another imports it.
+        sources: text by name of the module; definitions of one are known where another imports them.
 
     Returns:
-        By name of the module its lines, each a list of token and role.
+        lines by name of the module, each a list of token and role.
     """
-    # Positions of ast count bytes, those of tokenize characters: the same only where each character is a byte.
+    # ast counts positions in bytes, tokenize in characters: they agree only for ASCII.
     plain = {name: re.sub(r"[^\x00-\x7f]", "x", source) for name, source in sources.items()}
     trees = {name: ast.parse(source) for name, source in plain.items()}
     defined = {name: definitions(tree) for name, tree in trees.items()}
@@ -60,9 +105,9 @@ def tagged_lines(sources: Mapping[str, str]) -> dict[str, list[list[tuple[str, s
 
 
 def with_roles(line: list[Token], names: Positions) -> list[tuple[str, str]]:
-    """Tokens of a line and their roles, given those of names by where they begin."""
+    """Tokens of a line and their roles, given the roles of names by position."""
     found: list[tuple[str, str]] = []
-    opened: list[str] = []  # roles of the brackets that are not closed yet
+    opened: list[str] = []  # roles of the open brackets
     for token in line:
         if token.text in OPENING and token.kind == tokenize.OP:
             opened.append(bracket_role(token.text, found, is_first=not opened))
@@ -76,7 +121,7 @@ def with_roles(line: list[Token], names: Positions) -> list[tuple[str, str]]:
 
 
 def bracket_role(bracket: str, before: list[tuple[str, str]], *, is_first: bool) -> str:
-    """The role of an opening bracket after some tokens; a bracket behind a value belongs to that."""
+    """The role of an opening bracket after some tokens: a call or an index if it follows a value."""
     token, role = before[-1] if before else ("", "")
     if is_first and bracket == "(" and role in ("class", "function", "method") and before[-2:-1] in DEFINE:
         return "definition"
@@ -95,9 +140,9 @@ def role_of(token: Token, names: Positions) -> str:
 
 
 def tokens(source: str) -> Iterator[list[Token]]:
-    """Tokens of each logical line; a string is one, whatever it holds."""
+    """Tokens of each logical line; a string is one token."""
     line: list[Token] = []
-    depth = 0  # of strings that hold expressions
+    depth = 0  # of nested f-strings
     for kind, text, start, _, _ in tokenize.generate_tokens(io.StringIO(source).readline):
         name = tokenize.tok_name[kind]
         if name in ENDS:
@@ -108,20 +153,20 @@ def tokens(source: str) -> Iterator[list[Token]]:
             yield line
             line = []
         elif name in BEGINS or name == "STRING":
-            line.append(Token(shortened(text), tokenize.STRING, start))
+            line.append(Token(abbreviate(text), tokenize.STRING, start))
         else:
             line.append(Token(text, kind, start))
         depth += name in BEGINS
 
 
-def shortened(text: str) -> str:
-    """A string, or its beginning, as its prefix and quotes around three dots."""
+def abbreviate(text: str) -> str:
+    """The text of a string token, given its beginning: prefix and quotes around three dots."""
     prefix, quotes = re.match(r"(\w*)('''|\"\"\"|'|\")", text).groups()  # type: ignore[union-attr]
     return f"{prefix}{quotes}...{quotes}"
 
 
 def definitions(tree: ast.Module) -> dict[str, str]:
-    """Classes and functions that a module defines, methods left out."""
+    """Classes and functions that a module defines, without methods."""
     nodes = list(ast.walk(tree))
     methods = {id(child) for node in nodes if isinstance(node, ast.ClassDef) for child in node.body}
     found = {}
@@ -134,7 +179,12 @@ def definitions(tree: ast.Module) -> dict[str, str]:
 
 
 def imports(tree: ast.Module, defined: Mapping[str, Names]) -> dict[str, str]:
-    """What a module imports: modules, and what others define."""
+    """Roles of the names that a module imports.
+
+    Args:
+        tree: of the module.
+        defined: definitions of other modules.
+    """
     found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -150,27 +200,27 @@ class Roles(ast.NodeVisitor):
 
     Args:
         lines: of its text.
-        known: roles of the names that mean something in all of it.
+        known: roles of names that hold in the whole module.
     """
 
     def __init__(self, lines: list[str], known: Names) -> None:
         self.lines, self.known = lines, known
         self.found: dict[tuple[int, int], str] = {}  # by where a name begins
-        self.local: list[set[str]] = []  # names of their own of the functions around
-        self.function = "function"  # what a definition makes here
+        self.local: list[set[str]] = []  # local names of the enclosing functions
+        self.function = "function"  # role of a function defined here
 
     def role(self, name: str) -> str:
-        """What a name means here."""
+        """The role of a name in the current scope."""
         return "variable" if any(name in names for names in self.local) else self.known.get(name, "variable")
 
     def mark_end(self, node: ast.expr | ast.alias, name: str, role: str) -> None:
-        """A name with which a node ends."""
+        """Mark a name at the end of a node."""
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         self.found[node.end_lineno, node.end_col_offset - len(name)] = role
 
     def mark_after(self, node: ast.stmt | ast.alias, before: str, path: str, role: str) -> None:
-        """A name, or several with dots between, that stands in a node after what matches a pattern."""
+        """Mark a name, or a dotted path of names, in a node after a pattern."""
         match = re.compile(before).match(self.lines[node.lineno - 1], node.col_offset)
         start = match.end() if match else 0
         for part in path.split("."):
@@ -178,17 +228,17 @@ class Roles(ast.NodeVisitor):
             start += len(part) + 1
 
     def visit_Name(self, node: ast.Name) -> None:
-        """A variable where it is bound, else what it means here."""
+        """A variable where it is bound, else its role in the current scope."""
         is_read = isinstance(node.ctx, ast.Load)
         self.found.setdefault((node.lineno, node.col_offset), self.role(node.id) if is_read else "variable")
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        """The last part; the rest may be anything."""
+        """The last name is an attribute."""
         self.mark_end(node, node.attr, "attribute")
         self.visit(node.value)
 
     def visit_Call(self, node: ast.Call) -> None:
-        """What is called is a class, a function or a method; such as `int` convert like functions."""
+        """What is called is a class, a function or a method; `int` and the like count as functions."""
         self.generic_visit(node)
         called = node.func
         if isinstance(called, ast.Attribute):
@@ -211,14 +261,14 @@ class Roles(ast.NodeVisitor):
         self.visit(node.value)
 
     def visit_Import(self, node: ast.Import) -> None:
-        """Modules."""
+        """Names of modules."""
         for alias in node.names:
             self.mark_after(alias, "", alias.name, "module")
             if alias.asname:
                 self.mark_end(alias, alias.asname, "module")
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        """A module, and what is taken from it."""
+        """The name of a module, and the imported names."""
         if node.module:
             self.mark_after(node, r"from\s+[.\s]*", node.module, "module")
         for alias in node.names:
@@ -239,7 +289,7 @@ class Roles(ast.NodeVisitor):
     visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_Lambda(self, node: Function) -> None:
-        """What a function binds hides what the name means outside."""
+        """Names that a function binds are local variables."""
         inside = list(ast.walk(node))
         stored = {one.id for one in inside if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)}
         shared = {name for one in inside if isinstance(one, ast.Global) for name in one.names}
@@ -248,7 +298,7 @@ class Roles(ast.NodeVisitor):
         self.local.pop()
 
     def enter(self, node: Definition | ast.Lambda, function: str) -> None:
-        """Visit what a definition holds; `function` is what definitions in it make."""
+        """Visit the body of a definition; `function` is the role of functions defined in it."""
         around, self.function = self.function, function
         self.generic_visit(node)
         self.function = around

@@ -18,13 +18,13 @@ MISSING = ("?", "nan")
 
 
 class Header(NamedTuple):
-    """What an archive says about each of its series."""
+    """The header of an archive."""
 
-    labels: list[str] | None  # None where the series have none
-    num_channels: int | None  # None where it does not say
-    num_steps: int | None  # None where it does not say
-    is_equal: bool  # whether all series are equally long
-    end: int  # lines up to and with @data
+    labels: list[str] | None  # None if the series have no labels
+    num_channels: int | None  # None if it is not given
+    num_steps: int | None  # None if it is not given
+    is_equal: bool  # whether all series have the same length
+    end: int  # number of lines up to and with @data
 
 
 def read_archive(path: Path, *, labelled: bool = True) -> list[Recording]:
@@ -32,10 +32,11 @@ def read_archive(path: Path, *, labelled: bool = True) -> list[Recording]:
 
     Args:
         path: a `.ts` file.
-        labelled: whether labels are wanted; without, they are not looked at.
+        labelled: whether to read labels.
 
     Raises:
-        DataError: no archive, time stamps, no labels, a damaged or truncated line; the message names the line.
+        DataError: no archive, with timestamps, without labels, or with a damaged or truncated line; the message names
+            the line.
     """
     try:
         lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
@@ -59,7 +60,7 @@ def read_archive(path: Path, *, labelled: bool = True) -> list[Recording]:
 
 
 def text_of(line: bytes, place: str) -> str:
-    """A line as text.
+    """A line as text without white space around it.
 
     Raises:
         DataError: not UTF-8.
@@ -71,57 +72,61 @@ def text_of(line: bytes, place: str) -> str:
 
 
 def read_header(path: Path, lines: list[bytes]) -> Header:
-    """The lines up to `@data`.
+    """The header lines up to `@data`.
 
     Raises:
-        DataError: no header, or one of data that are no labelled series at even steps.
+        DataError: no header, or one of series with timestamps or with numbers as targets.
     """
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith(b"#"):  # comments may be in any encoding
+        if not line.strip() or line.startswith(b"#"):  # comments may have any encoding
             continue
         text = text_of(line, f"{path} line {number}")
         if not text.startswith("@"):
             raise DataError(f"{path} line {number}: expected a header line that begins with @, up to @data")
         key, *value = text.split(maxsplit=1)
-        said[key.lower()] = value[0] if value else ""
+        values[key.lower()] = value[0] if value else ""
         if key.lower() == "@data":
             break
     else:
         raise DataError(f"{path}: no @data line; expected a .ts archive of the UEA or UCR kind")
-    if is_true(said, "@timestamps"):
-        raise DataError(f"{path}: has time stamps; expected values at even steps (`@timeStamps false`). Resample it")
-    if "@targetlabel" in said:
+    if is_true(values, "@timestamps"):
+        raise DataError(f"{path}: has timestamps; expected values at even steps (`@timeStamps false`). Resample it")
+    if "@targetlabel" in values:
         raise DataError(f"{path}: has numbers as targets (@targetLabel); expected classes (@classLabel)")
-    is_equal = is_true(said, "@equallength")
+    is_equal = is_true(values, "@equallength")
     return Header(
-        labels=said["@classlabel"].split()[1:] if is_true(said, "@classlabel") else None,
-        num_channels=1 if is_true(said, "@univariate") else count(said, "@dimensions", path),
-        num_steps=count(said, "@serieslength", path) if is_equal else None,
+        labels=values["@classlabel"].split()[1:] if is_true(values, "@classlabel") else None,
+        num_channels=1 if is_true(values, "@univariate") else parse_count(values, "@dimensions", path),
+        num_steps=parse_count(values, "@serieslength", path) if is_equal else None,
         is_equal=is_equal,
         end=number,
     )
 
 
-def is_true(said: dict[str, str], key: str) -> bool:
-    """Whether a header line says yes."""
-    return said.get(key, "").lower().split()[:1] == ["true"]
+def is_true(values: dict[str, str], key: str) -> bool:
+    """Whether the value of a header line is true."""
+    return values.get(key, "").lower().split()[:1] == ["true"]
 
 
-def count(said: dict[str, str], key: str, path: Path) -> int | None:
-    """The number a header line gives."""
-    if key not in said:
+def parse_count(values: dict[str, str], key: str, path: Path) -> int | None:
+    """The number in a header line, None without such a line.
+
+    Raises:
+        DataError: no number above 0.
+    """
+    if key not in values:
         return None
-    if not said[key].isdecimal() or not int(said[key]):
-        raise DataError(f"{path}: {key} {shortened(said[key])}: expected a number above 0")
-    return int(said[key])
+    if not values[key].isdecimal() or not int(values[key]):
+        raise DataError(f"{path}: {key} {shortened(values[key])}: expected a number above 0")
+    return int(values[key])
 
 
 def parse_series(line: str, header: Header, place: str) -> tuple[NDArray[np.float32], str | None]:
     """Values (time, channels) and label of a line.
 
     Raises:
-        DataError: not as the header says.
+        DataError: channels, steps or label differ from what the header says.
     """
     channels = line.split(":")
     label = channels.pop().strip() if header.labels is not None else None
@@ -133,8 +138,8 @@ def parse_series(line: str, header: Header, place: str) -> tuple[NDArray[np.floa
             "Is the line cut short?"
         )
     if header.labels and label not in header.labels:
-        raise DataError(f"{place}: label {shortened(label)!r} is none of @classLabel's: {listed(header.labels)}")
-    columns = [[number(cell, place) for cell in channel.split(",")] for channel in channels]
+        raise DataError(f"{place}: label {shortened(label)!r} is not in @classLabel: {listed(header.labels)}")
+    columns = [[parse_number(cell, place) for cell in channel.split(",")] for channel in channels]
     steps = [len(column) for column in columns]
     expected = header.num_steps or steps[0]
     for channel, num_steps in enumerate(steps, 1):
@@ -143,12 +148,16 @@ def parse_series(line: str, header: Header, place: str) -> tuple[NDArray[np.floa
                 f"{place}: expected {counted(expected, 'step')}, got {num_steps} in channel {channel}. "
                 "Is the line cut short?"
             )
-    with np.errstate(over="ignore"):  # too large for float32 is infinite, and found with the missing values
+    with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite and counts as missing
         return np.array(columns, np.float64).T.astype(np.float32, order="C"), label
 
 
-def number(cell: str, place: str) -> float:
-    """A cell as a number, NaN where it is missing."""
+def parse_number(cell: str, place: str) -> float:
+    """A cell as a number, NaN where it is missing.
+
+    Raises:
+        DataError: no number.
+    """
     if cell.strip().lower() in MISSING:
         return np.nan
     try:

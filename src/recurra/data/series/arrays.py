@@ -1,18 +1,16 @@
 """Series and recordings in NumPy's `.npz` files.
 
-Three layouts, told apart by the names of the arrays:
+Three layouts, recognized by the names of the arrays:
 
 - Series: `x` (series, time, channels) or (series, time); `y` (series,), or (series, time) for a label per step;
   where series end early `lengths` (series,).
 - Recordings: `x` (steps, channels) or (steps,), one recording after the other; `lengths` (recordings,);
   `segments` (segments, 3): the recording counted from 0, the first step in it counted from 0, and the step after the
   last; `y` (segments,).
-- `hapt_acc.npz`, the accelerations of the HAPT data set (Reyes-Ortiz et al. 2015): `acc` (steps, 3);
-  `exp_user_len` (recordings, 3): experiment, user, steps; `labels` (segments, 5): experiment, user, activity, first and
-  last step, counted from 1 as in the set's `labels.txt`.
+- Recordings under other names, as an `ArrayLayout` of the catalogue says.
 
-Either of the first two may have `groups` (series or recordings,), whose they are, and `channels` (channels,), names.
-Labels, groups and names are text or whole numbers; in a label per step, empty text is no label.
+The first two may have `groups` (series or recordings,), such as the person each is from, and `channels` (channels,),
+their names. Labels, groups and names are text or whole numbers; in a label per step, empty text means no label.
 """
 
 import zipfile
@@ -24,29 +22,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.data.catalogue import layouts
+from recurra.data.layouts import ArrayLayout
 from recurra.data.series.segments import Recording, Segment, numbered, segments_of
-from recurra.data.text import opened
+from recurra.data.text.files import open_file
 from recurra.errors import DataError
 
 Array = NDArray[np.generic]
 
 DAMAGE = (OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
-HAPT = ("acc", "exp_user_len", "labels")
-KNOWN = ("x", "y", "lengths", "segments", "groups", "channels", *HAPT)
-HAPT_ACTIVITIES = np.array(
-    [
-        *("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STANDING", "LAYING"),
-        *("STAND_TO_SIT", "SIT_TO_STAND", "SIT_TO_LIE", "LIE_TO_SIT", "STAND_TO_LIE", "LIE_TO_STAND"),
-    ]
-)
+NAMES = ("x", "y", "lengths", "segments", "groups", "channels")
 
 
 class Arrays:
-    """The arrays of a file that a layout knows.
+    """The arrays of a file that belong to a layout.
 
     Args:
         path: the file, for messages.
-        arrays: those found, by name.
+        arrays: by name.
     """
 
     def __init__(self, path: Path, arrays: dict[str, Array]) -> None:
@@ -56,16 +49,21 @@ class Arrays:
         return name in self.arrays
 
     def wrong(self, expected: str) -> DataError:
-        """The error for a file that lacks what is expected, with what it has."""
+        """The error for a file without the expected arrays; the message lists what it has."""
         found = ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in self.arrays.items())
-        return DataError(f"{self.path}: expected {expected}; it has {found or 'none of ' + ', '.join(KNOWN)}")
+        return DataError(f"{self.path}: expected {expected}; it has {found or 'none of ' + ', '.join(NAMES)}")
 
     def values(self, ndims: tuple[int, int], shape: str) -> NDArray[np.float32]:
-        """`x` with an axis of channels, a view where it can be one."""
+        """The array `x` with an axis of channels in float32, a view where possible.
+
+        Args:
+            ndims: number of axes without and with channels.
+            shape: in words, for messages.
+        """
         x = self.arrays.get("x")
         if x is None or x.ndim not in ndims or x.dtype.kind not in "fiu" or not x.size:
             raise self.wrong(f"numbers x {shape}")
-        with np.errstate(over="ignore"):  # too large for float32 is infinite, and found with the missing values
+        with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite and counts as missing
             values = x.astype(np.float32, copy=False)
         return values if x.ndim == ndims[1] else values[..., np.newaxis]
 
@@ -100,7 +98,7 @@ def fits(array: Array, shape: tuple[int | None, ...]) -> bool:
 
 
 def in_words(shape: tuple[int | None, ...]) -> str:
-    """A shape to read."""
+    """A shape for messages."""
     return f"({', '.join('any' if size is None else str(size) for size in shape)})"
 
 
@@ -109,25 +107,27 @@ def read_arrays(path: Path, *, labelled: bool = True) -> list[Recording]:
 
     Args:
         path: the file.
-        labelled: whether labels are wanted; without, they are not looked at.
+        labelled: whether to read labels.
 
     Raises:
-        DataError: no such file, none of the layouts, or lengths and segments that do not fit; the message names what
-            the file has.
+        DataError: no such file, another layout, or lengths and segments that do not fit; the message lists what the
+            file has.
     """
-    arrays = Arrays(path, load(path, KNOWN))
-    if all(name in arrays for name in HAPT):
-        arrays = from_hapt(arrays)
+    known = layouts(ArrayLayout)
+    arrays = Arrays(path, load(path, [*NAMES, *(name for layout in known for name in layout.names)]))
+    for layout in known:
+        if all(name in arrays for name in layout.names):
+            arrays = renamed(arrays, layout)
     return recordings_of(arrays, labelled) if "segments" in arrays else series_of(arrays, labelled)
 
 
 def load(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Those arrays of an `.npz` file that have one of some names, never any pickled object.
+    """The arrays of an `.npz` file that have one of some names; pickled objects are refused.
 
     Raises:
         DataError: it cannot be read.
     """
-    with opened(path) as file:
+    with open_file(path) as file:
         if not zipfile.is_zipfile(file):
             raise DataError(f"{path}: not an .npz archive, or cut off; write it with numpy.savez")
         file.seek(0)
@@ -141,13 +141,13 @@ def load(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
                 remedy = "cannot be read, it is damaged; write it anew with numpy.savez"
             raise DataError(f"{path}: {remedy}") from None
     for name, array in found.items():
-        if not isinstance(array, np.ndarray):  # what has not even the header of an array comes as bytes
+        if not isinstance(array, np.ndarray):  # numpy returns bytes for a member without the header of an array
             raise DataError(f"{path}: {name} is no array; write the file anew with numpy.savez")
     return found
 
 
 def series_of(arrays: Arrays, labelled: bool) -> list[Recording]:
-    """The layout of series."""
+    """Recordings of the layout of series."""
     values = arrays.values((2, 3), "(series, time, channels) or (series, time)")
     num_series, num_steps, num_channels = values.shape
     lengths = np.full(num_series, num_steps)
@@ -168,7 +168,7 @@ def series_of(arrays: Arrays, labelled: bool) -> list[Recording]:
 
 
 def recordings_of(arrays: Arrays, labelled: bool) -> list[Recording]:
-    """The layout of recordings."""
+    """Recordings of the layout of recordings."""
     values = arrays.values((1, 2), "(steps, channels) or (steps,)")
     lengths = arrays.integers("lengths", (None,))
     if lengths.min(initial=1) < 1 or lengths.sum() != len(values):
@@ -182,7 +182,7 @@ def recordings_of(arrays: Arrays, labelled: bool) -> list[Recording]:
 
 
 def segments_by_recording(arrays: Arrays, lengths: NDArray[np.int64]) -> list[list[Segment]]:
-    """The segments of each recording, by time.
+    """The segments of each recording, in order of time.
 
     Raises:
         DataError: one lies outside its recording, or overlaps another.
@@ -200,29 +200,37 @@ def segments_by_recording(arrays: Arrays, lengths: NDArray[np.int64]) -> list[li
     return found
 
 
-def from_hapt(arrays: Arrays) -> Arrays:
-    """The layout of recordings from that of `hapt_acc.npz`.
+def renamed(arrays: Arrays, layout: ArrayLayout) -> Arrays:
+    """The arrays of a layout under the names of recordings.
 
     Raises:
-        DataError: other shapes, or an experiment or activity that does not exist.
+        DataError: other shapes, or segments of recordings or with labels that do not exist.
     """
-    experiments, users, lengths = arrays.integers("exp_user_len", (None, 3)).T
-    experiment, _, activity, first, last = arrays.integers("labels", (None, 5)).T
-    if not np.isin(experiment, experiments).all() or not np.isin(activity, np.arange(len(HAPT_ACTIVITIES)) + 1).all():
-        raise arrays.wrong(f"labels of experiments in exp_user_len and activities 1 to {len(HAPT_ACTIVITIES)}")
-    recording = np.array([experiments.tolist().index(number) for number in experiment], np.int64)
-    layout = {
-        "x": arrays.arrays["acc"],
-        "lengths": lengths,
-        "segments": np.stack([recording, first - 1, last], axis=1),
-        "y": HAPT_ACTIVITIES[activity - 1],
-        "groups": users,
+    (recordings, columns), (segments, segment_columns) = layout.recordings, layout.segments
+    table = dict(zip(columns, arrays.integers(recordings, (None, len(columns))).T, strict=True))
+    rows = dict(zip(segment_columns, arrays.integers(segments, (None, len(segment_columns))).T, strict=True))
+    numbers, labels = table["recording"].tolist(), np.array(layout.labels)
+    if not (np.isin(rows["recording"], numbers).all() and np.isin(rows["label"], np.arange(len(labels)) + 1).all()):
+        raise arrays.wrong(f"{segments} of recordings in {recordings}, with labels from 1 to {len(labels)}")
+    recording = np.array([numbers.index(number) for number in rows["recording"]], np.int64)
+    ours = {
+        "x": arrays.arrays[layout.values],
+        "lengths": table["length"],
+        "segments": np.stack([recording, rows["first"] - 1, rows["last"]], axis=1),
+        "y": labels[rows["label"] - 1],
+        "groups": table["group"],
     }
-    return Arrays(arrays.path, layout)
+    return Arrays(arrays.path, ours)
 
 
 def runs(labels: NDArray[np.str_], length: int, is_by_step: bool) -> list[Segment]:
-    """The segments of one series: of its label, (1,), or of its labels by step, (time,)."""
+    """The segments of one series.
+
+    Args:
+        labels: its label, (1,), or a label for each step, (time,).
+        length: steps of the series.
+        is_by_step: whether there is a label for each step.
+    """
     if not is_by_step:
         return [Segment(str(labels[0]), 0, length)]
     names, codes = np.unique(labels[:length], return_inverse=True)

@@ -1,22 +1,22 @@
-"""Labelled series from files, in splits: what a classifier of series is trained and judged on."""
+"""Labelled series from files, by split: the examples of a classifier of series."""
 
-import itertools
-from collections.abc import Set
+import hashlib
+from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from recurra.config import Names, Shares
-from recurra.data.catalogue import locate
-from recurra.data.digits import PREFIXES, View, digit_recordings, holds_digits
+from recurra.data.catalogue import image_layout, locate
 from recurra.data.series.archives import read_archive
 from recurra.data.series.arrays import read_arrays
-from recurra.data.series.segments import Recording, Series, whole_of, windows_before, windows_of, without_steps
-from recurra.data.series.splits import split_recordings
+from recurra.data.series.images import View, image_recordings
+from recurra.data.series.segments import Recording, Series, labelled_windows, whole_series, windows_ahead, without_steps
 from recurra.data.series.tables import ColumnOptions, read_series_table
+from recurra.data.splits import SPLITS, UNSPLIT, complete_splits, consecutive, find_files, split_groups
 from recurra.data.tables import KINDS as TABLES
-from recurra.data.text import SPLIT_NAMES, folder_files, split_of
 from recurra.errors import DataError, counted, listed
 from recurra.progress import Progress
 
@@ -28,24 +28,27 @@ class SeriesOptions(ColumnOptions):
     """How files become labelled series in splits."""
 
     labels: Names | None = Field(None, description="labels to keep; none: all")
-    window: int | None = Field(None, ge=1, description="steps of the windows that recordings are cut into; none: uncut")
+    window: int | None = Field(
+        None, ge=1, description="steps of the windows into which recordings are cut; none: uncut"
+    )
     overlap: int = Field(0, ge=0, description="steps that a window shares with the one before")
     ahead: int | None = Field(
-        None, ge=1, description="label of a window: that of the step so many after its end; the split is by time"
+        None, ge=1, description="steps after the end of a window to the step with its label; the split is then by time"
     )
-    valid_groups: Names | None = Field(None, description="groups to validate on; none: chosen by hash")
-    test_groups: Names | None = Field(None, description="groups to test on; none: chosen by hash")
+    valid_groups: Names | None = Field(None, description="groups for validation; none: chosen by a hash")
+    test_groups: Names | None = Field(None, description="groups for testing; none: chosen by a hash")
     shares: Shares = Field(
-        (0.8, 0.1, 0.1), description="training, validation and test share of groups, or else series, without a split"
+        (0.8, 0.1, 0.1),
+        description="training, validation and test share of groups, or else of series, if files say no split",
     )
-    view: View = Field("rows", description="of digits: 28 rows of 28 pixels, or 784 pixels one by one")
+    view: View = Field("rows", description="of images: a step for each row, or for each pixel")
     permutation_seed: int | None = Field(
-        None, ge=0, description="of digits: seed of the random order in which the pixels are read; none: as on paper"
+        None, ge=0, description="of images: seed of a random order of the pixels; none: as on paper"
     )
 
     @model_validator(mode="after")
     def values_fit_together(self) -> "SeriesOptions":
-        """Windows move on, no group is on two sides."""
+        """An overlap is shorter than the window, and no group is in two splits."""
         if self.overlap >= (self.window or 1):
             raise ValueError("an overlap smaller than window" if self.window else "window where there is an overlap")
         if self.ahead and (not self.window or self.valid_groups or self.test_groups):
@@ -59,23 +62,23 @@ class SeriesOptions(ColumnOptions):
 def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) -> dict[str, list[Series]]:
     """Labelled series by split, from a file, a folder, or the name of a data set.
 
-    A folder whose files are called train, valid (val, dev) and test, as in `Toy_TRAIN.ts`, or are in folders called
-    so, gives those splits; else all its files are split: the groups named go where they are named for, other groups by
-    the SHA-256 of their names, each to one side. Series without a group go by the SHA-256 of their values. Recordings
-    are split before they are cut into windows. Validation series are taken from the training ones where none are given.
-    With `ahead` each recording is split by time instead, first the training share, whatever the files are called.
-    The four files of MNIST in a folder are its training and its test split.
+    Names of files or folders say the split: train, valid (val, dev) or test, as in `Toy_TRAIN.ts`. Otherwise groups
+    named in the options go to their split, other groups are split by the SHA-256 of their names, and series without a
+    group by the SHA-256 of their values. Validation series are taken from the training series where none are given.
+    Recordings are split before they are cut into windows. With `ahead` each recording is split by time instead, the
+    training share first, whatever the names of files. A folder of labelled images in idx files, such as MNIST, has its
+    own training and test split.
 
     Args:
         path: what to read.
-        options: how.
-        progress: told what was left out.
+        options: how to read and split it.
+        progress: gets notes on what was left out.
 
     Returns:
-        "train", "valid", and "test" unless only the others were given; each in the order of the files.
+        "train", "valid", and "test" unless files give only the others; each in the order of the files.
 
     Raises:
-        DataError: nothing there, bad content, channels that differ, groups or labels that do not exist, or a
+        DataError: no such file, folder or data set, bad content, different channels, unknown groups or labels, or a
             split without series.
     """
     found = find_recordings(locate(path), options, progress)
@@ -86,14 +89,16 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
     if options.ahead:
         return split_by_time(path, recordings, options)
     for split, part in found.items():
-        found[split] = useful(part, options, progress, path if split == "all" else f"{path}, {split} files")
+        found[split] = with_series(part, options, progress, path if split == "all" else f"{path}, {split} files")
     groups = {"valid": options.valid_groups, "test": options.test_groups}
     parts = split_recordings(path, found, groups, options.shares)
-    return {split: [one for recording in part for one in cut(recording, options)] for split, part in parts.items()}
+    return {
+        split: [one for recording in part for one in cut_series(recording, options)] for split, part in parts.items()
+    }
 
 
 def held_out_series(path: str, options: SeriesOptions, progress: Progress = SILENT) -> dict[str, list[Series]]:
-    """Labelled series to judge by, under the split that the names of files say, "all" where they say none.
+    """Labelled series for evaluation by the split that the names of files say, "all" where they say none.
 
     Raises:
         DataError: as `find_series`.
@@ -101,40 +106,112 @@ def held_out_series(path: str, options: SeriesOptions, progress: Progress = SILE
     found = find_recordings(locate(path), options, progress)
     refuse_mixed_channels([recording for part in found.values() for recording in part])
     return {
-        split: [one for recording in useful(part, options, progress, path) for one in cut(recording, options)]
+        split: [
+            one for recording in with_series(part, options, progress, path) for one in cut_series(recording, options)
+        ]
         for split, part in found.items()
         if split != "train" or len(found) == 1
     }
 
 
+def split_recordings(
+    path: str, found: Mapping[str, list[Recording]], groups: Mapping[str, list[str] | None], shares: Shares
+) -> dict[str, list[Recording]]:
+    """Recordings for training, validation and test, each in the order found.
+
+    Args:
+        path: where they are from, for messages.
+        found: recordings by the split that files say, or under "all".
+        groups: those of "valid" and of "test"; None where files or else a hash decide.
+        shares: of training, validation and test, of what a hash decides.
+
+    Raises:
+        DataError: a group that does not exist, or too few groups or recordings to split.
+    """
+    found = dict(found)
+    rest = "train" if "train" in found else UNSPLIT
+    for split, names in groups.items():
+        if names is None:
+            continue
+        if split in found:
+            raise DataError(f"{path}: has files for the {split} split; leave out --{split}-groups")
+        found[split] = of_groups(path, found[rest], names)
+        found[rest] = [recording for recording in found[rest] if recording.group not in names]
+    return complete_splits(found, partial(split_by_group, path=path), shares, path, "series")
+
+
+def of_groups(path: str, recordings: list[Recording], groups: list[str]) -> list[Recording]:
+    """The recordings of some groups.
+
+    Raises:
+        DataError: a group that does not exist.
+    """
+    known = {recording.group for recording in recordings if recording.group is not None}
+    for group in groups:
+        if group not in known:
+            has = f"it has {listed(sorted(known))}" if known else "its series have no groups"
+            raise DataError(f"{path}: no group {group!r}; {has}")
+    return [recording for recording in recordings if recording.group in groups]
+
+
+def split_by_group(recordings: Sequence[Recording], shares: dict[str, float], path: str) -> dict[str, list[Recording]]:
+    """Recordings by a hash: those of one group, or without a group those of equal values, are on one side.
+
+    Raises:
+        DataError: fewer groups or recordings than splits.
+    """
+    digests = [group_digest(recording) for recording in recordings]
+    if len(set(digests)) < len(shares):
+        raise DataError(
+            f"{path}: expected {len(shares)} groups, or different series without a group, to split into "
+            f"{', '.join(shares)}; got {len(set(digests))}. Give more, or files called train, valid and test in a "
+            "folder"
+        )
+    split_of_group = split_groups(digests, shares)
+    splits: dict[str, list[Recording]] = {split: [] for split in shares}
+    for recording, digest in zip(recordings, digests, strict=True):
+        splits[split_of_group[digest]].append(recording)
+    return splits
+
+
+def group_digest(recording: Recording) -> str:
+    """SHA-256 of what must stay on one side of a split: the name of the group, or else the values."""
+    if recording.group is not None:
+        return hashlib.sha256(recording.group.encode()).hexdigest()
+    values = np.ascontiguousarray(recording.values)
+    return hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()
+
+
 def split_by_time(path: str, recordings: list[Recording], options: SeriesOptions) -> dict[str, list[Series]]:
-    """Windows by split, each recording cut at the shares of its time.
+    """Windows by split; each recording is cut at the shares of its time.
 
     Raises:
         DataError: a split without windows.
     """
-    ends = [0.0, *itertools.accumulate(options.shares)]
     found = {
-        split: [one for recording in recordings for one in cut(recording, options, part)]
-        for split, part in zip(SPLIT_NAMES, itertools.pairwise(ends), strict=True)
+        split: [one for recording in recordings for one in cut_series(recording, options, part)]
+        for split, part in zip(SPLITS, consecutive(options.shares), strict=True)
     }
     for split, windows in found.items():
         if not windows:
-            raise DataError(f"{path}: no {wanted(options)} in {split}; give more data, or a smaller window")
+            raise DataError(f"{path}: no {describe_wanted(options)} in {split}; give more data, or a smaller window")
     return found
 
 
 def find_recordings(path: Path, options: SeriesOptions, progress: Progress) -> dict[str, list[Recording]]:
     """The recordings of each split, or under "all" where they are not split."""
-    if holds_digits(path):
+    layout = image_layout(path)
+    if layout:
         return {
             split: [
                 with_channels(recording, options.channels)
-                for recording in digit_recordings(path, split, options.view, options.permutation_seed)
+                for recording in image_recordings(path, split, layout, options.view, options.permutation_seed)
             ]
-            for split in PREFIXES
+            for split in layout.files
         }
-    files = find_files(path)
+    files = {UNSPLIT: [path]} if path.is_file() else find_files(path, KINDS)
+    if not any(files.values()):
+        raise DataError(f"{path}: no file of series in it; expected files ending in {', '.join(KINDS)}")
     return {split: [r for file in files[split] for r in read_recordings(file, options, progress)] for split in files}
 
 
@@ -146,18 +223,18 @@ def read_series(
     Args:
         path: a `.ts` archive, `.npz` arrays (`recurra.data.series.arrays` says which) or a table of long form.
         options: how to read it.
-        progress: told what was left out.
-        labelled: whether labels and groups are wanted; without, they are not looked at.
+        progress: gets notes on what was left out.
+        labelled: whether to read labels and groups.
 
     Raises:
-        DataError: no such kind of file, bad content, or no series.
+        DataError: another format, bad content, or no series.
     """
     if not labelled:
         options = options.model_copy(update={"labels": None})
     recordings = read_recordings(path, options, progress, labelled=labelled)
     if labelled:
-        recordings = useful(recordings, options, progress, str(path))
-    found = [one for recording in recordings for one in cut(recording, options)]
+        recordings = with_series(recordings, options, progress, str(path))
+    found = [one for recording in recordings for one in cut_series(recording, options)]
     if not found:
         longest = max(len(recording.values) for recording in recordings)
         raise DataError(f"{path}: {counted(longest, 'step')}, expected a window of {options.window}; give more data")
@@ -167,7 +244,11 @@ def read_series(
 def read_recordings(
     path: Path, options: SeriesOptions, progress: Progress, *, labelled: bool = True
 ) -> list[Recording]:
-    """The recordings of a file, with the channels asked for and without bad steps; arguments as in `read_series`."""
+    """The recordings of a file with the channels of the options, without bad steps; arguments as in `read_series`.
+
+    Raises:
+        DataError: another format, bad content, or no step without a missing value.
+    """
     suffix = path.suffix.lower()
     if suffix in TABLES:
         return read_series_table(path, options, progress, labelled=labelled, one_label=options.window is None)
@@ -189,7 +270,7 @@ def with_channels(recording: Recording, names: list[str] | None) -> Recording:
     """A recording with only some of its channels.
 
     Raises:
-        DataError: one is missing.
+        DataError: a channel is missing.
     """
     if names is None:
         return recording
@@ -204,7 +285,7 @@ def without_bad_steps(recording: Recording, options: SeriesOptions) -> Recording
     """A recording without the steps that have a missing value.
 
     Raises:
-        DataError: there is one, and none may be left out.
+        DataError: a step has one and may not be left out.
     """
     bad = ~np.isfinite(recording.values)
     if not bad.any():
@@ -212,21 +293,10 @@ def without_bad_steps(recording: Recording, options: SeriesOptions) -> Recording
     step, channel = np.argwhere(bad)[0].tolist()
     if options.on_bad == "fail":
         raise DataError(
-            f"{recording.name}: channel {recording.channels[channel]} has no finite value at step {step + 1}; mend it, "
-            "or leave out such steps with --on-bad drop"
+            f"{recording.name}: channel {recording.channels[channel]} has no finite value at step {step + 1}; "
+            "correct it, or leave out such steps with --on-bad drop"
         )
     return without_steps(recording, np.any(bad, axis=1))
-
-
-def find_files(path: Path) -> dict[str, list[Path]]:
-    """The files of each split, or "all" where files are not split."""
-    if path.is_file():
-        return {"all": [path]}
-    files = [file for file in folder_files(path) if file.suffix.lower() in KINDS]
-    if not files:
-        raise DataError(f"{path}: no file of series in it; expected files ending in {', '.join(KINDS)}")
-    splits = {split: [file for file in files if split_of(file.relative_to(path)) == split] for split in SPLIT_NAMES}
-    return {split: found for split, found in splits.items() if found} if splits["train"] else {"all": files}
 
 
 def refuse_mixed_channels(recordings: list[Recording]) -> None:
@@ -241,47 +311,50 @@ def refuse_mixed_channels(recordings: list[Recording]) -> None:
 
 
 def refuse_unknown_labels(path: str, known: Set[str], labels: list[str]) -> None:
-    """Refuse labels to keep that nothing has."""
+    """Refuse labels that do not exist."""
     unknown = [label for label in labels if label not in known]
     if unknown:
         raise DataError(f"{path}: no label {unknown[0]!r}; it has {listed(sorted(known))}")
 
 
-def cut(recording: Recording, options: SeriesOptions, part: tuple[float, float] = (0, 1)) -> list[Series]:
-    """The series of a recording that have a label to keep: windows where there is a window, else it as a whole.
+def cut_series(recording: Recording, options: SeriesOptions, part: tuple[float, float] = (0, 1)) -> list[Series]:
+    """The series of a recording with a label to keep: windows, or without `window` the whole recording.
 
-    With `ahead` those whose labels lie in a part of its time.
+    Args:
+        recording: any.
+        options: window and labels.
+        part: with `ahead`, begin and end of the steps with the labels, as shares of the time.
     """
     if options.window is not None and options.ahead is not None:
-        windows = windows_before(recording, options.window, options.ahead, options.window - options.overlap, part)
+        windows = windows_ahead(recording, options.window, options.ahead, options.window - options.overlap, part)
         return [one for one in windows if options.labels is None or one.label in options.labels]
     if options.window is not None:
-        return windows_of(recording, options.window, options.overlap, options.labels)
-    series = whole_of(recording)
+        return labelled_windows(recording, options.window, options.overlap, options.labels)
+    series = whole_series(recording)
     return [series] if options.labels is None or series.label in options.labels else []
 
 
-def useful(recordings: list[Recording], options: SeriesOptions, progress: Progress, name: str) -> list[Recording]:
-    """The recordings that give series.
+def with_series(recordings: list[Recording], options: SeriesOptions, progress: Progress, name: str) -> list[Recording]:
+    """The recordings from which series can be cut.
 
     Raises:
-        DataError: none does.
+        DataError: there is none.
     """
-    found = [recording for recording in recordings if cut(recording, options)]
+    found = [recording for recording in recordings if cut_series(recording, options)]
     if not found:
         hint = "" if options.window is None else ", or a smaller window"
-        raise DataError(f"{name}: no {wanted(options)}; give more data{hint}")
+        raise DataError(f"{name}: no {describe_wanted(options)}; give more data{hint}")
     if options.window is not None and len(found) < len(recordings):
         without = len(recordings) - len(found)
-        progress.note(f"{name}: no {wanted(options)} in {without} of {counted(len(recordings), 'recording')}")
+        progress.note(f"{name}: no {describe_wanted(options)} in {without} of {counted(len(recordings), 'recording')}")
     return found
 
 
-def wanted(options: SeriesOptions) -> str:
-    """What is cut from recordings, in words."""
+def describe_wanted(options: SeriesOptions) -> str:
+    """The series wanted, in words."""
     which = f" labelled {' or '.join(options.labels)}" if options.labels else ""
     if options.window is None:
         return f"series{which}"
     if options.ahead is not None:
-        return f"window of {options.window} steps with a label {options.ahead} after it{which}"
-    return f"stretch of {options.window} steps of one label{which}"
+        return f"window of {options.window} steps with a label {counted(options.ahead, 'step')} after it{which}"
+    return f"segment of {options.window} steps of one label{which}"

@@ -1,4 +1,4 @@
-"""Recordings with labelled stretches, and the series to classify that are cut from them."""
+"""Recordings with labelled segments, and the series to classify that are cut from them."""
 
 import itertools
 from collections.abc import Collection, Sequence
@@ -11,20 +11,20 @@ from recurra.errors import DataError
 
 
 class Segment(NamedTuple):
-    """A stretch of a recording with one label."""
+    """Consecutive steps of a recording with one label."""
 
-    label: str | None  # None where labels were not asked for
+    label: str | None  # None where labels were not read
     start: int  # first step
     stop: int  # the step after the last
 
 
 class Recording(NamedTuple):
-    """What sensors gave, step by step, and what went on meanwhile."""
+    """Measurements step by step, with labelled segments."""
 
     values: NDArray[np.float32]  # (time, channels)
-    segments: list[Segment]  # by time, none overlapping; steps without a label are in none
+    segments: list[Segment]  # in order of time, without overlap; steps without a label are in none
     name: str  # file and place, for messages
-    group: str | None = None  # whose it is: a group is on one side of a split
+    group: str | None = None  # such as a person; recordings of a group are on one side of a split
     channels: tuple[str, ...] = ()
 
 
@@ -32,34 +32,34 @@ class Series(NamedTuple):
     """Values with one label: an example for a classifier."""
 
     values: NDArray[np.float32]  # (time, channels)
-    label: str | None  # None where labels were not asked for
+    label: str | None  # None where labels were not read
     name: str  # file and place, for messages
     group: str | None = None
     channels: tuple[str, ...] = ()
-    before: str | None = None  # label of its last step, where `label` is that of a later one
+    before: str | None = None  # label of its last step, if `label` is that of a later step
 
     @property
     def content(self) -> NDArray[np.float32]:
-        """What a classifier reads: the values."""
+        """The input of a classifier: the values."""
         return self.values
 
     @property
     def place(self) -> str:
-        """Where it stands: its name."""
+        """The name, for messages."""
         return self.name
 
 
 def numbered(num_channels: int) -> tuple[str, ...]:
-    """Names of channels that a file does not name: 1, 2, ..."""
+    """Names of unnamed channels: 1, 2, ..."""
     return tuple(str(number + 1) for number in range(num_channels))
 
 
 def segments_of(codes: NDArray[np.integer], labels: Sequence[str | None]) -> list[Segment]:
-    """Segments of a label per step.
+    """Segments from a label for each step.
 
     Args:
         codes: index of each step's label, negative where it has none, (time,).
-        labels: the labels meant.
+        labels: what the codes stand for.
     """
     changes = np.flatnonzero(np.diff(codes)) + 1
     starts, stops = [0, *changes.tolist()], [*changes.tolist(), len(codes)]
@@ -71,8 +71,13 @@ def segments_of(codes: NDArray[np.integer], labels: Sequence[str | None]) -> lis
 
 
 def without_steps(recording: Recording, bad: NDArray[np.bool_]) -> Recording:
-    """A recording less the steps that are bad, (time,); what was around them is joined."""
-    moved = np.concatenate([[0], np.cumsum(~bad)]).tolist()  # where each step, and the end, comes to lie
+    """A recording without its bad steps; the steps around them become neighbors.
+
+    Args:
+        recording: any.
+        bad: whether a step is left out, (time,).
+    """
+    moved = np.concatenate([[0], np.cumsum(~bad)]).tolist()  # new position of each step and of the end
     segments = [Segment(label, moved[start], moved[stop]) for label, start, stop in recording.segments]
     return recording._replace(
         values=recording.values[~bad],
@@ -80,11 +85,11 @@ def without_steps(recording: Recording, bad: NDArray[np.bool_]) -> Recording:
     )
 
 
-def whole_of(recording: Recording) -> Series:
-    """A recording of one label as one series.
+def whole_series(recording: Recording) -> Series:
+    """A recording with one label as one series.
 
     Raises:
-        DataError: its label changes, or it has none throughout.
+        DataError: its label changes, or it has steps without a label.
     """
     values, segments, name, group, channels = recording
     if not segments:
@@ -98,16 +103,16 @@ def whole_of(recording: Recording) -> Series:
     return Series(values, label, name, group, channels)
 
 
-def windows_of(
+def labelled_windows(
     recording: Recording, window: int, overlap: int = 0, labels: Collection[str] | None = None
 ) -> list[Series]:
-    """Windows of equal length, each wholly inside a segment; the first begins where the segment does.
+    """Windows of equal length within segments, the first at the beginning of each segment.
 
     Args:
-        recording: what to cut; the values of the windows are views of its.
+        recording: to cut; the values of the windows are views of its values.
         window: steps.
         overlap: steps that a window shares with the one before, fewer than `window`.
-        labels: the labels wanted, all where None.
+        labels: labels to keep; None for all.
     """
     assert 0 <= overlap < window
     values, segments, name, group, channels = recording
@@ -119,43 +124,43 @@ def windows_of(
     ]
 
 
-def windows_before(
+def windows_ahead(
     recording: Recording, window: int, ahead: int, stride: int = 1, part: tuple[float, float] = (0, 1)
 ) -> list[Series]:
-    """Windows of equal length, each labelled by what comes: by the step so many after its end.
+    """Windows of equal length, each with the label of a later step.
 
     Args:
-        recording: what to cut; the values of the windows are views of its.
+        recording: to cut; the values of the windows are views of its values.
         window: steps.
-        ahead: steps from the last of a window to that of its label, at least 1.
-        stride: steps from one window to the next; the last one counts in any case.
-        part: of the time, from one share to another, that the labels lie in; windows reach back before it.
+        ahead: steps from the last step of a window to the step with its label, at least 1.
+        stride: steps from one window to the next, counted back from the last possible window.
+        part: begin and end of the steps with the labels, as shares of the time; windows may begin before it.
 
     Returns:
-        the windows whose label is known; where labels were not asked for, all that there are, to the very last.
+        windows with a label; all windows up to the last step if labels were not read.
     """
     values, segments, name, group, channels = recording
-    told = labels_of(recording)
+    label_of = labels_by_step(recording)
     is_labelled = any(segment.label is not None for segment in segments)
     first, stop = (round(share * len(values)) for share in part)
     lasts = range(len(values) - 1 if not is_labelled else stop - 1 - ahead, max(first - ahead, window - 1) - 1, -stride)
     return [
         Series(
             values[last - window + 1 : last + 1],
-            told[last + ahead] if is_labelled else None,
+            label_of[last + ahead] if is_labelled else None,
             f"{name} steps {last - window + 2} to {last + 1}",
             group,
             channels,
-            told[last],
+            label_of[last],
         )
         for last in reversed(lasts)
-        if not is_labelled or told[last + ahead] is not None
+        if not is_labelled or label_of[last + ahead] is not None
     ]
 
 
-def labels_of(recording: Recording) -> list[str | None]:
-    """The label of each step, None where it has none."""
-    told: list[str | None] = [None] * len(recording.values)
+def labels_by_step(recording: Recording) -> list[str | None]:
+    """The label of each step, None for steps without one."""
+    found: list[str | None] = [None] * len(recording.values)
     for label, start, stop in recording.segments:
-        told[start:stop] = itertools.repeat(label, stop - start)
-    return told
+        found[start:stop] = itertools.repeat(label, stop - start)
+    return found

@@ -1,4 +1,4 @@
-"""Series in tables of long form: a row is a step, and a column says which series it belongs to."""
+"""Series in tables of long form: a row for each step, and a column with the name of its series."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,25 +17,26 @@ from recurra.data.tables import Table, read_table
 from recurra.errors import DataError, listed, shortened
 from recurra.progress import Progress
 
-USUAL_ID = "series"
+DEFAULT_ID_COLUMN = "series"
 
 
 class ColumnOptions(Section):
-    """What the columns of a table mean, and what becomes of bad cells."""
+    """Columns of a table, and what to do about bad cells."""
 
     id_column: str | None = Field(
-        None, description="column of a table that names the series; none: `series`, and without it a file is one"
+        None,
+        description="column of a table with the name of the series; none: `series`, or without that column one series",
     )
     time_column: str | None = Field(
         None, description="column of a table with numbers or dates that increase within a series"
     )
     label_column: str = Field("label", description="column of a table with the labels")
-    group_column: str | None = Field(None, description="column of a table that says whose a series is")
+    group_column: str | None = Field(None, description="column of a table with the group of a series, such as a person")
     channels: Names | None = Field(
         None, description="channels to read; none: all, of a table all other columns of numbers"
     )
     on_bad: Literal["fail", "drop"] = Field(
-        "fail", description="at a value that is missing or no number: stop, or leave out its step"
+        "fail", description="at a missing value or one that is no number: stop, or leave out its step"
     )
 
 
@@ -49,22 +50,22 @@ class Cells(NamedTuple):
 def read_series_table(
     path: Path, options: ColumnOptions, progress: Progress, *, labelled: bool = True, one_label: bool = True
 ) -> list[Recording]:
-    """The series of a table, by their first rows; the rows of one need not be together.
+    """The series of a table in the order of their first rows; rows of different series may alternate.
 
     Args:
         path: CSV, TSV, JSON lines or Parquet.
-        options: what the columns mean.
-        progress: told how many rows were left out.
-        labelled: whether labels and groups are wanted; without, their columns are not looked at.
-        one_label: whether a series must have one label; else a step without one is in no segment.
+        options: names of the columns, and what to do about bad cells.
+        progress: gets a note on how many rows were left out.
+        labelled: whether to read labels and groups.
+        one_label: whether a series must have one label throughout; if not, a step without a label is in no segment.
 
     Raises:
         DataError: a missing column, a bad cell, time that does not increase, a label or group that changes; the
             message names the line.
     """
     table = read_table(path)
-    if options.id_column is None and USUAL_ID in table.names:
-        options = options.model_copy(update={"id_column": USUAL_ID})
+    if options.id_column is None and DEFAULT_ID_COLUMN in table.names:
+        options = options.model_copy(update={"id_column": DEFAULT_ID_COLUMN})
     label_column, group_column = (options.label_column, options.group_column) if labelled else (None, None)
     ids = read_cells(table, options.id_column, "--id-column")
     labels = read_cells(table, label_column, "--label-column")
@@ -82,9 +83,9 @@ def read_series_table(
     if options.time_column:
         rows.refuse_disorder(options.time_column, times)
     if group_column:
-        rows.refuse_change(group_column, groups, "mend it")
+        rows.refuse_change(group_column, groups, "correct it")
     if label_column and one_label:
-        rows.refuse_change(label_column, labels, "mend it, or cut series into windows of one label with --window N")
+        rows.refuse_change(label_column, labels, "correct it, or cut series into windows of one label with --window N")
     values = np.stack([column[rows.order] for column in channels.values()], axis=1)  # (rows, channels)
     recordings = []
     for start, stop in pairwise([*rows.starts.tolist(), len(rows.order)]):
@@ -96,12 +97,12 @@ def read_series_table(
 
 
 class Rows:
-    """Rows of a table, those of each series together.
+    """Rows of a table, ordered by series.
 
     Args:
         table: the table.
-        good: the rows to use.
-        ids: the series of each row of the table.
+        good: indices of the rows to use.
+        ids: name of the series of each row of the table.
     """
 
     def __init__(self, table: Table, good: NDArray[np.intp], ids: Cells) -> None:
@@ -110,7 +111,7 @@ class Rows:
         self.starts = np.flatnonzero(np.diff(ids.codes[self.order], prepend=-1))  # where in `order` a series begins
 
     def name_of(self, row: int) -> str:
-        """The series of a row, for messages."""
+        """File and series of a row, for messages."""
         id = self.ids.texts[self.ids.codes[row]]
         return str(self.table.path) if id is None else f"{self.table.path} series {shortened(id)!r}"
 
@@ -118,11 +119,11 @@ class Rows:
         """Refuse time that does not increase within a series.
 
         Args:
-            column: its name.
+            column: name of the column of time.
             times: of each row of the table, (rows,).
 
         Raises:
-            DataError: it stands still or goes back.
+            DataError: it repeats or decreases.
         """
         late = np.diff(times[self.order], prepend=-np.inf) <= 0
         late[self.starts] = False
@@ -138,9 +139,9 @@ class Rows:
         """Refuse a column that changes within a series.
 
         Args:
-            column: its name.
+            column: name of the column.
             cells: its cells.
-            remedy: what to do.
+            remedy: what to do, for the message.
 
         Raises:
             DataError: it changes.
@@ -154,14 +155,14 @@ class Rows:
             raise self.wrong(at, f"{column} {now!r} comes after {before!r}, but a series has one; {remedy}")
 
     def wrong(self, at: int, what: str) -> DataError:
-        """The error for a place in the order."""
+        """The error for a row, given by its place in `order`."""
         row = int(self.order[at])
         id = self.ids.texts[self.ids.codes[row]]
         return DataError(f"{self.table.place(row)}{'' if id is None else f', series {shortened(id)!r}'}: {what}")
 
 
 def read_cells(table: Table, name: str | None, option: str) -> Cells:
-    """A column of text; the same None in each row where there is no such column."""
+    """A column of text; without a name, a column of None."""
     if name is None:
         return Cells(np.zeros(len(table), np.int64), [None])
     table.require([name], option)
@@ -174,7 +175,7 @@ def read_texts(table: Table, name: str) -> list[str | None]:
     """A column of text, None where a cell is empty.
 
     Raises:
-        DataError: it holds what is neither text nor numbers nor dates.
+        DataError: a column of neither text nor numbers nor dates.
     """
     try:
         return table.text(name)
@@ -185,10 +186,10 @@ def read_texts(table: Table, name: str) -> list[str | None]:
 
 
 def read_channels(table: Table, options: ColumnOptions) -> dict[str, NDArray[np.float32]]:
-    """The channels asked for, or else all columns of numbers that are nothing else; not finite where a cell is bad.
+    """The channels of the options, or else all other columns of numbers; not finite where a cell is bad.
 
     Raises:
-        DataError: one is missing or holds no numbers, or there is none.
+        DataError: a channel is missing or holds no numbers, or there is none.
     """
     taken = (options.id_column, options.time_column, options.label_column, options.group_column)
     names = options.channels or [name for name in table.names if name not in taken]
@@ -206,10 +207,10 @@ def read_channels(table: Table, options: ColumnOptions) -> dict[str, NDArray[np.
 
 
 def read_numbers(table: Table, name: str) -> NDArray[np.float32] | None:
-    """A column of numbers, not finite where a cell is bad; None where most cells are something else."""
+    """A column of numbers, not finite where a cell is bad; None if fewer than half of the cells are numbers."""
     try:
         values, refused = table.numbers(name)
-    except pa.ArrowException:  # such as dates and lists
+    except pa.ArrowException:  # a column of dates or lists
         return None
     if np.isfinite(values).sum() <= len(refused):
         return None
@@ -218,7 +219,7 @@ def read_numbers(table: Table, name: str) -> NDArray[np.float32] | None:
 
 
 def read_times(table: Table, name: str | None) -> NDArray[np.float64]:
-    """Numbers, or seconds of dates, NaN where a cell is neither; the row where there is no such column."""
+    """Numbers or seconds of dates, NaN where a cell is neither; without a name, the number of the row."""
     if name is None:
         return np.arange(len(table), dtype=np.float64)
     table.require([name], "--time-column")
@@ -233,7 +234,7 @@ def read_times(table: Table, name: str | None) -> NDArray[np.float64]:
 
 
 def seconds(text: str | None) -> float:
-    """A number, or a date and time as in ISO 8601 as seconds; NaN where it is neither."""
+    """A number, or the seconds since 1970 of a date and time in ISO 8601; NaN where it is neither."""
     try:
         return float(text or "nan")
     except ValueError:
@@ -251,7 +252,7 @@ def good_rows(
     """The rows without a bad cell.
 
     Raises:
-        DataError: some are not good, and none may be dropped; or none is good.
+        DataError: a row has a bad cell and may not be dropped, or all have one.
     """
     is_bad = np.any(list(bad.values()), axis=0)
     if not is_bad.any():
@@ -262,7 +263,7 @@ def good_rows(
     what = "an empty cell" if cell in (None, "") else f"{shortened(cell)!r} cannot be used"
     if on_bad == "fail":
         raise DataError(
-            f"{table.place(row)}: column {column!r}: {what}; mend it, or leave out such rows with --on-bad drop"
+            f"{table.place(row)}: column {column!r}: {what}; correct it, or leave out such rows with --on-bad drop"
         )
     if is_bad.all():
         raise DataError(f"{table.place(row)}: column {column!r}: {what}; and no other row is without a bad cell")

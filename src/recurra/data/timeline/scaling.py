@@ -1,4 +1,4 @@
-"""Scales that make series comparable: one for the whole training part, or one for each window."""
+"""Scaling of series: by mean and deviation of the training part, or by those of each window."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -13,9 +13,14 @@ Values = NDArray[np.floating[Any]]
 
 
 def training_normalizer(timelines: Sequence[Timeline], spans: Sequence[range]) -> Normalizer:
-    """Mean and deviation of each channel over the given steps of all series."""
+    """Mean and standard deviation of each channel over some steps of all series.
+
+    Args:
+        timelines: the series.
+        spans: training steps of each.
+    """
     parts = zip(timelines, spans, strict=True)
-    return Normalizer.of([timeline.read(np.arange(span.start, span.stop)) for timeline, span in parts if span])
+    return Normalizer.of([timeline.as_known(np.arange(span.start, span.stop)) for timeline, span in parts if span])
 
 
 def normalize(values: Values, normalizer: Normalizer, first: int = 0) -> Values:
@@ -24,47 +29,51 @@ def normalize(values: Values, normalizer: Normalizer, first: int = 0) -> Values:
     Args:
         values: some channels, (..., channels).
         normalizer: of all channels.
-        first: the channel they begin at: 0 for targets, `Timeline.first_known` for what is known beforehand.
+        first: index of the first of them: 0 for targets, `Timeline.first_known` for future covariates.
     """
     channels = slice(first, first + values.shape[-1])
     return (values - normalizer.mean[channels]) / normalizer.scale[channels]
 
 
 def restore(values: Values, normalizer: Normalizer, first: int = 0) -> Values:
-    """What `normalize` made these values of."""
+    """The inverse of `normalize`."""
     channels = slice(first, first + values.shape[-1])
     return values * normalizer.scale[channels] + normalizer.mean[channels]
 
 
 def normalize_series(timeline: Timeline, normalizer: Normalizer) -> Timeline:
-    """A series for `Windows`; what is known of its future stays in units of the table."""
+    """A series with normalized values for `Windows`; `ahead` stays in units of the table."""
     return timeline._replace(data=np.asarray(normalize(timeline.data, normalizer), np.float64))
 
 
 class WindowScale(NamedTuple):
-    """Centre and scale of each window of a batch; covariates known beforehand keep theirs."""
+    """Center and scale of each window of a batch; future covariates are not scaled."""
 
-    centre: Values  # (1, batch, channels)
+    center: Values  # (1, batch, channels)
     scale: Values  # (1, batch, channels)
 
     @classmethod
     def of(
-        cls, context: Values, num_scaled: int, centre: Literal["last", "mean"], floor: float = 0.01
+        cls, context: Values, num_scaled: int, center: Literal["last", "mean"], floor: float = 0.01
     ) -> "WindowScale":
         """The last value or the mean of each context, and its standard deviation.
 
         Args:
             context: (context, batch, channels).
-            num_scaled: channels that are scaled, the first so many.
-            centre: what becomes 0.
-            floor: smallest scale, in units of the context: once normalized, training deviations.
+            num_scaled: how many channels are scaled, from the first on.
+            center: what becomes 0.
+            floor: smallest scale, in units of the context.
         """
         is_scaled = np.arange(context.shape[-1]) < num_scaled
-        middle = context[-1:] if centre == "last" else context.mean(0, keepdims=True)
+        middle = context[-1:] if center == "last" else context.mean(0, keepdims=True)
         spread = np.maximum(context.std(0, keepdims=True), floor)
         return cls(np.where(is_scaled, middle, 0), np.where(is_scaled, spread, 1))
 
     def apply(self, values: Values) -> Values:
-        """The first so many channels of the windows, scaled: a context, or targets, (time, batch, channels)."""
+        """Scaled values of the first channels of the windows.
+
+        Args:
+            values: a context or targets, (time, batch, channels).
+        """
         channels = values.shape[-1]
-        return (values - self.centre[..., :channels]) / self.scale[..., :channels]
+        return (values - self.center[..., :channels]) / self.scale[..., :channels]

@@ -1,7 +1,6 @@
-"""Tables as time series: the steps between their stamps, and values with nothing missing."""
+"""Tables as time series: regular steps, and values without gaps."""
 
 import contextlib
-from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,7 +13,8 @@ from pydantic import Field, model_validator
 from recurra.config import Names, Section
 from recurra.data.catalogue import locate
 from recurra.data.tables import Table, read_table
-from recurra.data.timeline.timestamps import Clock, Step, Times, as_text, calendar_features, parse_times, readers
+from recurra.data.timeline.gaps import fill, latest_values
+from recurra.data.timeline.timestamps import Clock, Step, Times, calendar_features, format_time, parse_times, parsers
 from recurra.errors import DataError, counted, shortened
 
 Rows = NDArray[np.int64]
@@ -22,29 +22,33 @@ Values = NDArray[np.float64]
 
 
 class TimelineOptions(Section):
-    """Which table, which of its columns, and what to do where something is wrong in it."""
+    """Which table, which of its columns, and what to do about bad and missing cells."""
 
     path: str = Field(description="a table: .csv, .tsv, .jsonl or .parquet")
     target: Names = Field(description="columns to forecast")
-    time_column: str | None = Field(None, description="column of time stamps; by default the first that holds dates")
-    time_format: str | None = Field(None, description="how stamps are written, as in strptime, where it is unusual")
-    series_column: str | None = Field(None, description="column that names the series, where the table holds several")
-    covariates_past: Names | None = Field(None, description="further columns, known up to the present")
-    covariates_future: Names | None = Field(
-        None, description="further columns, known beforehand; rows at the end without targets carry them on"
+    time_column: str | None = Field(None, description="column of timestamps; by default the first that holds dates")
+    time_format: str | None = Field(None, description="format of timestamps for strptime, if it is unusual")
+    series_column: str | None = Field(
+        None, description="column with the name of the series, if the table holds several"
     )
-    calendar: bool = Field(False, description="hour, weekday, month and day of the year as further known columns")
+    covariates_past: Names | None = Field(None, description="further columns, known up to the last step of the context")
+    covariates_future: Names | None = Field(
+        None, description="further columns, known in advance; rows at the end without targets hold their future values"
+    )
+    calendar: bool = Field(
+        False, description="add hour, weekday, month and day of the year as covariates known in advance"
+    )
     on_bad: Literal["fail", "drop"] = Field("fail", description="at a cell that is no number: stop, or drop its row")
     missing: Literal["fail", "interpolate", "forward"] = Field(
         "fail",
-        description="at an empty cell: stop; a straight line between its neighbors, where both were known by then; or "
-        "the last value. The latter two also fill in steps that are absent, which else are counted only; no score "
-        "counts what is filled in",
+        description="at an empty cell: stop; interpolate between its neighbors, if both were known by then; or carry "
+        "the last value forward. The latter two also fill in absent steps, which are only counted otherwise; filled "
+        "values count in no score",
     )
 
     @model_validator(mode="after")
     def columns_have_one_role(self) -> "TimelineOptions":
-        """A target is in the context anyway, and a covariate is known beforehand or is not."""
+        """A target is in the context anyway, and a covariate is either known in advance or not."""
         twice = [name for name in self.columns if self.columns.count(name) > 1]
         if twice:
             raise ValueError(f"each column once among target and covariates, not {twice[0]!r} twice")
@@ -52,33 +56,33 @@ class TimelineOptions(Section):
 
     @property
     def columns(self) -> list[str]:
-        """Columns of numbers: targets, covariates of the past, covariates known beforehand."""
+        """Columns of numbers: targets, past covariates, future covariates."""
         return [*self.target, *(self.covariates_past or []), *(self.covariates_future or [])]
 
     @property
     def first_known(self) -> int:
-        """Which of `columns` is the first that is known beforehand."""
+        """Index in `columns` of the first future covariate."""
         return len(self.target) + len(self.covariates_past or [])
 
 
 class Repairs(NamedTuple):
-    """What was found in a series, and mended where the options say so."""
+    """Flaws found in a series, and how many cells were filled in."""
 
     dropped: int  # rows with a cell that is no number
     gaps: int  # places where steps are absent
     absent: int  # steps absent in them
-    irregular: int  # stamps that are no whole number of steps after the one before
+    irregular: int  # timestamps that are no whole number of steps after the one before
     filled: int  # cells without a value, those of absent steps included
 
 
 class Timeline(NamedTuple):
-    """One series. Its channels are in this order: targets, covariates of the past, covariates known beforehand.
+    """One series. Its channels in order: targets, past covariates, future covariates.
 
-    What was filled in between two values was not known before the second: `read` tells what was known at a step, and
-    `told` what came.
+    A value interpolated between two others was not known before the second. `as_known` gives the values known at some
+    step; `observed` gives targets without those that were filled in.
     """
 
-    name: str  # what the table calls it, else that of the file
+    name: str  # in the table, or else of the file
     path: Path
     times: Times  # (steps,)
     data: Values  # (steps, channels), all finite
@@ -86,14 +90,14 @@ class Timeline(NamedTuple):
     num_targets: int
     num_known: int
     step: Step
-    ahead: Values  # covariates_future of the steps after the last, (steps, columns)
+    ahead: Values  # future covariates of the steps after the last, without calendar features, (steps, columns)
     repairs: Repairs
-    latest: Rows | None = None  # see `latest_values`, (steps, first_known); None where nothing of these was filled in
-    offset: timedelta | None = None  # of the clock on the wall from `times`, at the end
+    latest: Rows | None = None  # see `latest_values`, (steps, first_known); None where no value was filled in
+    offset: timedelta | None = None  # of local time from `times`, at the last step
 
     @property
     def place(self) -> str:
-        """What messages call it."""
+        """File and name, for messages."""
         return place_of(self.path, self.name)
 
     @property
@@ -102,25 +106,27 @@ class Timeline(NamedTuple):
         return self.data[:, : self.num_targets]
 
     @property
-    def opening(self) -> int:
-        """Steps at whose end not every target and covariate of the past has had a value."""
+    def first_complete(self) -> int:
+        """The first step by which every target and past covariate has had a value."""
         return 0 if self.latest is None else int(self.latest[0].max())
 
     @property
     def known(self) -> Values:
-        """Covariates known beforehand, those of the calendar last, (steps, known); a view."""
+        """Future covariates, calendar features last, (steps, known); a view."""
         return self.data[:, self.first_known :]
 
     @property
     def first_known(self) -> int:
-        """The channel that the covariates known beforehand begin at."""
+        """Index of the first channel that is a future covariate."""
         return len(self.channels) - self.num_known
 
-    def read(self, steps: Rows) -> Values:
-        """Values as they were known at the last of some steps: a gap that is open there holds the value before it.
+    def as_known(self, steps: Rows) -> Values:
+        """Values as they were known at the last of some steps.
+
+        A gap that ends after that step was still open: it holds the last value before it, not what was interpolated.
 
         Args:
-            steps: one after the other, (length, ...).
+            steps: consecutive steps, (length, ...).
 
         Returns:
             (length, ..., channels).
@@ -131,7 +137,7 @@ class Timeline(NamedTuple):
             found[..., : self.first_known] = self.data[rows, np.arange(self.first_known)]
         return found
 
-    def told(self, steps: Rows) -> Values:
+    def observed(self, steps: Rows) -> Values:
         """Targets at some steps (...), NaN where they were filled in, (..., targets)."""
         found = self.values[steps]
         if self.latest is not None:
@@ -139,14 +145,14 @@ class Timeline(NamedTuple):
         return found
 
     def future_times(self, num_steps: int) -> Times:
-        """Stamps of the steps after the last, (num_steps,)."""
+        """Timestamps of the steps after the last, (num_steps,)."""
         return self.step.after(self.times[-1], np.arange(1, num_steps + 1))
 
     def future_known(self, num_steps: int) -> Values:
-        """Covariates of the steps after the last, in units of the table, (num_steps, known).
+        """Future covariates of the steps after the last, in units of the table, (num_steps, known).
 
         Raises:
-            DataError: the table does not carry them on for so long.
+            DataError: the table holds fewer of them.
         """
         given = self.ahead.shape[1]
         if given and len(self.ahead) < num_steps:
@@ -161,79 +167,94 @@ class Timeline(NamedTuple):
         return np.hstack([ahead, calendar_features(self.local(self.future_times(num_steps)), self.step)[0]])
 
     def local(self, times: Times) -> Times:
-        """Stamps by the clock on the wall."""
+        """Timestamps in local time."""
         return times if self.offset is None else np.asarray(times + np.timedelta64(self.offset))
 
-    def write(self, times: Times) -> list[str]:
-        """Stamps of this series as text, all in one way: as dates where it has whole days only, with a zone or none."""
+    def format_times(self, times: Times) -> list[str]:
+        """Timestamps of this series as text: dates if they are all at midnight, with an offset if the table has one."""
         is_midnight = times.dtype != np.int64 and self.times[0] == self.times[0].astype("M8[D]")
-        written = times.astype("M8[D]") if self.step.has_days and is_midnight else self.local(times)
+        shown = times.astype("M8[D]") if self.step.has_days and is_midnight else self.local(times)
         zone = "" if self.offset is None else str(timezone(self.offset)).removeprefix("UTC") or "Z"
-        return [f"{str(time).removesuffix('.000000')}{zone}" for time in written]
+        return [f"{str(time).removesuffix('.000000')}{zone}" for time in shown]
 
     def __str__(self) -> str:
         found = ", ".join(f"{name} {count:,}" for name, count in self.repairs._asdict().items() if count)
         first, last = self.local(self.times[[0, -1]])
         steps = f"{counted(len(self.times), 'step')} of {self.step}"
-        return f"{self.name}: {steps}, {as_text(first)} to {as_text(last)}; {found or 'nothing to mend'}"
+        return f"{self.name}: {steps}, {format_time(first)} to {format_time(last)}; {found or 'no flaws found'}"
 
 
 def read_timelines(
     options: TimelineOptions, table: Table | None = None, expected: Step | None = None
 ) -> list[Timeline]:
-    """The series of a table, in the order in which they begin there.
+    """The series of a table, in the order of their first rows.
 
     Args:
-        options: which table, which of its columns, and what to do where something is wrong in it.
-        table: instead of that which the options name.
-        expected: days, or business days, where a short table could be of both.
+        options: which table, which of its columns, and what to do about bad and missing cells.
+        table: instead of the one that the options name.
+        expected: a step of days or of business days, for a short table that could be of either.
 
     Raises:
-        DataError: a column is missing; a stamp that is none, comes twice or too early; a cell that is empty or no
-            number and may not be; nothing to fill an empty one from. The message names the line where there is one.
+        DataError: a missing column; a timestamp that cannot be parsed, is repeated or decreases; a cell that is empty
+            or no number and may not be; no value to fill a gap from. The message names the line if there is one.
     """
     table = read_table(locate(options.path)) if table is None else table
     time = options.time_column or find_time_column(table, options)
     table.require([time, *filter(None, [options.series_column]), *options.columns], "a forecast")
-    wall, offsets = parse_times(table, time, options.time_format)
+    local, offsets = parse_times(table, time, options.time_format)
     rows_of = rows_by_series(table, options.series_column)
-    clock = Clock.of(wall, offsets, list(rows_of.values()), expected)
-    if options.calendar and wall.dtype == np.int64:
+    clock = Clock.of(local, offsets, list(rows_of.values()), expected)
+    if options.calendar and local.dtype == np.int64:
         raise DataError(f"{table.path}: --calendar needs dates, but {time!r} holds integers; leave it out")
     data, is_bad = read_columns(table, options)
-    kept = {name: rows[~is_bad[rows]] for name, rows in rows_of.items()}
-    for name, rows in kept.items():
-        check_rows(table, name, rows, clock.times if clock else wall)
+    good = {name: rows[~is_bad[rows]] for name, rows in rows_of.items()}
+    for name, rows in good.items():
+        check_rows(table, name, rows, clock.times if clock else local)
         if options.missing == "fail":
             check_complete(table, rows, data[rows], options)
     if clock is None:
         raise DataError(f"{table.path}: one row a series; expected at least a context and a horizon")
     return [
         build(name, table.path, clock.at(rows), data[rows], options, int(is_bad[rows_of[name]].sum()))
-        for name, rows in kept.items()
+        for name, rows in good.items()
     ]
 
 
 def find_time_column(table: Table, options: TimelineOptions) -> str:
-    """The first column without another role that begins with a date; integers could be anything."""
+    """The first column without another role whose first cell is a date; integers could be anything.
+
+    Raises:
+        DataError: there is none; the message names columns of integers.
+    """
     for name in table.names:
         cell = str(table.cell(name, 0)).strip()
         if name in (*options.columns, options.series_column) or cell.isdigit():
             continue
-        for read in readers(options.time_format):
-            with contextlib.suppress(ValueError):
-                if isinstance(read(cell), datetime):
-                    return name
+        if is_date(cell, options.time_format):
+            return name
     free = [name for name in table.names if name not in (*options.columns, options.series_column)]
     integers = " or ".join(name for name in free if str(table.cell(name, 0)).strip().isdigit())
     hint = f" (it may be {integers}, of integers)" if integers else ""
     raise DataError(
-        f"{table.path}: no column begins with a date; say --time-column{hint}, and --time-format if it is unusual"
+        f"{table.path}: no column begins with a date; name one with --time-column{hint}, and its "
+        "format with --time-format if it is unusual"
     )
 
 
+def is_date(cell: str, time_format: str | None) -> bool:
+    """Whether a cell is a date in some known format, or in the one given."""
+    for parse in parsers(time_format):
+        with contextlib.suppress(ValueError):
+            return isinstance(parse(cell), datetime)
+    return False
+
+
 def read_columns(table: Table, options: TimelineOptions) -> tuple[Values, NDArray[np.bool_]]:
-    """Cells as numbers, NaN where empty, (rows, columns), and which rows have one that is none, (rows,)."""
+    """Cells as numbers, NaN where empty, (rows, columns), and whether a row has a cell that is no number, (rows,).
+
+    Raises:
+        DataError: a cell that is no number, where such rows may not be dropped, or a column of another type.
+    """
     data, is_bad = np.empty((len(table), len(options.columns))), np.zeros(len(table), bool)
     for index, name in enumerate(options.columns):
         try:
@@ -243,7 +264,7 @@ def read_columns(table: Table, options: TimelineOptions) -> tuple[Values, NDArra
         is_bad[bad] = True
         if bad and options.on_bad == "fail":
             raise DataError(
-                f"{table.place(bad[0])}: {name} is {shortened(table.cell(name, bad[0]))!r}, expected a number; mend "
+                f"{table.place(bad[0])}: {name} is {shortened(table.cell(name, bad[0]))!r}, expected a number; correct "
                 f"it, or leave out such rows ({len(bad):,} here) with --on-bad drop"
             )
     return data, is_bad
@@ -262,7 +283,7 @@ def rows_by_series(table: Table, column: str | None) -> dict[str, Rows]:
 
 
 def check_rows(table: Table, name: str, rows: Rows, times: Times) -> None:
-    """Refuse a series that is empty, or whose stamps do not rise."""
+    """Refuse a series without rows, or whose timestamps do not increase."""
     if not len(rows):
         raise DataError(f"{place_of(table.path, name)}: no row in which all cells are numbers; name other columns")
     for late in np.flatnonzero(np.diff(times[rows]).astype(np.int64) <= 0)[:1]:
@@ -270,45 +291,61 @@ def check_rows(table: Table, name: str, rows: Rows, times: Times) -> None:
         is_twice = times[before] == times[row]
         relation, remedy = ("the same as", "keep one") if is_twice else ("before", "sort the rows by time")
         raise DataError(
-            f"{table.place(row)}: {as_text(times[row])} is {relation} {as_text(times[before])} of "
-            f"{table.place(before).removeprefix(f'{table.path} ')}; {remedy}, or say --series-column if there "
-            "are several"
+            f"{table.place(row)}: {format_time(times[row])} is {relation} {format_time(times[before])} of "
+            f"{table.place(before).removeprefix(f'{table.path} ')}; {remedy}, or name the column of the "
+            "series with --series-column if there are several"
         )
 
 
 def check_complete(table: Table, rows: Rows, data: Values, options: TimelineOptions) -> None:
-    """Refuse an empty cell."""
+    """Refuse an empty cell, other than targets and past covariates of the rows after the last target."""
     is_empty = np.isnan(data)
     is_empty[len(data) - steps_ahead(data, options) :, : options.first_known] = False
-    told = np.flatnonzero(~is_empty[:, : len(options.target)].any(1))
-    if is_empty.any() and not is_empty[: told[-1] + 1 if len(told) else 0].any():
+    complete = np.flatnonzero(~is_empty[:, : len(options.target)].any(1))  # rows with every target
+    if is_empty.any() and not is_empty[: complete[-1] + 1 if len(complete) else 0].any():
         first = rows[np.argwhere(is_empty)[0][0]]
         raise DataError(
             f"{table.place(first)}: from here to the end the target is empty; cut these rows "
-            "off, or say --covariates-future if they carry columns that are known beforehand"
+            "off, or name the columns that are known in advance with --covariates-future"
         )
     for row, column in np.argwhere(is_empty)[:1]:
         cell, such = table.cell(options.columns[column], rows[row]), counted(int(is_empty.sum()), "such cell")
         what = "empty" if cell is None or not str(cell).strip() else f"{cell!r}, no number"
         raise DataError(
-            f"{table.place(rows[row])}: {options.columns[column]} is {what} ({such}); fill it, or say --missing "
+            f"{table.place(rows[row])}: {options.columns[column]} is {what} ({such}); fill it, or set --missing "
             "interpolate or --missing forward"
         )
 
 
 def steps_ahead(data: Values, options: TimelineOptions) -> int:
-    """Rows at the end that only carry on what is known beforehand."""
+    """Number of rows at the end that hold future covariates only."""
     targets = np.argwhere(~np.isnan(data[:, : len(options.target)]))
     return len(data) - 1 - int(targets[-1, 0]) if options.covariates_future and len(targets) else 0
 
 
 def place_of(path: Path, name: str) -> str:
-    """What messages call a series: the file, and its name there unless the file is one series."""
+    """A series in messages: the file, and the name of the series unless the file is one series."""
     return str(path) if name == path.stem else f"{path} series {shortened(name)!r}"
 
 
 def build(name: str, path: Path, clock: Clock, data: Values, options: TimelineOptions, dropped: int) -> Timeline:
-    """A series of its rows, filled where the options say so; between irregular stamps nothing counts as absent."""
+    """A series of its rows, with gaps filled where the options say so.
+
+    The distance of a timestamp from the one before says how many steps are absent between them. Where it is no whole
+    number of steps the timestamp is irregular: no step counts as absent there, and a series with such a timestamp gets
+    no further steps, since none would be at a known place.
+
+    Args:
+        name: of the series.
+        path: the table, for messages.
+        clock: timestamps of the rows.
+        data: numbers of the rows, NaN where empty, (rows, columns).
+        options: what to do about missing cells.
+        dropped: rows left out before.
+
+    Raises:
+        DataError: more steps are absent than there are rows, or a gap cannot be filled.
+    """
     step, lengths = clock.step, np.diff(clock.step.positions(clock.times))  # (rows - 1,)
     irregular = int(np.count_nonzero(lengths % step.size))
     absent = np.where(lengths % step.size, 0, lengths // step.size - 1)
@@ -347,31 +384,3 @@ def build(name: str, path: Path, clock: Clock, data: Values, options: TimelineOp
         latest=latest_values(is_empty) if is_empty.any() else None,
         offset=None if clock.offsets is None else clock.offsets.tolist()[-1],
     )
-
-
-def latest_values(is_empty: NDArray[np.bool_]) -> Rows:
-    """The last step up to each that has a value, before there is one the first that has, (steps, columns)."""
-    latest = np.maximum.accumulate(np.where(is_empty, -1, np.arange(len(is_empty))[:, None]))
-    return np.where(latest < 0, is_empty.argmin(0), latest)
-
-
-def fill(data: Values, positions: NDArray[np.int64], method: str, names: Sequence[str]) -> int:
-    """Give each NaN in place the value before it, or one between its neighbors (at the ends the nearest); count them.
-
-    Args:
-        data: (steps, columns), named by `names`.
-        positions: of the steps in time, (steps,).
-        method: "forward" or "interpolate".
-    """
-    is_empty = np.isnan(data)
-    for column, empty, name in zip(data.T, is_empty.T, names, strict=True):
-        known = np.flatnonzero(~empty)
-        if not len(known):
-            raise DataError(f"{name} is empty throughout; leave the column or the series out")
-        if empty[0] and method == "forward":
-            raise DataError(f"{name} begins empty, with nothing to carry forward; cut that off, or interpolate")
-        if method == "forward":
-            column[:] = column[known[np.searchsorted(known, np.arange(len(column)), "right") - 1]]
-        else:
-            column[empty] = np.interp(positions[empty], positions[known], column[known])
-    return int(is_empty.sum())

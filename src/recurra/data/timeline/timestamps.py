@@ -1,4 +1,4 @@
-"""Stamps of time: how they are written, the step between them, what comes after, and where in the year they lie."""
+"""Timestamps: parsing them, the step between them, the timestamps that follow, and calendar features."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -12,9 +12,9 @@ from recurra.data.tables import Table
 from recurra.errors import DataError, shortened
 
 Times = NDArray[Any]  # datetime64[us], or int64
-Offsets = NDArray[np.timedelta64]  # of the clock on the wall from UTC
+Offsets = NDArray[np.timedelta64]  # of local time from UTC
 
-FORMATS = (  # beside ISO 8601 and integers; none can be read in two ways
+FORMATS = (  # beside ISO 8601 and integers; none is ambiguous, such as month and day in either order
     *("%Y-%m", "%Y/%m", "%Y/%m/%d", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y", "%d.%m.%Y %H:%M"),
     *("%b %d %Y", "%B %d %Y", "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%b %Y", "%B %Y"),
 )
@@ -23,11 +23,11 @@ LENGTHS = {"week": 7 * DAY, "day": DAY, "hour": DAY // 24, "minute": 60_000_000,
 
 
 class Step(NamedTuple):
-    """What lies between two stamps: so many microseconds, months, days from Monday to Friday, or integers."""
+    """The distance between two timestamps: a number of microseconds, months, business days or integers."""
 
-    size: int
+    size: int  # in units
     unit: Literal["microsecond", "month", "business day", "integer"]
-    day: int = 1  # of each month, where the unit is that; its last where it has fewer
+    day: int = 1  # day of each month, where the unit is a month; the last day of shorter months
 
     def __str__(self) -> str:
         unit, size = str(self.unit), self.size
@@ -40,12 +40,12 @@ class Step(NamedTuple):
 
     @property
     def has_days(self) -> bool:
-        """Whether it is of whole days or months, which stay what they are where clocks are changed."""
+        """Whether it is of whole days or months, which follow local time when clocks change."""
         return self.unit in ("month", "business day") or (self.unit == "microsecond" and self.size % DAY == 0)
 
     @property
     def season(self) -> int:
-        """Steps of the shortest usual cycle: the day, the week for days, the year for weeks and months; 1 for none."""
+        """Steps of the usual season: a day, for days a week, for weeks and months a year; 1 where there is none."""
         if self.unit == "business day":
             return 5
         if self.unit == "month":
@@ -58,13 +58,18 @@ class Step(NamedTuple):
         return cycle // self.size if cycle % self.size == 0 else 1
 
     def positions(self, times: Times) -> NDArray[np.int64]:
-        """Stamps as numbers of its unit."""
+        """Timestamps as whole numbers of the unit since some fixed start, (times,)."""
         if self.unit == "business day":
             return np.asarray(np.busday_count(np.datetime64("0001-01-01"), times.astype("M8[D]")))
         return (times.astype("M8[M]") if self.unit == "month" else times).astype(np.int64)
 
     def after(self, start: Any, steps: NDArray[np.int64]) -> Times:
-        """The stamps so many steps after another."""
+        """Timestamps some numbers of steps after another one.
+
+        Args:
+            start: a timestamp.
+            steps: how many steps after it, (steps,).
+        """
         offsets = self.size * steps
         if self.unit in ("microsecond", "integer"):
             return np.asarray(start + offsets.astype("m8[us]" if self.unit == "microsecond" else np.int64))
@@ -77,94 +82,105 @@ class Step(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """Stamps as steps are counted: by the clock on the wall where a step is a day or longer, else in UTC."""
+    """Timestamps on the clock by which steps are equal: local time where a step is a day or longer, else UTC.
+
+    With summer time a day may have 23 or 25 hours: days are equal in local time, hours in UTC.
+    """
 
     times: Times  # (rows,)
-    offsets: Offsets | None  # of the wall from these times, (rows,); None where they are those on the wall
+    offsets: Offsets | None  # of local time from these times, (rows,); None where these are in local time
     step: Step
 
     @classmethod
     def of(
-        cls, wall: Times, offsets: Offsets | None, series: Sequence[NDArray[np.int64]], expected: Step | None
+        cls, local: Times, offsets: Offsets | None, series: Sequence[NDArray[np.int64]], expected: Step | None
     ) -> "Clock | None":
-        """That of the stamps of a table; None where no series has two.
+        """The clock of the timestamps of a table; None where no series has two.
 
         Args:
-            wall: as they are written, (rows,).
-            offsets: that they name, (rows,); None where they name none.
+            local: timestamps as the table has them, (rows,).
+            offsets: offsets from UTC in the table, (rows,); None where it has none.
             series: rows of each series.
             expected: see `infer_step`.
         """
-        step = infer_step([np.unique(wall[rows]) for rows in series], expected)
+        times, step = local, infer_step([np.unique(local[rows]) for rows in series], expected)
         if step and offsets is not None and not step.has_days:
-            wall = wall - offsets
-            step = infer_step([np.unique(wall[rows]) for rows in series], expected)
+            times = local - offsets  # UTC
+            step = infer_step([np.unique(times[rows]) for rows in series], expected)
         else:
             offsets = None
-        return cls(wall, offsets, step) if step else None
+        return cls(times, offsets, step) if step else None
 
     def at(self, rows: NDArray[np.int64]) -> "Clock":
-        """The stamps of some rows."""
+        """The timestamps of some rows."""
         return Clock(self.times[rows], None if self.offsets is None else self.offsets[rows], self.step)
 
     def spread(self, places: NDArray[np.int64]) -> "Clock":
-        """Every step from the first stamp to the last, where these are steps so many after the first."""
+        """Every step from the first timestamp to the last, absent ones filled in with the offset before them.
+
+        Args:
+            places: steps of each timestamp after the first, (rows,).
+        """
         steps = np.arange(places[-1] + 1)
         before = np.searchsorted(places, steps, "right") - 1
         times = self.step.after(self.times[0], steps)
         return Clock(times, None if self.offsets is None else self.offsets[before], self.step)
 
     def calendar(self) -> tuple[NDArray[np.float64], list[str]]:
-        """Where on the wall these times lie; see `calendar_features`."""
+        """Calendar features of these times in local time; see `calendar_features`."""
         return calendar_features(self.times if self.offsets is None else self.times + self.offsets, self.step)
 
 
-def readers(time_format: str | None) -> list[Callable[[str], datetime | int]]:
-    """Ways to read a stamp; each raises ValueError where it is written otherwise."""
+def parsers(time_format: str | None) -> list[Callable[[str], datetime | int]]:
+    """Functions that parse a timestamp of one format each, and raise ValueError at any other."""
     if time_format:
-        return [partial(read_date, time_format)]
-    return [partial(read_date, None), int, *(partial(read_date, form) for form in FORMATS)]
+        return [partial(parse_date, time_format)]
+    return [partial(parse_date, None), int, *(partial(parse_date, form) for form in FORMATS)]
 
 
-def read_date(time_format: str | None, cell: str) -> datetime:
-    """A date of some format, of ISO 8601 where that is None."""
+def parse_date(time_format: str | None, cell: str) -> datetime:
+    """A date and time in a format of strptime, or in ISO 8601 where it is None."""
     return datetime.strptime(cell, time_format) if time_format else datetime.fromisoformat(cell)
 
 
 def parse_times(table: Table, name: str, time_format: str | None) -> tuple[Times, Offsets | None]:
-    """Stamps of a column, all written in one way: what they say, and the offsets from UTC that they name, if any."""
+    """Timestamps of a column, all in one format: local times (rows,), and their offsets from UTC (rows,), if any.
+
+    Raises:
+        DataError: a cell in another format than the cells before it; the message names the line.
+    """
     cells, furthest = table.text(name), 0
-    for read in readers(time_format):
-        stamps: list[datetime | int] = []
+    for parse in parsers(time_format):
+        timestamps: list[datetime | int] = []
         try:
-            stamps.extend(read((cell or "").strip()) for cell in cells)
-            return split_offsets(stamps)
+            timestamps.extend(parse((cell or "").strip()) for cell in cells)
+            return split_offsets(timestamps)
         except (ValueError, OverflowError):
-            furthest = max(furthest, min(len(stamps), len(cells) - 1))
+            furthest = max(furthest, min(len(timestamps), len(cells) - 1))
     like = f"one like {shortened(cells[0])!r}" if furthest else "a date such as 2016-07-01, or an integer"
     raise DataError(
         f"{table.place(furthest)}: {name} is {shortened(cells[furthest] or '')!r}, expected {time_format or like}; "
-        "mend it, or say --time-column and --time-format"
+        "correct it, or set --time-column and --time-format"
     )
 
 
-def split_offsets(stamps: Sequence[datetime | int]) -> tuple[Times, Offsets | None]:
-    """Stamps without their zones, and their offsets from UTC, 0 of one that names none; None where none does."""
-    dates = [stamp for stamp in stamps if isinstance(stamp, datetime)]
+def split_offsets(timestamps: Sequence[datetime | int]) -> tuple[Times, Offsets | None]:
+    """Local times, and their offsets from UTC: 0 where one has none, None where all have none."""
+    dates = [timestamp for timestamp in timestamps if isinstance(timestamp, datetime)]
     if not dates:
-        return np.array(stamps, np.int64), None
-    wall = np.array([date.replace(tzinfo=None) for date in dates], "M8[us]")
+        return np.array(timestamps, np.int64), None
+    local = np.array([date.replace(tzinfo=None) for date in dates], "M8[us]")
     if not any(date.tzinfo for date in dates):
-        return wall, None
-    return wall, np.array([date.utcoffset() or timedelta() for date in dates], "m8[us]")
+        return local, None
+    return local, np.array([date.utcoffset() or timedelta() for date in dates], "m8[us]")
 
 
 def infer_step(series: Sequence[Times], expected: Step | None = None) -> Step | None:
-    """The most frequent step of some series; None where none has two stamps.
+    """The most frequent step of some series; None where none has two timestamps.
 
     Args:
-        series: stamps of each, rising.
-        expected: days, or business days, where stamps from Monday to Friday could be both.
+        series: timestamps of each, increasing.
+        expected: a step of days or of business days, for timestamps from Monday to Friday that could be either.
     """
     step = Step(1, "integer")
     if series[0].dtype != np.int64:
@@ -178,7 +194,12 @@ def infer_step(series: Sequence[Times], expected: Step | None = None) -> Step | 
 
 
 def are_business_days(series: Sequence[Times], expected: Step | None) -> bool:
-    """Whether all stamps lie from Monday to Friday, at one time, and weekends are what is left out between them."""
+    """Whether timestamps are business days: from Monday to Friday at one time of day, absent mostly at weekends.
+
+    Args:
+        series: timestamps of each.
+        expected: days or business days, if it is known that it is one of them.
+    """
     times = np.concatenate(series)
     dates = times.astype("M8[D]")
     if not np.is_busday(dates).all() or (times - dates != times[:1] - dates[:1]).any():
@@ -188,11 +209,11 @@ def are_business_days(series: Sequence[Times], expected: Step | None) -> bool:
     if expected in (Step(1, "business day"), Step(DAY, "microsecond")):
         return expected.unit == "business day" and bool((business == 1).any())
     num_weekends = np.count_nonzero((days == 3) & (business == 1))
-    return bool(2 * np.count_nonzero(days == 1) > len(days) and num_weekends > 1)  # one may be left out by chance
+    return bool(2 * np.count_nonzero(days == 1) > len(days) and num_weekends > 1)  # one weekend may be absent by chance
 
 
 def day_of_months(series: Sequence[Times]) -> int | None:
-    """The day on which all stamps lie, at one time, 31 for the last of each month; None where they do not."""
+    """The day of the month of all timestamps, 31 for the last one; None where days or times of day differ."""
     times = np.concatenate(series)
     months, dates = times.astype("M8[M]"), times.astype("M8[D]")
     days, longest = (dates - months.astype("M8[D]")).astype(int) + 1, days_in(months)
@@ -202,14 +223,17 @@ def day_of_months(series: Sequence[Times]) -> int | None:
 
 
 def days_in(months: NDArray[np.datetime64]) -> NDArray[np.int64]:
-    """Days of each month."""
+    """Number of days of each month."""
     return np.asarray((months + 1).astype("M8[D]") - months.astype("M8[D]")).astype(np.int64)
 
 
 def calendar_features(times: Times, step: Step) -> tuple[NDArray[np.float64], list[str]]:
-    """Where in the day, week and year stamps lie, (steps, features), and the names of the features.
+    """Sine and cosine of the time of day, weekday, month and day of the year.
 
-    Sine and cosine of each cycle that is longer than a step: of a shorter one they would say nothing.
+    Cycles no longer than a step are left out, since their phase does not change.
+
+    Returns:
+        features (steps, features), and their names.
     """
     days, months, years = (times.astype(f"M8[{unit}]") for unit in "DMY")
     cycles = {
@@ -225,6 +249,6 @@ def calendar_features(times: Times, step: Step) -> tuple[NDArray[np.float64], li
     return np.array(waves).reshape(-1, len(times)).T, names
 
 
-def as_text(time: Any) -> str:
-    """A stamp without what is 0 of it."""
+def format_time(time: Any) -> str:
+    """A timestamp without microseconds, and without a time of day, that are 0."""
     return str(time).removesuffix(".000000").removesuffix("T00:00:00")

@@ -1,6 +1,5 @@
-"""Windows over time series: some steps of context, and the horizon after them."""
+"""Windows of time series: a context, and the horizon after it that is forecast."""
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,18 +8,17 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from recurra.config import Shares
+from recurra.data.splits import SPLITS, consecutive
 from recurra.data.timeline.timeline import Timeline, TimelineOptions
 from recurra.errors import DataError, counted, shortened
 
-SPLITS = ("train", "valid", "test")
-
 
 class SplitOptions(TimelineOptions):
-    """The `[data]` section of forecasting: which table and columns, and how the time is split."""
+    """Which table and columns, and how time is split."""
 
     shares: Shares = Field((0.7, 0.1, 0.2), description="training, validation and test share of the time")
     split_steps: tuple[int, int, int] | None = Field(
-        None, description="instead of shares: training, validation and test steps, from the first on"
+        None, description="instead of shares: number of training, validation and test steps"
     )
 
     @field_validator("split_steps")
@@ -32,16 +30,16 @@ class SplitOptions(TimelineOptions):
         return steps
 
 
-class Example(NamedTuple):
-    """A window, or a batch of them with a second axis of that size."""
+class ForecastWindow(NamedTuple):
+    """A batch of windows, or one window without the batch axis."""
 
-    context: NDArray[np.floating[Any]]  # as it was known at its end, (context, batch, channels)
-    targets: NDArray[np.floating[Any]]  # NaN where the table holds none, (horizon, batch, targets)
-    future: NDArray[np.floating[Any]]  # covariates known beforehand, (horizon, batch, features)
+    context: NDArray[np.floating[Any]]  # values known at its last step, (context, batch, channels)
+    targets: NDArray[np.floating[Any]]  # NaN where the table has none, (horizon, batch, targets)
+    future: NDArray[np.floating[Any]]  # future covariates, (horizon, batch, features)
 
 
-def long_enough(timelines: Sequence[Timeline], context: int, horizon: int) -> list[Timeline]:
-    """The series that hold a window at all.
+def drop_short(timelines: Sequence[Timeline], context: int, horizon: int) -> list[Timeline]:
+    """The series that are long enough for a window.
 
     Raises:
         DataError: none does.
@@ -57,8 +55,8 @@ def long_enough(timelines: Sequence[Timeline], context: int, horizon: int) -> li
     return kept
 
 
-def left_out(timelines: Sequence[Timeline], kept: Sequence[Timeline]) -> list[str]:
-    """In words, which series are too short; empty where none is."""
+def describe_dropped(timelines: Sequence[Timeline], kept: Sequence[Timeline]) -> list[str]:
+    """A sentence about the series that are too short; none where all are long enough."""
     known = {timeline.name for timeline in kept}
     short = [timeline.name for timeline in timelines if timeline.name not in known]
     if not short:
@@ -69,26 +67,27 @@ def left_out(timelines: Sequence[Timeline], kept: Sequence[Timeline]) -> list[st
 
 
 def cut_spans(timelines: Sequence[Timeline], options: SplitOptions) -> dict[str, list[range]]:
-    """Steps of each series that are training, validation and test; all are cut at the same points in time.
+    """Training, validation and test steps of each series; all series are cut at the same points in time.
 
-    Cut by itself, a long series would be trained on what is the future of a short one.
+    Were each cut by itself, training steps of one series could lie after test steps of another.
 
     Returns:
-        for "train", "valid" and "test" one range of steps a series, empty where it has none there.
+        by split a range of steps for each series, empty where it has none there.
+
     Raises:
-        DataError: `split_steps` are more than there are.
+        DataError: `split_steps` are more than the steps of the table.
     """
-    stamps = np.unique(np.concatenate([timeline.times for timeline in timelines]))
-    parts = options.split_steps or [len(stamps) * share for share in options.shares]
-    cuts = [round(end) for end in itertools.accumulate(parts)]
-    if cuts[-1] > len(stamps):
+    times = np.unique(np.concatenate([timeline.times for timeline in timelines]))
+    parts = options.split_steps or [len(times) * share for share in options.shares]
+    cuts = [(round(begin), round(end)) for begin, end in consecutive(parts)]
+    if cuts[-1][1] > len(times):
         raise DataError(
-            f"{timelines[0].path}: {counted(len(stamps), 'step')}, fewer than --split-steps "
+            f"{timelines[0].path}: {counted(len(times), 'step')}, fewer than --split-steps "
             f"{','.join(map(str, parts))}; choose smaller ones"
         )
     spans = {}
-    for split, cut in zip(SPLITS, itertools.pairwise([0, *cuts]), strict=True):
-        numbers = (np.searchsorted(stamps, timeline.times) for timeline in timelines)  # of each step among all stamps
+    for split, cut in zip(SPLITS, cuts, strict=True):
+        numbers = (np.searchsorted(times, timeline.times) for timeline in timelines)  # of each step in all times
         spans[split] = [range(*np.searchsorted(steps, cut).tolist()) for steps in numbers]
     return spans
 
@@ -96,10 +95,10 @@ def cut_spans(timelines: Sequence[Timeline], options: SplitOptions) -> dict[str,
 def split_spans(
     timelines: Sequence[Timeline], options: SplitOptions, context: int, horizon: int
 ) -> dict[str, list[range]]:
-    """What `cut_spans` gives, where each split can be learned from or judged.
+    """The steps of `cut_spans`, where every split has a window and an observed target.
 
     Raises:
-        DataError: `split_steps` are more than there are, or a split holds no window, or no target in any.
+        DataError: `split_steps` are more than the steps of the table, or a split has no window or no observed target.
     """
     spans = cut_spans(timelines, options)
     for split, parts in spans.items():
@@ -108,10 +107,10 @@ def split_spans(
                 f"{timelines[0].path}: the {split} part holds {counted(max(map(len, parts)), 'step')}, no window of "
                 f"horizon {horizon:,} after a context of {context:,}; choose smaller ones, or other shares"
             )
-        told = (
-            timeline.told(np.arange(part.start, part.stop)) for timeline, part in zip(timelines, parts, strict=True)
+        targets = (
+            timeline.observed(np.arange(part.start, part.stop)) for timeline, part in zip(timelines, parts, strict=True)
         )
-        if all(np.isnan(values).all() for values in told):
+        if all(np.isnan(values).all() for values in targets):
             raise DataError(f"{timelines[0].path}: the targets of the {split} part are all filled in; cut it off")
     return spans
 
@@ -119,13 +118,13 @@ def split_spans(
 class Windows:
     """All windows whose horizon lies in given spans of some series; the context may begin before the span.
 
-    At the end of each context every target and covariate of the past has had a value.
+    By the end of each context every target and past covariate has had a value.
 
     Args:
         timelines: the series; nothing of them is copied before a batch is asked for.
-        spans: steps of each series that horizons may touch.
-        context: steps a forecast is given.
-        horizon: steps it is of.
+        spans: steps of each series in which horizons lie.
+        context: steps of a context.
+        horizon: steps to forecast.
         stride: steps from one window to the next.
     """
 
@@ -135,8 +134,8 @@ class Windows:
         assert min(context, horizon, stride) > 0
         self.timelines, self.context, self.horizon, self.stride = timelines, context, horizon, stride
         stops = np.array([span.stop for span in spans])
-        openings = [timeline.opening + 1 for timeline in timelines]
-        self.firsts = np.array([max(span.start, context, first) for span, first in zip(spans, openings, strict=True)])
+        complete = [timeline.first_complete + 1 for timeline in timelines]
+        self.firsts = np.array([max(span.start, context, first) for span, first in zip(spans, complete, strict=True)])
         self.counts = np.maximum((stops - horizon - self.firsts) // stride + 1, 0)
         self.ends = np.cumsum(self.counts)
 
@@ -144,38 +143,42 @@ class Windows:
         return int(self.ends[-1])
 
     def locate(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where windows lie.
+        """Series and first step of the horizon of some windows.
 
         Args:
             indices: which windows, (batch,).
 
         Returns:
-            number of the series, and the step its horizon begins at, each (batch,).
+            index of the series, and the first step of the horizon, each (batch,).
         """
         assert ((indices >= 0) & (indices < len(self))).all()
         series = np.searchsorted(self.ends, indices, "right")
         within = indices - (self.ends - self.counts)[series]
         return series, self.firsts[series] + self.stride * within
 
-    def window(self, index: int) -> Example:
+    def window(self, index: int) -> ForecastWindow:
         """One window: (context, channels), (horizon, targets) and (horizon, features)."""
-        return Example(*(part[:, 0] for part in self.batch(np.array([index]))))
+        return ForecastWindow(*(part[:, 0] for part in self.batch(np.array([index]))))
 
-    def batch(self, indices: NDArray[np.int64]) -> Example:
-        """Some windows side by side, time-major."""
+    def batch(self, indices: NDArray[np.int64]) -> ForecastWindow:
+        """Some windows as a batch.
+
+        Args:
+            indices: which windows, (batch,).
+        """
         series, first = self.locate(indices)
         steps = first + np.arange(-self.context, self.horizon).reshape(-1, 1)  # (context + horizon, batch)
         before, after = steps[: self.context], steps[self.context :]
         one = self.timelines[0]
         widths = (self.context, len(one.channels)), (self.horizon, one.num_targets), (self.horizon, one.num_known)
-        batch = Example(*(np.empty((length, len(indices), width), one.data.dtype) for length, width in widths))
+        batch = ForecastWindow(*(np.empty((length, len(indices), width), one.data.dtype) for length, width in widths))
         for number in np.unique(series):
             timeline, here = self.timelines[number], series == number
-            batch.context[:, here] = timeline.read(before[:, here])
-            batch.targets[:, here] = timeline.told(after[:, here])
+            batch.context[:, here] = timeline.as_known(before[:, here])
+            batch.targets[:, here] = timeline.observed(after[:, here])
             batch.future[:, here] = timeline.known[after[:, here]]
         return batch
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
-        """All windows in an order that only depends on seed and epoch, (windows,)."""
+        """Indices of all windows in an order that only seed and epoch decide, (windows,)."""
         return np.random.default_rng((seed, epoch)).permutation(len(self))

@@ -11,10 +11,10 @@ from pydantic import Field, field_validator
 from sklearn.neighbors import NearestNeighbors
 
 from recurra.config import Recipe, Shares
-from recurra.data.images import ImageOptions
-from recurra.data.pictures import Picture, PictureOptions, read_pictures, split_pictures
-from recurra.data.splits import all_but_train
-from recurra.data.vocabulary import TokenOptions, Vocabulary
+from recurra.data.media.images import ImageOptions
+from recurra.data.media.pictures import Picture, PictureOptions, read_pictures, split_pictures
+from recurra.data.splits import held_out_splits
+from recurra.data.text.vocabulary import TokenOptions, Vocabulary
 from recurra.decoding.beam import Hypothesis
 from recurra.errors import DataError
 from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
@@ -189,7 +189,7 @@ class Captioning(WritingTask[Picture, Encoded, NDArray[Any]]):
     def read_held_out(self, options: CaptionOptions, progress: Progress) -> dict[str, list[Picture]]:
         """Other pictures to judge by, by split."""
         found = read_pictures(options.path, options.pictures, progress)
-        return all_but_train(found) or found
+        return held_out_splits(found) or found
 
     def describe(self) -> tuple[Json, Mapping[str, str]]:
         """What model.json says, and the files that belong to the model."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.images import ImageOptions, is_opened, read_image
-from recurra.data.pictures import Picture
+from recurra.data.media.images import ImageOptions, is_opened, read_image
+from recurra.data.media.pictures import Picture
 from recurra.decoding.beam import Hypothesis, build_search
 from recurra.errors import UsageError
 from recurra.progress import Progress

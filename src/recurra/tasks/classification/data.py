@@ -10,15 +10,14 @@ from pydantic import Field
 
 from recurra.baselines.labels import series_features, text_features
 from recurra.config import Section, Shares
-from recurra.data.catalogue import locate
-from recurra.data.digits import holds_digits
-from recurra.data.labelled import Columns, LabelledText, read_labelled_texts, read_texts, split_texts
+from recurra.data.catalogue import image_layout, locate
 from recurra.data.normalizer import Normalizer
 from recurra.data.series.labelled import SeriesOptions, find_series, held_out_series, read_series, refuse_unknown_labels
-from recurra.data.series.tables import USUAL_ID
-from recurra.data.splits import all_but_train, files_by_split
+from recurra.data.series.tables import DEFAULT_ID_COLUMN
+from recurra.data.splits import data_files, held_out_splits
 from recurra.data.tables import columns_of, is_table
-from recurra.data.vocabulary import Vocabulary, VocabularyOptions
+from recurra.data.text.labelled import LabelledText, TextColumns, read_labelled_texts, read_texts, split_texts
+from recurra.data.text.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError, ShapeError, UsageError, counted, listed
 from recurra.lengths import common_length
 from recurra.models.classifier import ClassifierShape
@@ -249,15 +248,15 @@ def is_series(options: ExampleOptions) -> bool:
     if options.kind != "auto":
         return options.kind == "series"
     place = locate(options.path)
-    if holds_digits(place):
+    if image_layout(place):
         return True
-    files = [place] if place.is_file() else [file for found in files_by_split(place).values() for file in found]
+    files = data_files(place)
     if any(file.suffix.lower() in (".ts", ".npz") for file in files):
         return True
     if not is_table(files[0]):
         return False
     names = columns_of(files[0])
-    id_column = options.id_column or USUAL_ID
+    id_column = options.id_column or DEFAULT_ID_COLUMN
     if not {options.text_column, id_column} & set(names) and options.window is None:
         raise DataError(
             f"{files[0]}: no column {options.text_column!r} with texts, none {id_column!r} that names series; it has "
@@ -304,7 +303,7 @@ def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list
         found = dict(of_labels(whole_texts(options, progress), options.labels))
     else:
         found = dict(held_out_series(options.path, options, progress))
-    found = {split: examples for split, examples in (all_but_train(found) or found).items() if examples}
+    found = {split: examples for split, examples in (held_out_splits(found) or found).items() if examples}
     if not found:
         which = f" labelled {' or '.join(options.labels)}" if options.labels else ""
         raise DataError(f"{options.path}: no examples{which} to judge by; give others")
@@ -313,14 +312,14 @@ def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list
 
 def whole_texts(options: ExampleOptions, progress: Progress) -> dict[str, list[LabelledText]]:
     """Texts by split; without those that lack text or label, if the options allow it."""
-    found = read_labelled_texts(options.path, Columns(options.text_column, options.label_column))
+    found = read_labelled_texts(options.path, TextColumns(options.text_column, options.label_column))
     broken = [one.place for examples in found.values() for one in examples if not one.is_whole]
     if not broken:
         return found
     if options.on_bad == "fail":
         raise DataError(
-            f"{broken[0]}: no text or no label ({counted(len(broken), 'such example')}); mend them, or leave them out "
-            "with --on-bad drop"
+            f"{broken[0]}: no text or no label ({counted(len(broken), 'such example')}); correct them, or leave them "
+            "out with --on-bad drop"
         )
     progress.note(f"left out {counted(len(broken), 'example')} without text or label, the first: {broken[0]}")
     return {split: [one for one in examples if one.is_whole] for split, examples in found.items()}

@@ -14,7 +14,7 @@ from torch import Tensor
 from recurra.baselines.labels import LabelPersistence, label_baselines
 from recurra.baselines.naive_bayes import log_count_ratios
 from recurra.config import Recipe, TrainingOptions
-from recurra.data.buckets import Collated, buckets, by_length
+from recurra.data.batches import CollatedBatches, bucket_by_length, longest_first
 from recurra.errors import DataError, shortened
 from recurra.metrics.labels import UNKNOWN, classification_details, classification_scores
 from recurra.models.classifier import ClassifierOptions, ClassifierOutput, SequenceClassifier, TokenEmbedding
@@ -214,11 +214,11 @@ class Classification(JudgedTask[Example, Encoded]):
         """Digest of the encoded examples of each split."""
         return {split: digest_of(encoded.sequences, encoded.targets) for split, encoded in self.encoded.items()}
 
-    def batches(self, epoch: int) -> Collated[Batch]:
+    def batches(self, epoch: int) -> CollatedBatches[Batch]:
         """Training examples in batches of about one length, in an order of the epoch's own."""
         encoded = self.encoded["train"]
-        groups = buckets(encoded.lengths, self.recipe.training.batch_size, self.recipe.seed, epoch)
-        return Collated(groups, partial(collate, encoded))
+        groups = bucket_by_length(encoded.lengths, self.recipe.training.batch_size, self.recipe.seed, epoch)
+        return CollatedBatches(groups, partial(collate, encoded))
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean nats of the right label."""
@@ -249,7 +249,7 @@ class Classification(JudgedTask[Example, Encoded]):
         self, encoded: Encoded, progress: Progress, title: str = "evaluating"
     ) -> Iterator[tuple[NDArray[np.integer], ClassifierOutput]]:
         """What the model says of examples, some of about one length at once, with their numbers."""
-        batches = by_length(encoded.lengths, JUDGED_AT_ONCE)
+        batches = longest_first(encoded.lengths, JUDGED_AT_ONCE)
         with inference(self.model), progress.stage(title, len(batches)) as advance:
             for indices in batches:
                 yield indices, self.judge(collate(encoded, indices))

@@ -4,9 +4,10 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
+from recurra.data.splits import SPLITS
 from recurra.data.timeline.timeline import Timeline, read_timelines
 from recurra.data.timeline.timestamps import Step
-from recurra.data.timeline.windows import SPLITS, SplitOptions, Windows, left_out, long_enough, split_spans
+from recurra.data.timeline.windows import SplitOptions, Windows, describe_dropped, drop_short, split_spans
 from recurra.progress import Progress
 from recurra.runs import Json
 
@@ -55,8 +56,8 @@ def find_series(options: ForecastOptions, progress: Progress) -> tuple[list[Time
         DataError: they cannot be used, or are too short.
     """
     everything = read_timelines(options)
-    timelines = long_enough(everything, options.context, options.horizon)
-    for words in left_out(everything, timelines):
+    timelines = drop_short(everything, options.context, options.horizon)
+    for words in describe_dropped(everything, timelines):
         progress.note(words)
     return timelines, split_spans(timelines, options, options.context, options.horizon)
 
@@ -68,9 +69,9 @@ def check_series(options: ForecastOptions) -> Json:
         DataError: the series cannot be used.
     """
     everything = read_timelines(options)
-    timelines = long_enough(everything, options.context, options.horizon)
+    timelines = drop_short(everything, options.context, options.horizon)
     spans = split_spans(timelines, options, options.context, options.horizon)
-    problems = left_out(everything, timelines)
+    problems = describe_dropped(everything, timelines)
     for timeline, span in zip(timelines, spans["train"], strict=True):
         problems += [f"{timeline.name}: {words}" for words in problems_of(timeline, span, options)]
     return {

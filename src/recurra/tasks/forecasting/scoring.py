@@ -18,7 +18,7 @@ from recurra.data.normalizer import Normalizer
 from recurra.data.timeline.scaling import restore
 from recurra.data.timeline.timeline import Timeline
 from recurra.data.timeline.timestamps import Times
-from recurra.data.timeline.windows import Example, Windows
+from recurra.data.timeline.windows import ForecastWindow, Windows
 from recurra.metrics.forecasts import (
     absolute_errors,
     inside_interval,
@@ -37,7 +37,7 @@ SHOWN = 3  # times the horizon, of what stands before a forecast in a figure
 
 Values = NDArray[np.floating[Any]]
 Losses = dict[str, Values]  # by score, (horizon, batch, targets), NaN where not defined
-PlainForecast = Callable[[Example], Values]  # (horizon, batch, targets) of windows in training deviations
+PlainForecast = Callable[[ForecastWindow], Values]  # (horizon, batch, targets) of windows in training deviations
 
 
 class Forecast(NamedTuple):
@@ -52,7 +52,9 @@ class Forecast(NamedTuple):
     @property
     def actual(self) -> Values:
         """What came, as far as the table goes, NaN where it holds nothing, (0 to horizon, targets)."""
-        return self.timeline.told(np.arange(self.start, min(self.start + len(self.times), len(self.timeline.times))))
+        return self.timeline.observed(
+            np.arange(self.start, min(self.start + len(self.times), len(self.timeline.times)))
+        )
 
     def fan(self, target: int) -> Json:
         """One target as plain values that a figure is drawn from."""
@@ -60,9 +62,9 @@ class Forecast(NamedTuple):
         name = self.timeline.channels[target]
         return {
             "title": name if name == self.timeline.name else f"{self.timeline.name}: {name}",
-            "history_times": self.timeline.write(self.timeline.times[first : self.start]),
-            "history": plain(self.timeline.told(np.arange(first, self.start))[:, target]),
-            "times": self.timeline.write(self.times),
+            "history_times": self.timeline.format_times(self.timeline.times[first : self.start]),
+            "history": plain(self.timeline.observed(np.arange(first, self.start))[:, target]),
+            "times": self.timeline.format_times(self.times),
             "forecast": self.values[:, target].tolist(),
             "actual": plain(self.actual[:, target]),
             "quantiles": {str(level): values[:, target].tolist() for level, values in self.quantiles.items()},
@@ -88,7 +90,7 @@ class Scorer:
         self, normalizer: Normalizer, timelines: Sequence[Timeline], spans: Sequence[range], season: int
     ) -> None:
         self.normalizer, self.timelines = normalizer, timelines
-        parts = [timeline.told(np.array(span, np.int64)) for timeline, span in zip(timelines, spans, strict=True)]
+        parts = [timeline.observed(np.array(span, np.int64)) for timeline, span in zip(timelines, spans, strict=True)]
         undefined = np.full(timelines[0].num_targets, np.nan)
         units = [seasonal_error(part, season) if len(part) > season else undefined for part in parts]
         self.units = np.array(units)  # (series, targets)
@@ -147,7 +149,7 @@ class Means:
         return plain(self.sums[name] / np.where(self.counts[name], self.counts[name], np.nan))
 
 
-def without_gaps(example: Example) -> Values:
+def without_gaps(example: ForecastWindow) -> Values:
     """Targets to learn from, for what needs them all: the last that is known where one is not."""
     known = np.concatenate([example.context[-1:, :, : example.targets.shape[2]], example.targets])
     steps = np.arange(len(known)).reshape(-1, 1, 1)
@@ -169,10 +171,10 @@ def plain_forecasts(train: Windows, season: int, seed: int) -> dict[str, Callabl
     one = train.timelines[0]
     num_targets, first_known, horizon = one.num_targets, one.first_known, train.horizon
 
-    def past(example: Example) -> Values:
+    def past(example: ForecastWindow) -> Values:
         return example.context[..., :num_targets]
 
-    def features(example: Example) -> Values:
+    def features(example: ForecastWindow) -> Values:
         context = example.context.copy()
         context[..., :first_known] -= example.context[-1:, :, :first_known]
         return np.hstack([flatten_windows(context), flatten_windows(example.future)])[None]  # (1, batch, features)

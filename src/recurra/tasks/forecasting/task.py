@@ -11,12 +11,13 @@ from torch import Tensor
 
 from recurra.baselines.forecasts import seasonal_naive
 from recurra.config import Recipe, TrainingOptions
-from recurra.data.buckets import Collated
+from recurra.data.batches import CollatedBatches
 from recurra.data.normalizer import Normalizer
+from recurra.data.splits import SPLITS
 from recurra.data.timeline.scaling import WindowScale, normalize, normalize_series, restore, training_normalizer
 from recurra.data.timeline.timeline import Timeline
 from recurra.data.timeline.timestamps import Step
-from recurra.data.timeline.windows import SPLITS, Example, Windows
+from recurra.data.timeline.windows import ForecastWindow, Windows
 from recurra.errors import UsageError
 from recurra.metrics.forecasts import absolute_errors, squared_errors
 from recurra.models.forecast_heads import PointLoss, build_head
@@ -78,7 +79,7 @@ class Judged(NamedTuple):
     """Some windows and what the model says of them, in training deviations."""
 
     numbers: NDArray[np.int64]  # which these are, (batch,)
-    example: Example
+    example: ForecastWindow
     parameters: Tensor  # of the head, (horizon, batch, targets, width)
 
 
@@ -198,13 +199,13 @@ class Forecasting:
         stride = options.stride if split == "train" else 1
         return Windows(self.scaled, self.spans[split], options.context, options.horizon, stride)
 
-    def batches(self, epoch: int) -> Collated[Example]:
+    def batches(self, epoch: int) -> CollatedBatches[ForecastWindow]:
         """Training windows in batches, in an order of the epoch's own."""
         windows, size = self.windows("train"), self.recipe.training.batch_size
         order = windows.order(self.recipe.seed, epoch)
-        return Collated(np.split(order, range(size, len(order), size)), windows.batch)
+        return CollatedBatches(np.split(order, range(size, len(order), size)), windows.batch)
 
-    def loss(self, batch: Example, state: Any) -> StepLoss:  # noqa: ARG002
+    def loss(self, batch: ForecastWindow, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean cost of the forecasts, in training deviations."""
         parameters = self.parameters(batch.context, batch.future, without_gaps(batch))
         return StepLoss(self.cost(parameters, batch.targets), batch.targets.shape[1], None)
@@ -236,8 +237,8 @@ class Forecasting:
         like = next(self.model.parameters())
         taught = None if targets is None else to_tensor(scale.apply(targets), like)
         found = self.model(to_tensor(read, like), to_tensor(base, like), to_tensor(future, like), taught)
-        centre, spread = (to_tensor(part[..., :num_targets], like) for part in scale)
-        return self.head.rescale(found, centre, spread)
+        center, spread = (to_tensor(part[..., :num_targets], like) for part in scale)
+        return self.head.rescale(found, center, spread)
 
     def scale_of(self, context: Values) -> WindowScale:
         """How windows are scaled before the network reads them."""

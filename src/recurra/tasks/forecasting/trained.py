@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra.data.tables import Table
 from recurra.data.timeline.scaling import Values, normalize, normalize_series
 from recurra.data.timeline.timeline import Timeline, read_timelines
-from recurra.data.timeline.windows import Windows, cut_spans, left_out, long_enough
+from recurra.data.timeline.windows import Windows, cut_spans, describe_dropped, drop_short
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Json, Run
@@ -152,8 +152,8 @@ class TrainedForecaster(TrainedModel[Forecasting]):
             DataError: none does, or they cannot be used.
         """
         everything = self.read(data)
-        timelines = long_enough(everything, self.options.context, horizon)
-        for words in left_out(everything, timelines):
+        timelines = drop_short(everything, self.options.context, horizon)
+        for words in describe_dropped(everything, timelines):
             (progress or Progress()).note(words)
         return timelines
 
@@ -208,12 +208,12 @@ class TrainedForecaster(TrainedModel[Forecasting]):
     def context_of(self, scaled: Timeline, start: int) -> Values:
         """What is known before a step, in training deviations, (context, channels)."""
         context = self.options.context
-        if start < max(context, scaled.opening + 1):
+        if start < max(context, scaled.first_complete + 1):
             raise DataError(
                 f"{scaled.place}: {start:,} steps before the forecast, expected a context of {context:,}, and a value "
                 "of every column"
             )
-        return scaled.read(np.arange(start - context, start))
+        return scaled.as_known(np.arange(start - context, start))
 
     def known_until(self, scaled: Timeline, stop: int, horizon: int) -> Values:
         """What is known beforehand of all steps up to one, in training deviations, (steps, known).

@@ -10,11 +10,11 @@ from pydantic import Field
 
 from recurra.baselines.ngrams import LARGEST_SAMPLE, Trigram, Unigram, frequencies
 from recurra.config import Recipe, Shares, TrainingOptions
-from recurra.data.corpus import TokenIds, encode_text
-from recurra.data.lanes import Lanes, Window
-from recurra.data.splits import all_but_train
-from recurra.data.text import Text, find_text, whole_of
-from recurra.data.vocabulary import Vocabulary, VocabularyOptions
+from recurra.data.batches import TextWindow, TextWindows
+from recurra.data.splits import held_out_splits
+from recurra.data.text.corpus import TokenIds, encode_text
+from recurra.data.text.files import Text, find_text, whole_text
+from recurra.data.text.vocabulary import Vocabulary, VocabularyOptions
 from recurra.errors import DataError
 from recurra.models.language_model import LanguageModel, LanguageModelOptions
 from recurra.nn import linear_cross_entropy
@@ -47,7 +47,7 @@ class TextOptions(VocabularyOptions):
             DataError: a text is missing or empty.
         """
         found = find_text(self.path)
-        given = {name: whole_of(path) for name, path in (("valid", self.valid), ("test", self.test)) if path}
+        given = {name: whole_text(path) for name, path in (("valid", self.valid), ("test", self.test)) if path}
         if "all" not in found:
             splits = {**found, **given}
         elif "valid" in given:
@@ -171,12 +171,12 @@ class LanguageModelling:
         """Digest of the encoded text of each split."""
         return {name: tokens.digest for name, tokens in self.splits.items()}
 
-    def batches(self, epoch: int) -> Lanes:  # noqa: ARG002
+    def batches(self, epoch: int) -> TextWindows:  # noqa: ARG002
         """Windows of the training text; every epoch reads it in the same order."""
         options = self.recipe.training
-        return Lanes(self.splits["train"].ids, options.batch_size, options.window, self.vocabulary.start_id)
+        return TextWindows(self.splits["train"].ids, options.batch_size, options.window, self.vocabulary.start_id)
 
-    def loss(self, batch: Window, state: Any) -> StepLoss:
+    def loss(self, batch: TextWindow, state: Any) -> StepLoss:
         """Mean nats per token of a window; the state comes out cut from its history."""
         output = self.model.output
         inputs, targets = (part.to(output.weight.device) for part in batch)
@@ -200,7 +200,7 @@ class LanguageModelling:
             tokens, unknown (tokens that are `<unk>`).
         """
         num_lanes = min(max(len(tokens.ids) // EVALUATION_LANE, 1), EVALUATION_LANES)
-        lanes = Lanes(tokens.ids, num_lanes, EVALUATION_STEPS, self.vocabulary.start_id)
+        lanes = TextWindows(tokens.ids, num_lanes, EVALUATION_STEPS, self.vocabulary.start_id)
         total, state = 0.0, None
         with inference(self.model), progress.stage(title, len(lanes)) as advance:
             for window in lanes:
@@ -216,7 +216,7 @@ class LanguageModelling:
 
     def report(self, progress: Progress) -> Report:
         """The model and its baselines on the validation and test text."""
-        held_out = all_but_train(self.splits)
+        held_out = held_out_splits(self.splits)
         model = {name: self.evaluate(tokens, progress, f"evaluating {name}") for name, tokens in held_out.items()}
         return Report({"model": model, **self.baselines(held_out, progress)}, {})
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.data.corpus import encode_text
-from recurra.data.splits import all_but_train
-from recurra.data.text import find_text
+from recurra.data.splits import held_out_splits
+from recurra.data.text.corpus import encode_text
+from recurra.data.text.files import find_text
 from recurra.decoding.sampling import filtered_probabilities
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
@@ -164,7 +164,7 @@ class TrainedLanguageModel(TrainedModel[LanguageModelling]):
         found = find_text(str(data))
         if "all" in found:
             found = {"text": found["all"]}
-        held_out = all_but_train(found) or found
+        held_out = held_out_splits(found) or found
         texts = {name: encode_text(text, self.vocabulary, progress, "encoding") for name, text in held_out.items()}
         metrics = {name: self.task.evaluate(tokens, progress) for name, tokens in texts.items()}
         return self.beside_baselines(metrics, lambda: self.task.baselines(texts, progress), "training text", progress)

@@ -9,7 +9,15 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from recurra.data.builtin.long_memory import BLANK, DELIMITER, NUM_COPIED, NUM_SYMBOLS, Generated, adding, copying
+from recurra.data.builtin.long_memory import (
+    BLANK,
+    DELIMITER,
+    NUM_COPIED,
+    NUM_SYMBOLS,
+    GeneratedBatches,
+    adding,
+    copying,
+)
 from recurra.errors import ShapeError
 from recurra.tasks.task import Metric, Metrics
 
@@ -34,7 +42,7 @@ class Problem(Protocol):
         """Steps at the end of which each has an answer that is trained on."""
         ...
 
-    def draw(self, batch_size: int, num_batches: int, seed: int, part: int) -> Generated:
+    def draw(self, batch_size: int, num_batches: int, seed: int, part: int) -> GeneratedBatches:
         """Batches; see `recurra.data.builtin.long_memory`."""
         ...
 
@@ -83,7 +91,7 @@ class Adding:
     def __init__(self, length: int) -> None:
         self.steps = length
 
-    def draw(self, batch_size: int, num_batches: int, seed: int, part: int) -> Generated:
+    def draw(self, batch_size: int, num_batches: int, seed: int, part: int) -> GeneratedBatches:
         """Numbers and marks (time, batch, 2), and the sums (batch,)."""
         return adding(self.steps, batch_size, num_batches, seed, part)
 
@@ -141,7 +149,7 @@ class Copying:
         self.delay = delay
         self.steps = self.num_answers = delay + 2 * NUM_COPIED
 
-    def draw(self, batch_size: int, num_batches: int, seed: int, part: int) -> Generated:
+    def draw(self, batch_size: int, num_batches: int, seed: int, part: int) -> GeneratedBatches:
         """Symbols, blanks and the delimiter as ids (time, batch), and what to answer at each step (time, batch)."""
         return copying(self.delay, batch_size, num_batches, seed, part)
 

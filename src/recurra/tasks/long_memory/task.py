@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Recipe, Section, TrainingOptions
-from recurra.data.builtin.long_memory import Examples, Generated
+from recurra.data.builtin.long_memory import GeneratedBatches, ProblemBatch
 from recurra.models.long_memory import LongMemoryNetwork, LongMemoryOptions
 from recurra.progress import Progress
 from recurra.runs import Json, Run
@@ -64,7 +64,7 @@ class Memory:
         self.problem = problem_of(recipe.data.path, recipe.data.length)
         sizes = self.problem.input_size, self.problem.output_size
         self.model = LongMemoryNetwork(*sizes, self.problem.steps, recipe.model)
-        self.held_out: dict[str, Examples] = {}
+        self.held_out: dict[str, ProblemBatch] = {}
 
     @property
     def primary_metric(self) -> Metric:
@@ -129,13 +129,13 @@ class Memory:
             for split, examples in self.held_out.items()
         }
 
-    def batches(self, epoch: int) -> Generated:
+    def batches(self, epoch: int) -> GeneratedBatches:
         """Sequences of the epoch's own."""
         batch_size = self.recipe.training.batch_size
         num_batches = -(-self.recipe.data.train_size // batch_size)
         return self.problem.draw(batch_size, num_batches, self.recipe.seed, len(HELD_OUT) + epoch)
 
-    def loss(self, batch: Examples, state: Any) -> StepLoss:  # noqa: ARG002
+    def loss(self, batch: ProblemBatch, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean squared error of the sum, or mean nats of the right answer of a step."""
         answers = self.answers(batch.inputs)
         mean = self.problem.loss(answers, batch.targets.to(answers.device))

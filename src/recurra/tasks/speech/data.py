@@ -10,13 +10,13 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from recurra.config import Section, Shares
-from recurra.data.alphabet import Alphabet, Unit, symbols_of
-from recurra.data.buckets import padded
-from recurra.data.builtin.connected_digits import connected
+from recurra.data.batches import pad
+from recurra.data.builtin.connected_digits import join_utterances
 from recurra.data.builtin.touch_tones import touch_tones
 from recurra.data.catalogue import find
-from recurra.data.sound import Samples, SoundOptions, Utterance, read_utterances, split_utterances
-from recurra.data.splits import SPLITS, all_but_train
+from recurra.data.media.sound import Samples, SoundOptions, Utterance, read_utterances, split_utterances
+from recurra.data.splits import SPLITS, held_out_splits
+from recurra.data.text.alphabet import Alphabet, Unit, symbols_of
 from recurra.decoding.ctc import min_frames
 from recurra.errors import DataError, UsageError, counted
 from recurra.nn.spectrogram import LogMel
@@ -138,9 +138,9 @@ def find_held_out(options: RecordingOptions, seed: int, progress: Progress) -> d
         DataError: they cannot be used; the message names the place.
     """
     if are_tones(options.path):
-        return all_but_train(touch_tones(options.sample_rate))
+        return held_out_splits(touch_tones(options.sample_rate))
     found = read_utterances(options.path, options.sounds, progress)
-    found = all_but_train(found) or found
+    found = held_out_splits(found) or found
     return found if options.connected is None else strings_of(found, options, seed)
 
 
@@ -158,7 +158,7 @@ def strings_of(splits: dict[str, list[Utterance]], options: RecordingOptions, se
     found = {}
     for split, single in splits.items():
         part = split if split in counts else "test"
-        found[split] = connected(single, counts[part], options.sample_rate, f"{part} {seed}", options.words)
+        found[split] = join_utterances(single, counts[part], options.sample_rate, f"{part} {seed}", options.words)
     return found
 
 
@@ -260,7 +260,7 @@ def collate(encoded: Encoded, indices: NDArray[np.integer]) -> Batch:
     features = torch.zeros(int(lengths.max()), len(several), several[0].shape[1])
     for column, one in enumerate(several):
         features[: len(one), column] = torch.from_numpy(one)
-    targets, target_lengths = padded([encoded.targets[index] for index in indices], 0)
+    targets, target_lengths = pad([encoded.targets[index] for index in indices], 0)
     return Batch(features, lengths, targets.t().contiguous(), target_lengths)
 
 

@@ -13,9 +13,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from sklearn.neighbors import NearestNeighbors
 
 from recurra.config import Recipe, Section, TrainingOptions
-from recurra.data.alphabet import Alphabet
-from recurra.data.buckets import Collated, buckets, by_length
-from recurra.data.sound import Utterance
+from recurra.data.batches import CollatedBatches, bucket_by_length, longest_first
+from recurra.data.media.sound import Utterance
+from recurra.data.text.alphabet import Alphabet
 from recurra.decoding.ctc import (
     CTCHypothesis,
     SymbolLanguageModel,
@@ -248,11 +248,11 @@ class Speech(JudgedTask[Utterance, Encoded]):
         }
         return {split: hashlib.sha256(text.encode()).hexdigest() for split, text in rows.items()}
 
-    def batches(self, epoch: int) -> Collated[Batch]:
+    def batches(self, epoch: int) -> CollatedBatches[Batch]:
         """Training recordings in batches of about one length, in an order of the epoch's own."""
         encoded, options = self.encoded["train"], self.recipe.training
-        groups = buckets(encoded.lengths, options.batch_size, self.recipe.seed, epoch)
-        return Collated(groups, partial(collate, encoded))
+        groups = bucket_by_length(encoded.lengths, options.batch_size, self.recipe.seed, epoch)
+        return CollatedBatches(groups, partial(collate, encoded))
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
         """Mean nats of a symbol of the right transcript, over all alignments of it."""
@@ -272,7 +272,7 @@ class Speech(JudgedTask[Utterance, Encoded]):
         lengths, device, total = np.array(encoded.lengths, np.int64), self.model.output.weight.device, 0.0
         found = [torch.zeros(0, len(self.alphabet))] * len(lengths)
         audible = np.flatnonzero(lengths >= self.model.reduction)
-        groups = [audible[group] for group in by_length(lengths[audible].tolist(), JUDGED_AT_ONCE)]
+        groups = [audible[group] for group in longest_first(lengths[audible].tolist(), JUDGED_AT_ONCE)]
         with inference(self.model), progress.stage(title, len(groups)) as advance:
             for indices in groups:
                 batch = collate(encoded, indices).to(device)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recurra.data.sound import Samples, as_samples, read_sound
+from recurra.data.media.sound import Samples, as_samples, read_sound
 from recurra.decoding.ctc import BLANK, CTCHypothesis
 from recurra.errors import DataError, UsageError
 from recurra.nn.state import Slot

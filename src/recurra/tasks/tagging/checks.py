@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from recurra.data.tagged import TaggedSentence
+from recurra.data.text.tagged import TaggedSentence
 from recurra.errors import counted
 from recurra.metrics.spans import is_bio, is_invalid_bio
 from recurra.runs import Json

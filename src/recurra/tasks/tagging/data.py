@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Section, Shares
-from recurra.data.buckets import padded
-from recurra.data.lexicon import Ids, Lexicon, read_vectors
-from recurra.data.splits import all_but_train
-from recurra.data.tagged import Columns, TaggedSentence, read_tagged, split_tagged
+from recurra.data.batches import pad
+from recurra.data.splits import held_out_splits
+from recurra.data.text.lexicon import Ids, Lexicon, read_vectors
+from recurra.data.text.tagged import TaggedSentence, TokenColumns, read_tagged, split_tagged
 from recurra.lengths import IGNORE_INDEX
 from recurra.models.tagger import TaggerInputs
 from recurra.progress import Progress
@@ -45,9 +45,9 @@ class TaggedOptions(Section):
     )
 
     @property
-    def columns(self) -> Columns:
+    def columns(self) -> TokenColumns:
         """Where token and tag stand."""
-        return Columns(self.token_column, self.tag_column)
+        return TokenColumns(self.token_column, self.tag_column)
 
 
 class Encoded(NamedTuple):
@@ -87,7 +87,7 @@ def find_held_out(options: TaggedOptions) -> dict[str, list[TaggedSentence]]:
         DataError: they cannot be used; the message names the place.
     """
     found = read_tagged(options.path, options.columns)
-    return all_but_train(found) or found
+    return held_out_splits(found) or found
 
 
 def fit_lexicon(
@@ -113,10 +113,10 @@ def fit_lexicon(
 
 def collate(encoded: Encoded, indices: NDArray[np.integer]) -> Batch:
     """Some sentences side by side, and the spellings that occur in them."""
-    words, lengths = padded([encoded.words[index] for index in indices], 0)
-    tags, _ = padded([encoded.tags[index] for index in indices], IGNORE_INDEX)
+    words, lengths = pad([encoded.words[index] for index in indices], 0)
+    tags, _ = pad([encoded.tags[index] for index in indices], IGNORE_INDEX)
     occurring = [encoded.spellings[index] for index in indices]
     used, renamed = np.unique(np.concatenate(occurring), return_inverse=True)
-    spellings, _ = padded(np.split(renamed, np.cumsum(lengths.numpy())[:-1]), 0)
-    characters, character_lengths = padded([encoded.characters[spelling] for spelling in used], 0)
+    spellings, _ = pad(np.split(renamed, np.cumsum(lengths.numpy())[:-1]), 0)
+    characters, character_lengths = pad([encoded.characters[spelling] for spelling in used], 0)
     return Batch(TaggerInputs(words, lengths, spellings, characters, character_lengths), tags)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from recurra.baselines.tags import TAG_BASELINES
 from recurra.config import Recipe, TrainingOptions
-from recurra.data.buckets import buckets, by_length
-from recurra.data.lexicon import UNKNOWN as UNKNOWN_WORD
-from recurra.data.lexicon import Ids, Lexicon
-from recurra.data.tagged import TaggedSentence
+from recurra.data.batches import bucket_by_length, longest_first
+from recurra.data.text.lexicon import UNKNOWN as UNKNOWN_WORD
+from recurra.data.text.lexicon import Ids, Lexicon
+from recurra.data.text.tagged import TaggedSentence
 from recurra.errors import DataError, shortened
 from recurra.metrics.labels import UNKNOWN, classification_details
 from recurra.metrics.spans import is_bio, is_invalid_bio, scores_by_span_type, tagging_scores
@@ -89,7 +89,7 @@ class Batches:
         options = task.recipe.training
         self.encoded, self.rare = task.encoded["train"], task.rare
         self.rare_as_unknown, self.seed = options.rare_as_unknown, (task.recipe.seed, epoch)
-        self.buckets = buckets(self.encoded.lengths, options.batch_size, *self.seed)
+        self.buckets = bucket_by_length(self.encoded.lengths, options.batch_size, *self.seed)
 
     def __len__(self) -> int:
         return len(self.buckets)
@@ -260,7 +260,7 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
     def judge(self, encoded: Encoded, progress: Progress, title: str = "evaluating") -> list[Judgement]:
         """What the model makes of each sentence."""
         found: dict[int, Judgement] = {}
-        batches = by_length(encoded.lengths, JUDGED_AT_ONCE)
+        batches = longest_first(encoded.lengths, JUDGED_AT_ONCE)
         with inference(self.model), progress.stage(title, len(batches)) as advance:
             for indices in batches:
                 for index, judgement in zip(indices, self.judge_batch(collate(encoded, indices)), strict=True):

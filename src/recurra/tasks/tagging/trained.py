@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from recurra.data.tagged import split_at_spaces
+from recurra.data.text.tagged import split_at_spaces
 from recurra.metrics.spans import Span, spans_of
 from recurra.progress import Progress
 from recurra.tasks.tagging.task import Tagging

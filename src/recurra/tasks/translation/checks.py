@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from recurra.data.pairs import Pair
+from recurra.data.text.pairs import Pair
 from recurra.errors import counted
 from recurra.runs import Json
 from recurra.tasks.checks import leaks

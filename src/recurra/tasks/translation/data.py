@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from recurra.config import Shares
-from recurra.data.buckets import padded
-from recurra.data.pairs import Pair, Sides, kept, read_pairs, split_pairs
-from recurra.data.splits import all_but_train
-from recurra.data.vocabulary import TokenOptions, Vocabulary, as_line
+from recurra.data.batches import pad
+from recurra.data.splits import held_out_splits
+from recurra.data.text.pairs import Pair, PairColumns, filter_pairs, read_pairs, split_pairs
+from recurra.data.text.vocabulary import TokenOptions, Vocabulary, collapse_spaces
 from recurra.errors import DataError
 from recurra.progress import Progress
 from recurra.tasks.seq2seq import Batch, Ids, Indices
@@ -26,7 +26,7 @@ class PairOptions(TokenOptions):
     target: int | str | None = Field(
         None, description="ending of the target files, or name or number of the column; by default the second"
     )
-    separator: str | None = Field(
+    delimiter: str | None = Field(
         None, description="what stands between the columns of lines, also of a .tsv without header; by default a tab"
     )
     test_files: str | None = Field(None, description="which of several test files, without their ending")
@@ -36,7 +36,7 @@ class PairOptions(TokenOptions):
         (0.8, 0.1, 0.1),
         description="training, validation and test share where the files do not say; by a hash of the source",
     )
-    longest: int | None = Field(
+    max_length: int | None = Field(
         None, ge=1, description="words (or characters, if these are the unit) that a side of a training pair may have"
     )
     ratio: float | None = Field(
@@ -44,9 +44,9 @@ class PairOptions(TokenOptions):
     )
 
     @property
-    def sides(self) -> Sides:
+    def sides(self) -> PairColumns:
         """Where source and target stand."""
-        return Sides(self.source, self.target, self.separator)
+        return PairColumns(self.source, self.target, self.delimiter)
 
     def count(self, text: str) -> int:
         """Words of a text, or characters where these are the unit."""
@@ -62,7 +62,10 @@ class Vocabularies(NamedTuple):
     @classmethod
     def of(cls, pairs: Sequence[Pair], options: PairOptions) -> "Vocabularies":
         """Those of training pairs."""
-        sources, targets = (as_line(pair.source) for pair in pairs), (as_line(pair.target) for pair in pairs)
+        sources, targets = (
+            (collapse_spaces(pair.source) for pair in pairs),
+            (collapse_spaces(pair.target) for pair in pairs),
+        )
         sides = [f"{line}\n" for line in sources], [f"{line}\n" for line in targets]
         if options.joint:
             both = Vocabulary.of(chain(*sides), options)
@@ -101,11 +104,11 @@ def find_pairs(options: PairOptions, progress: Progress) -> dict[str, list[Pair]
     found = split_pairs(
         read_pairs(options.path, options.sides, progress, options.test_files), options.path, options.shares
     )
-    train, left_out = kept(found["train"], options.count, options.longest, options.ratio)
+    train, left_out = filter_pairs(found["train"], options.count, options.max_length, options.ratio)
     for reason, number in left_out.items():
         progress.note(f"{number:,} of {len(found['train']):,} training pairs are left out: {reason}")
     if not train:
-        raise DataError(f"{options.path}: no training pair is within longest and ratio; allow more")
+        raise DataError(f"{options.path}: no training pair is within max_length and ratio; allow more")
     return {**found, "train": train}
 
 
@@ -116,7 +119,7 @@ def find_held_out(options: PairOptions, progress: Progress) -> dict[str, list[Pa
         DataError: they cannot be used; the message names the place.
     """
     found = read_pairs(options.path, options.sides, progress, options.test_files)
-    found = all_but_train(found) or found
+    found = held_out_splits(found) or found
     if not all(found.values()):
         raise DataError(f"{options.path}: holds no pairs")
     return found
@@ -132,5 +135,5 @@ def encode(pairs: Sequence[Pair], vocabularies: Vocabularies) -> Encoded:
 
 def collate(encoded: Encoded, start: int, indices: Indices) -> Batch:
     """Some pairs side by side."""
-    source = padded([encoded.sources[index] for index in indices], 0)
+    source = pad([encoded.sources[index] for index in indices], 0)
     return Batch.of(source, [encoded.targets[index] for index in indices], start)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from recurra.baselines.word_translation import WordTranslationModel
 from recurra.config import Recipe
-from recurra.data.buckets import padded
-from recurra.data.pairs import Pair
-from recurra.data.vocabulary import Vocabulary, as_line, join_words, split_words
+from recurra.data.batches import pad
+from recurra.data.text.pairs import Pair
+from recurra.data.text.vocabulary import Vocabulary, collapse_spaces, join_words, split_words
 from recurra.decoding.beam import Hypothesis
 from recurra.models.translator import Translator, TranslatorOptions, TranslatorShape
 from recurra.progress import Progress
@@ -87,7 +87,7 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
     recipe_type: ClassVar[type[Recipe]] = TranslationRecipe
     examples: ClassVar[str] = "pairs"
     shown: ClassVar[str] = "alignments"
-    may_differ: ClassVar[tuple[str, ...]] = ("source", "target", "separator", "test_files")
+    may_differ: ClassVar[tuple[str, ...]] = ("source", "target", "delimiter", "test_files")
 
     def __init__(self, recipe: TranslationRecipe, vocabularies: Vocabularies, longest: tuple[int, int]) -> None:
         self.recipe, self.vocabularies = recipe, vocabularies
@@ -192,7 +192,7 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
 
     def request(self, sources: list[Ids], indices: Indices) -> Request:
         """Some of the sources, and how long their translations may be."""
-        tokens, lengths = padded([sources[index] for index in indices], 0)
+        tokens, lengths = pad([sources[index] for index in indices], 0)
         return Request((tokens, lengths), self.longest_of(lengths), lengths)
 
     @property
@@ -220,7 +220,7 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
         if not self.replaces_unknown or unknown not in found.tokens:
             return vocabulary.decode(found.tokens)
         pieces, read = (
-            self.vocabularies.source.pieces(as_line(example.source)),
+            self.vocabularies.source.pieces(collapse_spaces(example.source)),
             found.attention[:, :-1].argmax(1).tolist(),
         )
         pairs = zip(found.tokens, read, strict=False)  # what was read for the end comes last
@@ -237,7 +237,7 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
     def reading(self, example: Pair, found: Hypothesis) -> Json:
         """What was read of a source for each token of its translation: the tokens of both, and weights by target."""
         written = [self.vocabularies.target.token(id) for id in found.tokens]
-        pieces = self.vocabularies.source.pieces(as_line(example.source))
+        pieces = self.vocabularies.source.pieces(collapse_spaces(example.source))
         weights = found.attention.tolist()
         return {"source": [*pieces, END], "target": [*written, END][: len(weights)], "weights": weights}
 

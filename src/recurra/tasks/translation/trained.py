@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.data.pairs import Pair
-from recurra.data.vocabulary import as_line
+from recurra.data.text.pairs import Pair
+from recurra.data.text.vocabulary import collapse_spaces
 from recurra.decoding.beam import Hypothesis, Search, build_search, sampling_search
 from recurra.decoding.sampling import filtered_probabilities
 from recurra.errors import DataError
@@ -123,7 +123,7 @@ class TrainedTranslator(TrainedOnExamples[Translation]):
         """A source with what was found for it."""
         pair = Pair(source, "", "")
         renderings = [Rendering.of(self.task.text_of(pair, one), one) for one in found]
-        unknown = self.task.vocabularies.source.unknown_in(as_line(source))
+        unknown = self.task.vocabularies.source.unknown_in(collapse_spaces(source))
         return TranslatedText(source, renderings, self.task.reading(pair, found[0]), unknown)
 
 

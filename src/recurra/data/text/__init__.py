@@ -1,0 +1,1 @@
+"""Text: files of it, tokens, and examples of text for each task."""
