@@ -16,17 +16,17 @@ __version__ = "0.1.0"
 __all__ = ["load", "resume", "train", "train_seeds"]
 
 if TYPE_CHECKING:
-    from recurra.inference import load
+    from recurra.tasks.trained import load
     from recurra.training import resume, train, train_seeds
 
 # Loaded on first use, so that `recurra --help` does not wait for torch.
 HOMES = {
-    "load": "recurra.inference",
+    "load": "recurra.tasks.trained",
     "resume": "recurra.training",
     "train": "recurra.training",
     "train_seeds": "recurra.training",
 }
-PACKAGES = ("data", "inference", "inspection", "models", "nn", "ops", "reference", "tasks", "training")
+PACKAGES = ("data", "inspection", "models", "nn", "ops", "reference", "tasks", "training")
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from recurra.errors import RunError, SaveError, UsageError
 
-FORMAT = 1
+FORMAT = 2
 MODEL = "model.json"
 RECIPE = "recipe.toml"
 WEIGHTS = "model.safetensors"
@@ -260,6 +260,11 @@ class Run:
         """
         values = self.read_json(MODEL)
         version = values.get("format")
+        if isinstance(version, int) and version < FORMAT:
+            raise RunError(
+                f"run {self.folder}: format {version} is older than {FORMAT}, the only one this Recurra reads; train "
+                "it again from its recipe.toml, with today's keys (docs/recipes.md)"
+            )
         if isinstance(version, int) and version > FORMAT:
             raise RunError(
                 f"run {self.folder}: format {version} is newer than {FORMAT}, the newest this Recurra reads; "

@@ -11,6 +11,12 @@ from recurra.figures.pages import set_layout
 LABEL_HEIGHT = 22  # pixels
 
 
+def label_figures(details: Mapping[str, Any]) -> list[Any]:
+    """All parts of a page about predicted labels; `details` are those of `classification_details`."""
+    parts = (confusion_figure, class_figure, reliability_figure, misclassified_table)
+    return [draw(details) for draw in parts]
+
+
 def confusion_figure(details: Mapping[str, Any]) -> Any:
     """Confusion matrix, as shares of each true label.
 

@@ -9,7 +9,8 @@ from recurra.errors import RunError, UsageError
 from recurra.figures.pages import set_layout, write_page
 from recurra.inspection.curves import baseline_levels
 from recurra.runs import HISTORY, METRICS, Json, Run
-from recurra.tasks import Metric, task_of
+from recurra.tasks import task_of
+from recurra.tasks.task import Metric, restore
 from recurra.training.card import figure as as_figure
 
 HEIGHT = 520  # pixels
@@ -82,7 +83,7 @@ def read_compared_run(run: Run, name: str) -> ComparedRun:
         RunError: the run is missing, not finished, or damaged.
     """
     description = run.read_model()
-    primary_metric = task_of(run).restore(run).primary_metric
+    primary_metric = restore(task_of(run).task, run).primary_metric
     if not run.path(METRICS).exists():
         raise RunError(
             f"run {run}: not finished, so it cannot be compared; finish it with recurra train --resume {run}"

@@ -6,6 +6,7 @@ from typing import Any
 from recurra.errors import RunError
 from recurra.runs import HISTORY, METRICS, Json, Run, write_atomically
 from recurra.tasks import task_of
+from recurra.tasks.task import describe_loss, restore
 
 FILE = "learning_curve.html"
 
@@ -26,7 +27,7 @@ def learning_curve(run: Run | str | Path) -> Path:
     from plotly.subplots import make_subplots
 
     run = run if isinstance(run, Run) else Run(run)
-    task = task_of(run).restore(run)
+    task = restore(task_of(run).task, run)
     rows = run.read_rows(HISTORY)
     if not rows:
         raise RunError(
@@ -55,7 +56,7 @@ def add_losses(figure: Any, rows: list[Json], task: Any) -> None:
     epochs = [row["epoch"] for row in rows]
     for key, name in (("train_loss", "training (with dropout)"), ("valid_loss", "validation")):
         losses = [row[key] for row in rows]
-        hints = [f"{name}<br>epoch {e}: {task.describe_loss(x)}" for e, x in zip(epochs, losses, strict=True)]
+        hints = [f"{name}<br>epoch {e}: {describe_loss(task, x)}" for e, x in zip(epochs, losses, strict=True)]
         figure.add_scatter(
             x=epochs, y=losses, name=name, mode="lines+markers", hovertext=hints, hoverinfo="text", row=1, col=1
         )

@@ -1,101 +1,94 @@
-"""What tasks share that are judged on examples: these are kept by split, and scored beside baselines."""
+"""What tasks share whose data are examples with answers: kept by split, evaluated split by split.
 
-from abc import ABC, abstractmethod
+A task takes these functions as its methods: `evaluate = supervised.evaluate`.
+"""
+
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Protocol
 
 from recurra.config import Section
 from recurra.data.splits import held_out_splits
 from recurra.errors import DataError, UsageError, shortened
 from recurra.progress import Progress
 from recurra.runs import Json
-from recurra.tasks.task import Metrics, Report
-
-Example = TypeVar("Example")  # what there is an answer to, with the answer
-Encoded = TypeVar("Encoded")  # examples as the model reads them
+from recurra.tasks.task import Scores
 
 
-class JudgedTask(ABC, Generic[Example, Encoded]):
-    """A task whose data are examples: how these are kept, and how the model is scored on those held out."""
+class SupervisedTask(Protocol):
+    """What these functions need of a task."""
 
-    may_differ: ClassVar[tuple[str, ...]]  # keys of `[data]` of how files are read, which other data may have otherwise
+    other_data_keys: ClassVar[tuple[str, ...]]  # keys of `[data]` about how files are read, not about the model
 
-    recipe: Any
-    splits: dict[str, list[Example]]
-    encoded: dict[str, Encoded]
-
-    @abstractmethod
-    def read_held_out(self, options: Any, progress: Progress) -> dict[str, list[Example]]:
-        """Examples to judge by: those of every split but the training one, or all where there are no splits.
-
-        Args:
-            options: which, and how they are read; of the type of the recipe's `[data]`.
-            progress: told what was left out.
-
-        Raises:
-            DataError: they cannot be used; the message names the place.
-        """
-
-    @abstractmethod
-    def encode(self, examples: Sequence[Example]) -> Encoded:
-        """Examples as the model reads them."""
-
-    @abstractmethod
-    def judge_split(
-        self, split: str, examples: Sequence[Example], encoded: Encoded, progress: Progress
-    ) -> tuple[Metrics, Json]:
-        """Scores of the model on the examples of a split, and what figures are drawn from."""
-
-    @abstractmethod
-    def baselines(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> dict[str, dict[str, Metrics]]:
-        """What plain means reach, by name and split."""
+    splits: dict[str, list[Any]]  # examples
+    encoded: dict[str, Any]  # the same as the model reads them
 
     @property
     def data_options(self) -> Section:
-        """How other examples are read, where nothing else is said."""
-        options: Section = self.recipe.data
-        return options
+        """The options by which other data is read."""
+        ...
 
-    def find_held_out(self, path: str, progress: Progress, layout: Mapping[str, Any]) -> dict[str, list[Example]]:
-        """Examples to judge by, by split.
+    def read_other(self, options: Any, progress: Progress) -> dict[str, list[Any]]:
+        """Read examples to evaluate on: all splits except the training split, or "all" where there are no splits."""
+        ...
 
-        Args:
-            path: of these.
-            progress: told what was left out.
-            layout: keys in which their files differ from those that were trained on, with their values.
+    def encode(self, examples: Sequence[Any]) -> Any:
+        """Examples as the model reads them."""
+        ...
 
-        Raises:
-            DataError: they cannot be used; the message names the place.
-            UsageError: a key that says what the model reads, or a value that cannot be.
-        """
-        for key in layout:
-            if key not in self.may_differ:
-                known = ", ".join(self.may_differ)
-                raise UsageError(f"{key}: is fixed by the training; other data may differ in {known}")
-        options = type(self.data_options).parse({**dict(self.data_options), "path": path, **layout}, path)
-        return self.read_held_out(options, progress)
+    def evaluate_split(
+        self, split: str, examples: Sequence[Any], encoded: Any, progress: Progress
+    ) -> tuple[Scores, Json]:
+        """Scores of the model on one split, and the details that the evaluation page is drawn from."""
+        ...
 
-    def take(self, splits: dict[str, list[Example]]) -> None:
-        """Encode examples by split."""
-        self.splits, self.encoded = splits, {split: self.encode(examples) for split, examples in splits.items()}
 
-    def encoding_of(self, split: str, examples: Sequence[Example]) -> Encoded:
-        """Examples as the model reads them: those of the task itself are at hand."""
-        return self.encoded[split] if examples is self.splits.get(split) else self.encode(examples)
+def keep(task: SupervisedTask, splits: dict[str, list[Any]]) -> None:
+    """Encode examples by split and keep both."""
+    task.splits, task.encoded = splits, {split: task.encode(examples) for split, examples in splits.items()}
 
-    def report(self, progress: Progress) -> Report:
-        """The model and its baselines on the validation and test examples."""
-        held_out = held_out_splits(self.splits)
-        metrics, details = self.evaluate(held_out, progress)
-        return Report({"model": metrics, **self.baselines(held_out, progress)}, details)
 
-    def evaluate(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> tuple[dict[str, Metrics], Json]:
-        """Scores of the model by split, and what figures are drawn from."""
-        metrics, details = {}, {}
-        for split, examples in splits.items():
-            encoded = self.encoding_of(split, examples)
-            metrics[split], details[split] = self.judge_split(split, examples, encoded, progress)
-        return metrics, details
+def held_out(task: SupervisedTask) -> dict[str, list[Any]]:
+    """The validation and test examples."""
+    return held_out_splits(task.splits)
+
+
+def read_held_out(
+    task: SupervisedTask, data: Any, options: Mapping[str, Any], progress: Progress
+) -> dict[str, list[Any]]:
+    """Other examples to evaluate on, by split.
+
+    Args:
+        task: reads and encodes them.
+        data: their path.
+        options: keys of `[data]` in which their files differ from those of training, with their values.
+        progress: receives notes about what was left out.
+
+    Raises:
+        DataError: they cannot be used; the message names the place.
+        UsageError: a key that is fixed by training, or an impossible value.
+    """
+    for key in options:
+        if key not in task.other_data_keys:
+            known = ", ".join(task.other_data_keys)
+            raise UsageError(f"{key}: is fixed by the training; other data may differ in {known}")
+    chosen = {**dict(task.data_options), "path": str(data), **options}
+    return task.read_other(type(task.data_options).parse(chosen, str(data)), progress)
+
+
+def encoding_of(task: SupervisedTask, split: str, examples: Sequence[Any]) -> Any:
+    """Examples as the model reads them; those that the task keeps are not encoded again."""
+    return task.encoded[split] if examples is task.splits.get(split) else task.encode(examples)
+
+
+def evaluate(
+    task: SupervisedTask, splits: Mapping[str, Sequence[Any]], progress: Progress
+) -> tuple[dict[str, Scores], Json]:
+    """Scores of the model by split, and the details that the evaluation page is drawn from."""
+    metrics, details = {}, {}
+    for split, examples in splits.items():
+        encoded = encoding_of(task, split, examples)
+        metrics[split], details[split] = task.evaluate_split(split, examples, encoded, progress)
+    return metrics, details
 
 
 def refuse_unknown(name: str, labels: Sequence[str], found: Iterable[tuple[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""The model card: what a run is, in its own folder, for whoever finds it."""
+"""The model card: README.md of a run folder."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,22 +6,11 @@ from typing import Any
 import recurra
 from recurra.progress import in_words
 from recurra.runs import RECIPE, Run
-from recurra.tasks import Task
-
-USED_BY = {
-    "language-modelling": "generate {run}",
-    "classification": "predict {run} INPUT",
-    "tagging": "predict {run} INPUT",
-    "forecasting": "forecast {run} DATA",
-    "translation": "translate {run} TEXT",
-    "captioning": "caption {run} IMAGE",
-    "speech": "transcribe {run} SOUND",
-    "memory": "info {run}",
-}  # the command that a run of each task is for
+from recurra.tasks.task import Task
 
 
 def model_card(run: Run, task: Task, metrics: Mapping[str, Any]) -> str:
-    """Markdown: what was trained on what, what it reaches beside the baselines, how to use and to reproduce it."""
+    """Markdown: task, data, scores beside the baselines, how to use the model and how to train it again."""
     training = metrics["training"]
     rows = metric_rows(metrics)
     columns = list(dict.fromkeys(name for _, _, values in rows for name in values))
@@ -39,7 +28,7 @@ def model_card(run: Run, task: Task, metrics: Mapping[str, Any]) -> str:
             "",
             "Use it:",
             "",
-            f"    recurra {USED_BY[task.name].format(run=run)}",
+            f"    recurra {task.usage.format(run=run)}",
             f"    recurra info {run}",
             f"    recurra evaluate {run}",
             "",
@@ -52,7 +41,7 @@ def model_card(run: Run, task: Task, metrics: Mapping[str, Any]) -> str:
 
 
 def training_in_words(training: Mapping[str, Any]) -> str:
-    """How long a model was trained, and which of its weights were kept."""
+    """Length of the training and the step whose weights were kept, in words."""
     return (
         f"Trained for {training['steps']:,} steps ({training['epochs']} whole epochs) in "
         f"{in_words(training['seconds'])}; the weights are those after step {training['best_step']:,}, the best on the "
@@ -61,14 +50,14 @@ def training_in_words(training: Mapping[str, Any]) -> str:
 
 
 def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
-    """Who, on which split, reached what; the model first."""
+    """Model or baseline, split, and scores; the model first."""
     return [
         (who, split, values) for who, splits in metrics.items() if who != "training" for split, values in splits.items()
     ]
 
 
 def figure(value: float | None) -> str:
-    """A number as people write it."""
+    """A number for a table: whole with separators, else four significant digits."""
     if value is None:
         return ""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"

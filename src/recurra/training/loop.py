@@ -12,7 +12,7 @@ from recurra.config import TrainingOptions, dump
 from recurra.errors import DivergedError
 from recurra.progress import Advance, Progress, in_words
 from recurra.runs import BEST, CHECKPOINT, HISTORY, WEIGHTS, Checkpoint, Json, Run
-from recurra.tasks import Metrics, Task
+from recurra.tasks.task import Scores, Task, describe_loss
 from recurra.training.checkpoint import pack, unpack
 from recurra.training.interruption import Interruption
 from recurra.training.optimizers import build_optimizer, clip_gradients, ema_weights, update_ema
@@ -240,7 +240,7 @@ class Training:
         position.history.append(row)
         self.progress.note(self.describe_epoch(row, is_best))
 
-    def is_best(self, metrics: Metrics) -> bool:
+    def is_best(self, metrics: Scores) -> bool:
         """Whether an epoch is better than all before it by the selection metric; the lower loss breaks ties."""
         position, metric = self.position, self.task.selection_metric
         value = metrics[metric.name]
@@ -280,7 +280,7 @@ class Training:
         totals = self.position.totals
         speed = f"{totals.num_items / max(totals.seconds, 1e-9):,.0f} {self.task.item}s/s"
         epoch = f"epoch {self.position.epoch + 1}/{self.options.epochs}"
-        return f"{epoch}  {self.task.describe_loss(totals.smoothed_loss)}  {speed}  gradient {gradient_norm:.3g}"
+        return f"{epoch}  {describe_loss(self.task, totals.smoothed_loss)}  {speed}  gradient {gradient_norm:.3g}"
 
     def describe_epoch(self, row: Json, is_best: bool) -> str:
         """The line printed after an epoch; a star marks the best epoch so far."""

@@ -13,7 +13,8 @@ from recurra.devices import device_of, keep_freed_memory
 from recurra.errors import RunError, SaveError, UsageError
 from recurra.progress import ConsoleProgress, Progress
 from recurra.runs import CARD, CHECKPOINT, EVALUATION, METRICS, RECIPE, SAMPLES, WEIGHTS, Run
-from recurra.tasks import TASKS, load_data, num_parameters, task_of, task_type
+from recurra.tasks import TASKS, find_task, task_of
+from recurra.tasks.task import describe, load_data, num_parameters, report, restore
 from recurra.training.card import model_card
 from recurra.training.loop import Position, Training
 from recurra.training.schedules import refuse_another_length
@@ -47,7 +48,7 @@ def train(
         recipe: name of a task, or a recipe file (.toml).
         data: what to train on; sets `data.path` of the recipe. Or a mapping of several keys of `[data]`.
         run: folder to write; by default a new one under `runs/`. After Ctrl-C, `resume` goes on with it.
-        progress: who is told how far it is; by default standard error.
+        progress: receives notes and the state of the work; by default it prints to standard error.
         options: recipe keys by their last part (`batch_size=20`); a mapping names a section
             (`training={"batch_size": 20}`). See docs/recipes.md.
 
@@ -67,13 +68,12 @@ def train(
     if run is not None:
         Run(run).refuse_taken()
     torch.manual_seed(resolved.seed)
-    task = task_type(resolved.task).start(resolved, progress)
+    task = find_task(resolved.task).task.start(resolved, progress)
     target = Run(run) if run is not None else free_run(Path(recipe).stem)
     target.claim()
     try:
         target.write(RECIPE, dump(resolved))
-        description, files = task.describe()
-        target.write_model(task.name, {**description, "data": task.fingerprint()}, files)
+        target.write_model(task.name, *describe(task))
         training = Training(task, target, progress)
         training.save()
     except BaseException:
@@ -86,11 +86,11 @@ def train(
 
 
 def resume(run: str | Path, *, progress: Progress | None = None, **options: Any) -> Path:
-    """Go on with an interrupted run, exactly as if it had not stopped.
+    """Continue an interrupted run exactly as if it had not stopped.
 
     Args:
         run: its folder.
-        progress: who is told how far it is; by default standard error.
+        progress: receives notes and the state of the work; by default it prints to standard error.
         options: may change the device, when to stop (epochs, steps, time, patience) and where the data lies, nothing
             else.
 
@@ -104,8 +104,8 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
     """
     progress = progress or ConsoleProgress()
     target = Run(run)
-    kind = task_of(target)
-    task = kind.restore(target)
+    kind = task_of(target).task
+    task = restore(kind, target)
     checkpoint = target.read_tensors(CHECKPOINT)
     wanted = resolve(kind.recipe_type, target.read_recipe(), dotted(kind.recipe_type, options), f"{run}/{RECIPE}")
     changed = differences(kind.recipe_type.parse(tomllib.loads(checkpoint.values["recipe"]), str(run)), wanted)
@@ -120,16 +120,18 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
     limit = position.reached_limit(wanted.training)
     is_finished = limit is not None and target.path(METRICS).exists()
     if target.path(WEIGHTS).exists():
-        target.read_tensors(WEIGHTS)  # better known to be damaged now than after hours of training
+        target.read_tensors(WEIGHTS)  # a damaged file should show now, not after hours of training
     if changed or not is_finished:
         load_data(task, target, progress)
     if changed:
         target.write(RECIPE, dump(wanted))
     if is_finished:
-        progress.note(f"{run} is finished: it has come to its {limit} at step {position.step:,}; raise --{limit}")
+        progress.note(
+            f"{run} is finished: it reached its limit of {limit} at step {position.step:,}; raise --{limit} to train on"
+        )
         return target.folder
     training = Training(task, target, progress)
-    target.remove(METRICS, EVALUATION, SAMPLES, CARD)  # they speak of the weights before
+    target.remove(METRICS, EVALUATION, SAMPLES, CARD)  # they describe the weights of before
     try:
         training.restore(checkpoint)
     except (KeyError, RuntimeError, TypeError) as error:
@@ -140,7 +142,7 @@ def resume(run: str | Path, *, progress: Progress | None = None, **options: Any)
 
 
 def finish(training: Training) -> None:
-    """Train to the end, then write what is to be known about the result."""
+    """Train to the end, then write metrics, details, samples and the model card."""
     run, task, progress = training.run, training.task, training.progress
     keep_freed_memory()
     if not training.fit():
@@ -148,9 +150,9 @@ def finish(training: Training) -> None:
         raise KeyboardInterrupt(f"stopped and saved after step {step:,}; go on with: recurra train --resume {run}")
     weights = run.load_weights(task.model)
     position = training.position
-    report = task.report(progress)
+    metrics, details = report(task, progress)
     metrics = {
-        **report.metrics,
+        **metrics,
         "training": {
             "parameters": num_parameters(task),
             "epochs": position.epoch,
@@ -161,8 +163,8 @@ def finish(training: Training) -> None:
         },
     }
     run.write(METRICS, metrics)
-    if report.details:
-        run.write(EVALUATION, report.details)
+    if details:
+        run.write(EVALUATION, details)
     run.write(SAMPLES, [{**sample, "outputs": task.outputs_of(sample)} for sample in task.samples()])
     run.write(CARD, model_card(run, task, metrics))
 
@@ -172,7 +174,7 @@ def resolve_recipe(
 ) -> Recipe:
     """A checked recipe from a task name or a file, the data and further options."""
     values, origin = recipe_values(recipe)
-    schema = task_type(values["task"]).recipe_type
+    schema = find_task(values["task"]).task.recipe_type
     overrides = dotted(schema, options)
     if isinstance(data, Mapping):
         overrides |= dotted(schema, {"data": data})
@@ -189,11 +191,11 @@ def schema_of(recipe: str | Path) -> type[Recipe]:
         DataError: the file cannot be read.
     """
     values, _ = recipe_values(recipe)
-    return task_type(values["task"]).recipe_type
+    return find_task(values["task"]).task.recipe_type
 
 
 def recipe_values(recipe: str | Path) -> tuple[dict[str, Any], str]:
-    """What the name of a task, or a recipe file, says; and what messages call it."""
+    """Values of a recipe from the name of a task or a file, and the name of their origin for messages."""
     if not str(recipe).endswith(".toml"):
         return {"task": str(recipe)}, str(recipe)
     values = read_recipe(Path(recipe))
@@ -214,7 +216,7 @@ def dotted(schema: type[Recipe], options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def free_run(name: str) -> Run:
-    """A run under `runs/` whose folder was made just now."""
+    """A new run under `runs/`; its folder is created here, so that no other process takes it."""
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     for folder in (Path("runs") / name for name in names):
         try:
@@ -224,4 +226,4 @@ def free_run(name: str) -> Run:
         except OSError as error:
             raise SaveError(f"{folder}: cannot be made ({error.strerror}); name another folder with --run") from error
         return Run(folder)
-    raise AssertionError("the numbers have come to an end")
+    raise AssertionError("unreachable")

@@ -1,8 +1,7 @@
 """Labelled examples, texts or series, and how they become what a model reads."""
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +17,14 @@ from recurra.data.splits import data_files, held_out_splits
 from recurra.data.tables import columns_of, is_table
 from recurra.data.text.labelled import LabelledText, TextColumns, read_labelled_texts, read_texts, split_texts
 from recurra.data.text.vocabulary import Vocabulary, VocabularyOptions
-from recurra.errors import DataError, ShapeError, UsageError, counted, listed
+from recurra.errors import DataError, ShapeError, UsageError, counted, listed, shortened
 from recurra.lengths import common_length
 from recurra.models.classifier import ClassifierShape
 from recurra.progress import Progress
-from recurra.runs import Json, Run
+from recurra.runs import Json
+from recurra.tasks.task import ReadFile
 
+TOKENIZER, NORMALIZER = "tokenizer.json", "normalizer.json"
 TEXT_KEYS = frozenset(VocabularyOptions.model_fields) | {
     "text_column",
     "embedding_size",
@@ -108,8 +109,14 @@ class Inputs(Protocol):
         """What plain models read of examples instead."""
         ...
 
-    def read(self, path: str, labels: Collection[str]) -> Iterable[tuple[str, Any]]:
-        """Contents of a file, each with its name, without their labels where they have some of these."""
+    def read(self, path: str, labels: Collection[str], options: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+        """Contents of a file, each with its name, without their labels where they have some of these.
+
+        Args:
+            path: of the file.
+            labels: those of training.
+            options: keys of `[data]` in which the file differs from those of training.
+        """
         ...
 
     def show(self, content: Any) -> str:
@@ -150,15 +157,16 @@ class TextInputs:
 
     def files(self) -> Mapping[str, str]:
         """The tokenizer."""
-        return {"tokenizer.json": self.vocabulary.dump()}
+        return {TOKENIZER: self.vocabulary.dump()}
 
     def features(self) -> Any:
         """Counts of words or characters."""
         return text_features(self.vocabulary.unit)
 
-    def read(self, path: str, labels: Collection[str]) -> list[tuple[str, str]]:
+    def read(self, path: str, labels: Collection[str], options: Mapping[str, Any]) -> list[tuple[str, str]]:
         """The texts of a table, or the lines of a file."""
-        return [(text, text) for text in read_texts(path, self.options.text_column, labels)]
+        column = options.get("text_column", self.options.text_column)
+        return [(text, text) for text in read_texts(path, column, labels)]
 
     def show(self, content: str) -> str:
         """The text."""
@@ -216,15 +224,21 @@ class SeriesInputs:
 
     def files(self) -> Mapping[str, str]:
         """The normalizer."""
-        return {"normalizer.json": self.normalizer.dump()}
+        return {NORMALIZER: self.normalizer.dump()}
 
     def features(self) -> Any:
         """Statistics of each channel."""
         return series_features()
 
-    def read(self, path: str, labels: Collection[str]) -> list[tuple[str, NDArray[np.float32]]]:  # noqa: ARG002
-        """The series of a file; labels are not looked at."""
-        return [(one.name, one.values) for one in read_series(locate(path), self.options, labelled=False)]
+    def read(
+        self,
+        path: str,
+        labels: Collection[str],  # noqa: ARG002
+        options: Mapping[str, Any],
+    ) -> list[tuple[str, NDArray[np.float32]]]:
+        """The series of a file; their labels are ignored."""
+        chosen = self.options.model_copy(update=dict(options))
+        return [(one.name, one.values) for one in read_series(locate(path), chosen, labelled=False)]
 
     def show(self, content: NDArray[np.float32]) -> str:
         """Its size."""
@@ -292,8 +306,8 @@ def find_examples(options: ExampleOptions, progress: Progress) -> dict[str, list
     return dict(split_texts(of_labels(found, options.labels), options.path, options.shares))
 
 
-def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list[Any]]:
-    """Examples to judge by: those of every split but the training one, or all where there are no splits.
+def find_other_examples(options: ExampleOptions, progress: Progress) -> dict[str, list[Any]]:
+    """Examples to evaluate on: all splits except the training split, or "all" where there are no splits.
 
     Raises:
         DataError: they cannot be used; the message names the place.
@@ -306,7 +320,7 @@ def find_held_out(options: ExampleOptions, progress: Progress) -> dict[str, list
     found = {split: examples for split, examples in (held_out_splits(found) or found).items() if examples}
     if not found:
         which = f" labelled {' or '.join(options.labels)}" if options.labels else ""
-        raise DataError(f"{options.path}: no examples{which} to judge by; give others")
+        raise DataError(f"{options.path}: no examples{which} to evaluate on; give others")
     return found
 
 
@@ -340,19 +354,51 @@ def fit_inputs(options: ExampleOptions, train: Sequence[Example]) -> Inputs:
     return SeriesInputs.fit(contents, options.model_copy(update={"channels": list(train[0].channels)}))
 
 
-def parse_inputs(run: Run, options: ExampleOptions, values: Json, channels: list[str]) -> Inputs:
-    """What a run was trained with."""
-    shape = ClassifierShape(**values)
+def load_inputs(values: Json, read: ReadFile, options: ExampleOptions) -> Inputs:
+    """Undo the `values` and `files` of inputs."""
+    shape = ClassifierShape(**values["shape"])
     if shape.vocabulary_size is None:
-        options = options.model_copy(update={"channels": channels})
-        return SeriesInputs(Normalizer.parse(run.read("normalizer.json")), shape, options)
-    return TextInputs(Vocabulary.parse(run.read("tokenizer.json"), options.unit), shape, options)
+        options = options.model_copy(update={"channels": values["channels"]})
+        return SeriesInputs(Normalizer.parse(read(NORMALIZER)), shape, options)
+    return TextInputs(Vocabulary.parse(read(TOKENIZER), options.unit), shape, options)
 
 
-def digest_of(sequences: Sequence[Encoded], targets: NDArray[np.integer]) -> str:
-    """SHA-256 of encoded examples."""
-    digest = hashlib.sha256(targets.tobytes())
-    for sequence in sequences:
-        digest.update(f"{sequence.shape};".encode())
-        digest.update(sequence.tobytes())
-    return digest.hexdigest()
+class ClassificationPreprocessor(NamedTuple):
+    """What a classifier learns from its training examples before training.
+
+    Args:
+        inputs: turns examples into arrays.
+        labels: the classes, sorted.
+    """
+
+    inputs: Inputs
+    labels: list[str]
+
+    @classmethod
+    def fit(cls, train: Sequence[Example], options: ExampleOptions) -> "ClassificationPreprocessor":
+        """Labels, and the vocabulary of texts or the normalizer of series.
+
+        Raises:
+            DataError: all examples have the same label.
+        """
+        labels = sorted({example.label for example in train})
+        if len(labels) < 2:
+            raise DataError(
+                f"{options.path}: all training examples have the label {shortened(labels[0])!r}; expected at least two "
+                "labels"
+            )
+        return cls(fit_inputs(options, train), labels)
+
+    def values(self) -> Json:
+        """Shape of the inputs, channels of series, labels."""
+        channels = self.inputs.options.channels or []
+        return {"shape": self.inputs.shape._asdict(), "labels": self.labels, "channels": channels}
+
+    def files(self) -> Mapping[str, str]:
+        """The tokenizer of texts, or the normalizer of series."""
+        return self.inputs.files()
+
+    @classmethod
+    def load(cls, values: Json, read: ReadFile, recipe: Any) -> "ClassificationPreprocessor":
+        """Undo `values` and `files`."""
+        return cls(load_inputs(values, read, recipe.data), values["labels"])

@@ -15,29 +15,26 @@ from recurra.baselines.labels import LabelPersistence, label_baselines
 from recurra.baselines.naive_bayes import log_count_ratios
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.batches import CollatedBatches, bucket_by_length, longest_first
-from recurra.errors import DataError, shortened
 from recurra.metrics.labels import UNKNOWN, classification_details, classification_scores
 from recurra.models.classifier import ClassifierOptions, ClassifierOutput, SequenceClassifier, TokenEmbedding
 from recurra.progress import Progress
-from recurra.runs import Json, Run
-from recurra.tasks.checks import check_examples
+from recurra.runs import Json
+from recurra.tasks import supervised
+from recurra.tasks.classification.checks import check_examples
 from recurra.tasks.classification.data import (
+    ClassificationPreprocessor,
     Example,
     ExampleOptions,
-    Inputs,
-    digest_of,
     find_examples,
-    find_held_out,
+    find_other_examples,
     fit_inputs,
-    parse_inputs,
     refuse_other_keys,
 )
-from recurra.tasks.evaluation import inference
-from recurra.tasks.supervised import JudgedTask, refuse_unknown
-from recurra.tasks.task import Metric, Metrics, StepLoss, parse_recipe, refuse_other_architecture
+from recurra.tasks.supervised import refuse_unknown
+from recurra.tasks.task import Metric, Preprocessor, Scores, StepLoss, digest_of, inference
 
 NUM_SAMPLES = 4
-JUDGED_AT_ONCE = 256  # examples
+EVALUATION_BATCH = 256  # examples
 
 
 class ClassificationTraining(TrainingOptions):
@@ -73,6 +70,11 @@ class Encoded(NamedTuple):
         """Steps of each."""
         return [len(sequence) for sequence in self.sequences]
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of sequences and targets."""
+        return digest_of(self.sequences, self.targets)
+
 
 class Batch(NamedTuple):
     """Some examples."""
@@ -82,20 +84,21 @@ class Batch(NamedTuple):
     targets: Tensor  # (batch,)
 
 
-class Classification(JudgedTask[Example, Encoded]):
-    """Labels, a classifier, and the examples it is trained and judged on.
+class Classification:
+    """A classifier and the labelled examples it is trained and evaluated on.
 
     Args:
-        recipe: what to train on what.
-        inputs: how an example becomes what the model reads.
-        labels: between which it decides.
+        recipe: options of data, model and training.
+        preprocessor: fitted to the training examples.
     """
 
     name: ClassVar[str] = "classification"
     recipe_type: ClassVar[type[Recipe]] = ClassificationRecipe
+    preprocessor_type: ClassVar[type[Preprocessor]] = ClassificationPreprocessor
     primary_metric: ClassVar[Metric] = Metric("accuracy", higher_is_better=True)
     item: ClassVar[str] = "example"
-    may_differ: ClassVar[tuple[str, ...]] = (
+    usage: ClassVar[str] = "predict {run} --file EXAMPLES"
+    other_data_keys: ClassVar[tuple[str, ...]] = (
         "text_column",
         "label_column",
         "id_column",
@@ -105,79 +108,74 @@ class Classification(JudgedTask[Example, Encoded]):
         "unknown_labels",
     )
 
-    def __init__(self, recipe: ClassificationRecipe, inputs: Inputs, labels: Sequence[str]) -> None:
-        self.recipe, self.inputs, self.labels = recipe, inputs, list(labels)
-        self.model = SequenceClassifier(inputs.shape, len(self.labels), recipe.model)
-        self.splits, self.encoded = {}, {}
+    held_out = supervised.held_out
+    read_held_out = supervised.read_held_out
+    evaluate = supervised.evaluate
+
+    def __init__(self, recipe: ClassificationRecipe, preprocessor: ClassificationPreprocessor) -> None:
+        self.recipe, self.preprocessor = recipe, preprocessor
+        self.inputs, self.labels = preprocessor
+        self.model = SequenceClassifier(self.inputs.shape, len(self.labels), recipe.model)
+        self.splits: dict[str, list[Example]] = {}
+        self.encoded: dict[str, Encoded] = {}
 
     @property
     def selection_metric(self) -> Metric:
-        """As the recipe names it."""
+        """`training.select_by` of the recipe."""
         name = self.recipe.training.select_by
         return Metric(name, higher_is_better=name != "loss")
 
     @classmethod
     def start(cls, recipe: ClassificationRecipe, progress: Progress) -> Self:
-        """A new model for the examples the recipe names.
+        """Read the examples of a recipe and build a new model.
 
         Raises:
-            DataError: they cannot be used, or have one label only.
-            UsageError: a key that is about examples of the other kind.
+            DataError: the examples cannot be used, or all have the same label.
+            UsageError: a key about texts where the examples are series, or the other way round.
         """
         refuse_other_keys(recipe.data, recipe.model)
         splits = find_examples(recipe.data, progress)
-        labels = sorted({example.label for example in splits["train"]})
-        if len(labels) < 2:
-            raise DataError(
-                f"{recipe.data.path}: all training examples have the label {shortened(labels[0])!r}; expected at least "
-                "two labels"
-            )
-        task = cls(recipe, fit_inputs(recipe.data, splits["train"]), labels)
-        task.take(splits)
-        weight, front, (sequences, targets) = recipe.model.naive_bayes, task.model.input_layer, task.encoded["train"]
-        if weight and isinstance(front, TokenEmbedding):
-            front.initialize_from_ratios(
-                log_count_ratios(sequences, targets, task.inputs.shape.vocabulary_size or 0, len(labels)), weight
-            )
+        task = cls(recipe, ClassificationPreprocessor.fit(splits["train"], recipe.data))
+        task.set_data(splits)
+        task.initialize_embedding()
         return task
+
+    def initialize_embedding(self) -> None:
+        """Start token vectors from log-count ratios of the labels, where `model.naive_bayes` asks for it."""
+        weight, layer, train = self.recipe.model.naive_bayes, self.model.input_layer, self.encoded["train"]
+        if weight and isinstance(layer, TokenEmbedding):
+            num_types = self.inputs.shape.vocabulary_size or 0
+            ratios = log_count_ratios(train.sequences, train.targets, num_types, len(self.labels))
+            layer.initialize_from_ratios(ratios, weight)
 
     @classmethod
     def check(cls, recipe: ClassificationRecipe, progress: Progress) -> Json:
-        """Counts, lengths, label balance and repetitions of the examples the recipe names."""
+        """Counts, lengths, label balance and repetitions of the examples of a recipe."""
         refuse_other_keys(recipe.data, recipe.model)
         splits = find_examples(recipe.data, progress)
         return check_examples(splits, fit_inputs(recipe.data, splits["train"]))
 
-    @classmethod
-    def restore(cls, run: Run) -> Self:
-        """The model of a run as its architecture, without weights and examples.
-
-        Raises:
-            RunError: missing, damaged, or of another task.
-        """
-        description, recipe = parse_recipe(run, ClassificationRecipe)
-        inputs = parse_inputs(run, recipe.data, description["architecture"]["inputs"], description["channels"])
-        task = cls(recipe, inputs, description["labels"])
-        refuse_other_architecture(run, description["architecture"], task.architecture)
-        return task
-
     @property
-    def architecture(self) -> Json:
-        """What the model is built from."""
-        return {"inputs": self.inputs.shape._asdict(), **self.recipe.model.model_dump(mode="json")}
+    def data_options(self) -> ExampleOptions:
+        """The data options of the recipe; for series with the channels of training."""
+        return self.inputs.options
 
-    def load_data(self, progress: Progress) -> None:
-        """Read the examples the recipe names.
+    def read_data(self, progress: Progress) -> dict[str, list[Example]]:
+        """Read the examples of the recipe by split.
 
         Raises:
-            DataError: they cannot be used, or a label of theirs is none of the model's.
+            DataError: they cannot be used.
         """
-        self.take(find_examples(self.inputs.options, progress))
+        return find_examples(self.data_options, progress)
 
-    def take(self, splits: dict[str, list[Example]]) -> None:
-        """Encode examples by split."""
+    def set_data(self, splits: dict[str, list[Example]]) -> None:
+        """Encode examples by split and keep them.
+
+        Raises:
+            DataError: a label that no training example has, where `data.unknown_labels` is "fail".
+        """
         self.refuse_unknown(splits, self.recipe.data)
-        super().take(splits)
+        supervised.keep(self, splits)
 
     def refuse_unknown(self, splits: Mapping[str, Sequence[Example]], options: ExampleOptions) -> None:
         """Refuse a label that no training example has, where the options do not allow it."""
@@ -190,40 +188,26 @@ class Classification(JudgedTask[Example, Encoded]):
         return Encoded([self.inputs.encode(example.content) for example in examples], self.targets_of(examples))
 
     def targets_of(self, examples: Sequence[Example]) -> NDArray[np.int64]:
-        """The label of each example, UNKNOWN where no training example has it."""
+        """The label of each example by number, UNKNOWN where no training example has it."""
         ids = {label: index for index, label in enumerate(self.labels)}
         return np.array([ids.get(example.label, UNKNOWN) for example in examples], np.int64)
 
-    @property
-    def data_options(self) -> ExampleOptions:
-        """How the examples are read, series by the channels that were trained on."""
-        return self.inputs.options
-
-    def read_held_out(self, options: ExampleOptions, progress: Progress) -> dict[str, list[Example]]:
-        """Other examples to judge by, by split."""
-        found = find_held_out(options, progress)
+    def read_other(self, options: ExampleOptions, progress: Progress) -> dict[str, list[Example]]:
+        """Read other examples to evaluate on, by split."""
+        found = find_other_examples(options, progress)
         self.refuse_unknown(found, options)
         return found
 
-    def describe(self) -> tuple[Json, Mapping[str, str]]:
-        """What model.json says, and the files that belong to the model."""
-        channels = self.inputs.options.channels or []
-        return {"architecture": self.architecture, "labels": self.labels, "channels": channels}, self.inputs.files()
-
-    def fingerprint(self) -> dict[str, str]:
-        """Digest of the encoded examples of each split."""
-        return {split: digest_of(encoded.sequences, encoded.targets) for split, encoded in self.encoded.items()}
-
     def batches(self, epoch: int) -> CollatedBatches[Batch]:
-        """Training examples in batches of about one length, in an order of the epoch's own."""
+        """Training examples in batches of similar lengths, shuffled differently in each epoch."""
         encoded = self.encoded["train"]
         groups = bucket_by_length(encoded.lengths, self.recipe.training.batch_size, self.recipe.seed, epoch)
         return CollatedBatches(groups, partial(collate, encoded))
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
-        """Mean nats of the right label."""
+        """Mean cross entropy of the right label, nats."""
         options = self.recipe.training
-        logits = self.judge(batch).logits
+        logits = self.predict(batch).logits
         targets = batch.targets.to(logits.device)
         weights = None if options.class_weights == "equal" else self.class_weights().to(logits.device)
         mean = F.cross_entropy(logits, targets, weights, label_smoothing=options.label_smoothing)
@@ -234,75 +218,70 @@ class Classification(JudgedTask[Example, Encoded]):
         counts = np.bincount(self.encoded["train"].targets, minlength=len(self.labels))
         return torch.from_numpy(counts.sum() / (len(counts) * np.maximum(counts, 1))).float()
 
-    def judge(self, batch: Batch) -> ClassifierOutput:
-        """What the model says of a batch."""
+    def predict(self, batch: Batch) -> ClassifierOutput:
+        """Logits, and attention weights where the model has them."""
         device = self.model.output.weight.device
-        verdict: ClassifierOutput = self.model(batch.inputs.to(device), batch.lengths)
-        return verdict
+        output: ClassifierOutput = self.model(batch.inputs.to(device), batch.lengths)
+        return output
 
-    @staticmethod
-    def describe_loss(loss: float) -> str:
-        """Nats of the right label."""
-        return f"loss {loss:.3f}"
-
-    def verdicts(
+    def outputs(
         self, encoded: Encoded, progress: Progress, title: str = "evaluating"
     ) -> Iterator[tuple[NDArray[np.integer], ClassifierOutput]]:
-        """What the model says of examples, some of about one length at once, with their numbers."""
-        batches = longest_first(encoded.lengths, JUDGED_AT_ONCE)
+        """Outputs for all examples, in batches of similar lengths, each with the numbers of its examples."""
+        batches = longest_first(encoded.lengths, EVALUATION_BATCH)
         with inference(self.model), progress.stage(title, len(batches)) as advance:
             for indices in batches:
-                yield indices, self.judge(collate(encoded, indices))
+                yield indices, self.predict(collate(encoded, indices))
                 advance(1)
 
     def probabilities(self, encoded: Encoded, progress: Progress, title: str = "evaluating") -> NDArray[np.float64]:
         """Probability of each label, (examples, labels)."""
         found = np.zeros((len(encoded.targets), len(self.labels)))
-        for indices, verdict in self.verdicts(encoded, progress, title):
-            found[indices] = verdict.logits.double().softmax(1).cpu().numpy()
+        for indices, output in self.outputs(encoded, progress, title):
+            found[indices] = output.logits.double().softmax(1).cpu().numpy()
         return found
 
-    def validate(self, progress: Progress) -> Metrics:
+    def validate(self, progress: Progress) -> Scores:
         """Loss, accuracy and macro F1 on the validation examples."""
         encoded = self.encoded["valid"]
         scores = classification_scores(self.probabilities(encoded, progress, "validating"), encoded.targets)
         return {name: scores[name] for name in ("loss", "accuracy", "macro_f1")}
 
-    def judge_split(
+    def evaluate_split(
         self, split: str, examples: Sequence[Example], encoded: Encoded, progress: Progress
-    ) -> tuple[Metrics, Json]:
-        """Scores of the model on the examples of a split, and what figures are drawn from."""
+    ) -> tuple[Scores, Json]:
+        """Scores of the model on the examples of a split, and details for the evaluation page."""
         probabilities, targets = self.probabilities(encoded, progress, f"evaluating {split}"), encoded.targets
-        details = classification_details(probabilities, targets, self.labels, partial(self.tell, examples))
+        details = classification_details(probabilities, targets, self.labels, partial(self.describe_example, examples))
         return classification_scores(probabilities, targets), details
 
-    def tell(self, examples: Sequence[Example], number: int) -> Json:
-        """One of some examples, for a list of them."""
+    def describe_example(self, examples: Sequence[Example], number: int) -> Json:
+        """One example as a row of a list."""
         example = examples[number]
         return {"place": example.place, "content": self.inputs.show(example.content), "label": example.label}
 
-    def baselines(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> dict[str, dict[str, Metrics]]:
-        """What models without recurrence reach, trained on the same examples."""
+    def baselines(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> dict[str, dict[str, Scores]]:
+        """Scores of models without recurrence, fitted to the same examples."""
         train, trained = [example.content for example in self.splits["train"]], self.encoded["train"].targets.tolist()
         contents = [[example.content for example in examples] for examples in splits.values()]
         targets = [self.targets_of(examples) for examples in splits.values()]
-        found: dict[str, dict[str, Metrics]] = {}
+        found: dict[str, dict[str, Scores]] = {}
         plain = label_baselines(self.inputs.features, self.recipe.seed)
         with progress.stage("training the baselines", len(plain)) as advance:
             for baseline in plain:
                 advance(0, baseline.name)
-                judged = map(baseline.fit(train, trained, len(self.labels)).predict, contents)
-                scores = map(classification_scores, judged, targets)
+                predicted = map(baseline.fit(train, trained, len(self.labels)).predict, contents)
+                scores = map(classification_scores, predicted, targets)
                 found[baseline.name] = dict(zip(splits, scores, strict=True))
                 advance(1)
         if any(example.before is not None for example in self.splits["train"]):
             persistence = LabelPersistence().fit(self.before(self.splits["train"]), trained, len(self.labels))
-            judged = map(persistence.predict, map(self.before, splits.values()))
-            found["persistence"] = dict(zip(splits, map(classification_scores, judged, targets), strict=True))
+            predicted = map(persistence.predict, map(self.before, splits.values()))
+            found["persistence"] = dict(zip(splits, map(classification_scores, predicted, targets), strict=True))
         return found
 
     def before(self, examples: Sequence[Example]) -> list[int]:
-        """The label that held before each example, UNKNOWN where it is none of the model's."""
+        """The label that held before each example, UNKNOWN where no training example has it."""
         ids: dict[str | None, int] = {label: index for index, label in enumerate(self.labels)}
         return [ids.get(example.before, UNKNOWN) for example in examples]
 
@@ -326,3 +305,6 @@ def collate(encoded: Encoded, indices: NDArray[np.integer]) -> Batch:
     for column, sequence in enumerate(sequences):
         inputs[: len(sequence), column] = sequence
     return Batch(torch.from_numpy(inputs), lengths, torch.from_numpy(encoded.targets[indices]))
+
+
+TASK = Classification
