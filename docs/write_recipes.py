@@ -11,7 +11,8 @@ PAGE = Path(__file__).with_name("recipes.md")
 def table(name: str) -> str:
     """The options of a task."""
     rows = [
-        f"| `{option.key}` | {option.default} | {option.about} |" for option in leaf_options(TASKS[name].recipe_type)
+        f"| `{option.key}` | {option.default} | {option.about} |"
+        for option in leaf_options(TASKS[name].task.recipe_type)
     ]
     return "\n".join([f"## {name}", "", "| key | default | meaning |", "| --- | --- | --- |", *rows, ""])
 

@@ -1,4 +1,4 @@
-"""The commands under one name."""
+"""All commands."""
 
 import os
 import sys
@@ -8,21 +8,17 @@ import typer
 from typer.core import TyperGroup
 
 import recurra
-from recurra.cli.caption import caption
 from recurra.cli.check import check
 from recurra.cli.compare import compare
 from recurra.cli.data import app as data
 from recurra.cli.demo import demo
 from recurra.cli.doctor import doctor
 from recurra.cli.evaluate import evaluate
-from recurra.cli.forecast import forecast
-from recurra.cli.generate import generate
 from recurra.cli.info import info
-from recurra.cli.predict import predict
+from recurra.cli.predict import PREDICT_HELP, command_for
 from recurra.cli.train import train
-from recurra.cli.transcribe import transcribe
-from recurra.cli.translate import translate
 from recurra.errors import RecurraError
+from recurra.tasks import TASKS
 
 
 class Stopped(RecurraError):
@@ -32,7 +28,7 @@ class Stopped(RecurraError):
 
 
 class Commands(TyperGroup):
-    """Runs a command; what typer would end without a word is told."""
+    """Runs a command; reports Ctrl-C, which typer would end silently."""
 
     def invoke(self, context: Any) -> Any:
         """Run the command that the arguments name."""
@@ -74,16 +70,19 @@ def options(
     """Recurrent networks for sequences: train one, see how good it is, use it."""
 
 
+# Keys of recipes and options of tasks are read by the commands themselves.
+TAKES_KEYS = {"ignore_unknown_options": True}
+
 app.command()(demo)
-app.command(add_help_option=False, context_settings={"ignore_unknown_options": True})(train)
-app.command(context_settings={"ignore_unknown_options": True})(check)
-app.command(context_settings={"ignore_unknown_options": True})(evaluate)
-app.command()(generate)
-app.command()(predict)
-app.command()(translate)
-app.command()(caption)
-app.command()(transcribe)
-app.command()(forecast)
+app.command(add_help_option=False, context_settings=TAKES_KEYS)(train)
+app.command(context_settings=TAKES_KEYS)(check)
+app.command(context_settings=TAKES_KEYS)(evaluate)
+app.command("predict", add_help_option=False, context_settings=TAKES_KEYS)(command_for("predict", PREDICT_HELP))
+for entry in TASKS.values():
+    if entry.verb != "predict":
+        app.command(entry.verb, add_help_option=False, context_settings=TAKES_KEYS)(
+            command_for(entry.verb, entry.verb_help)
+        )
 app.command()(info)
 app.command()(compare)
 app.add_typer(data, name="data")

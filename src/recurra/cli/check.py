@@ -19,18 +19,18 @@ def check(
     ],
     as_json: Json = False,
 ) -> None:
-    """Look at data before training on it: counts, lengths, labels, repetitions and leaks between splits, bad rows.
+    """Check data before training: counts, lengths, labels, repeated examples, leaks between splits, bad rows.
 
     Example: recurra check classification reviews.csv --label-column stars
     """
     with dying_at_once():
         from recurra import training
-        from recurra.tasks import task_type
+        from recurra.tasks import find_task
 
     schema = training.schema_of(words[0])
     plain, options = read_words(schema, words[1:])
     recipe = training.resolve_recipe(words[0], one_of(plain), options)
-    found = task_type(recipe.task).check(recipe, progress(quiet=False))
+    found = find_task(recipe.task).task.check(recipe, progress(quiet=False))
     if as_json:
         print_json(found)
         return

@@ -16,7 +16,7 @@ def info(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """What a run is: its shape, its parameters, how it was trained, what it reaches.
+    """Show a run: architecture, parameters, recipe and scores.
 
     Example: recurra info runs/ptb-256-128
     """
@@ -24,7 +24,7 @@ def info(
     from recurra.config import as_typed, leaf_options, leaves
     from recurra.errors import RunError
     from recurra.runs import METRICS
-    from recurra.tasks import check_samples, num_parameters
+    from recurra.tasks.task import check_samples, num_parameters
     from recurra.training.card import training_in_words
 
     folder, recipe = model.run, model.task.recipe
@@ -51,7 +51,7 @@ def info(
         )
         return
     print(f"{folder}: {description['task']}, trained on {recipe.data.path}")
-    shape = {key: as_typed(value) for key, value in leaves(description["architecture"])}
+    shape = {key: as_typed(value) for key, value in leaves(description["architecture"]["model"])}
     other = {
         option.key: as_typed(option.value_in(recipe))
         for option in leaf_options(type(recipe))

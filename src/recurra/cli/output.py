@@ -5,91 +5,41 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from recurra.cli.interrupts import dying_at_once
-from recurra.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from recurra.inference import Trained, TrainedLanguageModel
     from recurra.progress import Progress
-    from recurra.tasks import Metric, Task
+    from recurra.tasks.task import Metric, Task
+    from recurra.tasks.trained import TrainedModel
 
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder that `recurra train` made.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Device = Annotated[str, typer.Option("--device", help="Torch device, such as cpu or cuda.")]
-Item = TypeVar("Item")
 STANDARD_INPUT = "-"  # what names it where files or texts stand
 WIDEST = 100  # columns of running text
 WIDEST_TABLE = 1000  # columns of one that must not fold
 
 
-def open_model(run: str, device: str = "cpu") -> "Trained":
-    """The model of a run; says so where its training has not come to its end."""
+def open_model(run: str, device: str = "cpu") -> "TrainedModel[Any]":
+    """The model of a run; a note says where its training is not finished."""
     with dying_at_once():
         from recurra.devices import keep_freed_memory
-        from recurra.inference import load
         from recurra.runs import METRICS
+        from recurra.tasks.trained import load
     keep_freed_memory()
-    model = load(run, device)
+    model: TrainedModel[Any] = load(run, device)
     if not model.run.path(METRICS).exists():
         print(
             f"{run} is not finished: these are its best weights so far, of step {model.trained_steps:,}",
             file=sys.stderr,
         )
     return model
-
-
-def not_for(run: str, what: str, task: "Task") -> UsageError:
-    """What to raise for a run whose task is another; `what` says what it does not do."""
-    from recurra.training.card import USED_BY
-
-    command = USED_BY[task.name].format(run=run)
-    return UsageError(f"{run}: {what}, its task is {task.name}; see recurra {command}")
-
-
-def read_lines() -> Iterator[str]:
-    """Lines of standard input.
-
-    Raises:
-        DataError: one is no UTF-8.
-    """
-    if sys.stdin.isatty():
-        print("one input a line, Ctrl-D ends", file=sys.stderr, flush=True)
-    for number, line in enumerate(sys.stdin, 1):
-        yield readable(line.rstrip("\r\n"), f"standard input line {number}")
-
-
-def readable(text: str, name: str) -> str:
-    """A text of the command line or standard input, if it is text.
-
-    Raises:
-        DataError: it is no UTF-8.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{name}: not UTF-8 at character {error.start + 1}; convert it first") from None
-    return text
-
-
-def groups(items: Iterable[Item], at_once: int) -> Iterator[list[Item]]:
-    """So many items at a time."""
-    left = iter(items)
-    while several := list(islice(left, at_once)):
-        yield several
-
-
-def warn_of_unknown(model: "TrainedLanguageModel", text: str) -> None:
-    """Say on standard error what of a text the model does not know."""
-    unknown = model.vocabulary.unknown_in(text)
-    if unknown:
-        print(f"not in the vocabulary, read as <unk>: {' '.join(dict.fromkeys(unknown))}", file=sys.stderr)
 
 
 def progress(quiet: bool) -> "Progress":

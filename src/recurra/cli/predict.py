@@ -1,187 +1,201 @@
-"""`recurra predict`."""
+"""`recurra predict`, and the same under the names that people expect: generate, forecast, translate, ..."""
 
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.cli.output import (
-    Device,
-    RunFolder,
-    groups,
-    open_model,
-    print_line,
-    print_table,
-    read_lines,
-    warn_of_unknown,
-)
+from recurra.cli.answers import Printer
+from recurra.cli.inputs import Source
+from recurra.cli.interrupts import dying_at_once
+from recurra.cli.output import STANDARD_INPUT, Device, open_model, print_table, progress
+from recurra.cli.recipe_options import option_rows, read_words
 from recurra.errors import UsageError
 
 if TYPE_CHECKING:
-    from recurra.inference import TrainedClassifier, TrainedLanguageModel, TrainedTagger
-    from recurra.tasks.classification.trained import Prediction
+    from recurra.tasks import TaskEntry
+    from recurra.tasks.trained import TrainedModel
 
-AT_ONCE = 256  # examples
-MOST_OTHERS = 2  # labels shown beside the likeliest
-WIDEST = 60  # characters of an input shown
-OTHERS = {  # what runs of other tasks do, and how
-    "forecasting": "goes on from tables; see recurra forecast {run}",
-    "memory": "reads sequences of numbers; in Python recurra.load({run!r}).predict(sequences)",
-    "translation": "translates; see recurra translate {run}",
-    "captioning": "writes about images; see recurra caption {run}",
-    "speech": "hears recordings; see recurra transcribe {run}",
-}
+PREDICT_HELP = """Answer inputs with a trained model: labels, tags, next words, translations, forecasts, ...
+
+Inputs are texts or files, as the model reads; without any, lines of standard input. Options depend on the task:
+recurra predict RUN --help lists those of a run.
+
+Examples: recurra predict runs/reviews "not worth the money" "a joy";
+recurra predict runs/reviews --file new.csv --json;
+recurra predict runs/digits pictures/ > captions.tsv
+"""
 
 
-def predict(
-    run: RunFolder,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[INPUT]...",
-            help="Texts; files, where the model reads series. None: standard input, a line a text.",
-        ),
-    ] = None,
-    file: Annotated[
-        str | None,
-        typer.Option("--file", "-f", help="Read inputs from a table with texts, lines, or a file as for training."),
-    ] = None,
-    top: Annotated[int, typer.Option(help="How many next words a language model shows.")] = 10,
-    score: Annotated[bool, typer.Option("--score", help="Of a language model: how likely each text is.")] = False,
-    device: Device = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output, a line each.")] = False,
-) -> None:
-    """The most likely next words; the label of each text or series; the tag of each word. With probabilities.
+def command_for(verb: str, about: str) -> Callable[..., None]:
+    """The command that uses a trained model by one of its verbs.
 
-    Runs that forecast, translate, caption or transcribe have commands of these names; those of memory are for Python.
+    Args:
+        verb: name of the command.
+        about: its help text.
+    """
 
-    Examples: recurra predict runs/ptb-256-128 "this is an"; recurra predict runs/ptb-256-128 --score "he is" "is he";
-    recurra predict runs/snips --file new.csv --json > labels.jsonl
+    def command(
+        context: typer.Context,
+        run: Annotated[
+            str | None, typer.Argument(metavar="RUN", help="Folder that `recurra train` made.", show_default=False)
+        ] = None,
+        words: Annotated[
+            list[str] | None,
+            typer.Argument(metavar="[INPUT]... [--KEY VALUE]...", help="Texts or files; -: standard input."),
+        ] = None,
+        file: Annotated[
+            str | None, typer.Option("--file", "-f", help="Read inputs from this file: a table, or lines.")
+        ] = None,
+        out: Annotated[str | None, typer.Option(help="Write the answers to this file; tables as CSV.")] = None,
+        plot: Annotated[
+            bool | None, typer.Option(help="Draw the answers on a page in the run folder, where the task can.")
+        ] = None,
+        interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Ask for inputs, one a line.")] = False,
+        device: Device = "cpu",
+        as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each answer.")] = False,
+        help_: Annotated[bool, typer.Option("--help", "-h", help="Show this, and the options of the run.")] = False,
+    ) -> None:
+        if help_ or run is None:
+            show_help(context, verb, run)
+            return
+        if interactive and as_json:
+            raise UsageError("--interactive is for people, --json for programs; leave one of them out")
+        words = [*(words or []), *([STANDARD_INPUT] if interactive else [])]
+        answer(verb, open_for(verb, run, device), words, file, Output(out, plot, as_json))
+
+    command.__doc__ = about
+    return command
+
+
+class Output:
+    """Where and how answers are shown.
+
+    Args:
+        out: file to write; None for standard output.
+        plot: whether to draw; None for what is usual for the task.
+        as_json: a line of JSON for each answer.
+    """
+
+    def __init__(self, out: str | None, plot: bool | None, as_json: bool) -> None:
+        self.out, self.plot, self.as_json = out, plot, as_json
+
+    def draws(self, model: "TrainedModel[Any]") -> bool:
+        """Whether answers of a model are drawn.
+
+        Raises:
+            UsageError: drawing is asked for, and the task has nothing to draw.
+        """
+        if self.plot and model.plots == "never":
+            raise UsageError(f"--plot: answers of {model.task.name} are not drawn; leave it out")
+        return model.plots == "always" if self.plot is None else self.plot
+
+
+def open_for(verb: str, run: str, device: str) -> "TrainedModel[Any]":
+    """The model of a run.
+
+    Raises:
+        UsageError: its task does not have this verb.
     """
     model = open_model(run, device)
-    from recurra.data.text.labelled import read_texts
-    from recurra.data.text.tagged import read_tokens
-    from recurra.inference import TrainedClassifier, TrainedLanguageModel, TrainedTagger
+    entry = entry_of(run)
+    if verb not in ("predict", entry.verb):
+        raise UsageError(f"{run}: its task is {entry.name}; see recurra {model.task.usage.format(run=run)}")
+    return model
 
-    if model.task.name in OTHERS:
-        raise UsageError(f"{run}: {OTHERS[model.task.name].format(run=run)}")
-    if score and not isinstance(model, TrainedLanguageModel):
-        raise UsageError(f"--score: {run} is no language model; its predictions have their probabilities anyway")
-    given = inputs or []
-    if isinstance(model, TrainedClassifier):
-        at_once = AT_ONCE if given or file else 1  # whoever writes a line may wait for its answer
-        print_labels(model, contents(model, given, file), at_once, as_json)
+
+def entry_of(run: str) -> "TaskEntry":
+    """The task of a run folder."""
+    with dying_at_once():
+        from recurra.runs import Run
+        from recurra.tasks import task_of
+
+    return task_of(Run(run))
+
+
+def answer(verb: str, model: "TrainedModel[Any]", words: list[str], file: str | None, output: Output) -> None:
+    """Answer the inputs that a command line names, and print the answers.
+
+    Args:
+        verb: as typed.
+        model: answers.
+        words: inputs and options.
+        file: of further inputs.
+        output: where and how.
+    """
+    name = verb if verb in model.verbs else "predict"
+    plain, options, data_options = split_words(model, name, words)
+    listener, draws = progress(quiet=False), output.draws(model)
+    source = Source(model, plain, file, data_options, listener)
+    printer = Printer(
+        as_json=output.as_json,
+        out=output.out,
+        has_names=model.reads_files and source.has_names,
+        is_typed=source.batch_size == 1,
+    )
+    answers = []
+    try:
+        for batch in source.batches():
+            full = [one for one in batch if model.answers_blank or not is_blank(one.value)]
+            found = iter(model.run_verb(name, full, options, listener))
+            for one in batch:
+                if is_blank(one.value) and not model.answers_blank:
+                    printer.blank()
+                    continue
+                answers.append(next(found))
+                printer.show(one.name, answers[-1])
+    finally:
+        printer.close()
+    for line in model.summary(answers):
+        print(line, file=sys.stderr)
+    if draws:
+        print(f"chart {draw(verb, model, answers)}", file=sys.stderr)
+
+
+def is_blank(value: Any) -> bool:
+    """Whether an input is a text without content, or an empty list of tokens."""
+    return (isinstance(value, str) and not value.strip()) or (isinstance(value, list) and not value)
+
+
+def split_words(
+    model: "TrainedModel[Any]", verb: str, words: list[str]
+) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
+    """Inputs, options of the verb, and keys of `[data]` in which files of inputs differ from those of training.
+
+    Raises:
+        UsageError: an unknown option, or one without its value.
+    """
+    from pydantic import create_model
+
+    verb_options, data_type = model.verbs[verb].options, type(model.task.recipe.data)
+    fields = {
+        name: (field.annotation, field)
+        for name, field in {**data_type.model_fields, **verb_options.model_fields}.items()
+    }
+    plain, found = read_words(create_model("Options", **fields), words, f"recurra {verb} {model.run}")  # type: ignore[call-overload]
+    options = {key: value for key, value in found.items() if key in verb_options.model_fields}
+    return plain, options, {key: value for key, value in found.items() if key not in options}
+
+
+def draw(verb: str, model: "TrainedModel[Any]", answers: list[Any]) -> Any:
+    """Write charts of answers to a page in the run folder."""
+    from recurra.figures.pages import MAX_CHARTS, write_page
+
+    figures = model.figures(answers)
+    title = f"{model.run.folder.name}: {verb}"
+    if len(figures) > MAX_CHARTS:
+        title += f" (the first {MAX_CHARTS} of {len(figures)})"
+    return write_page(model.run.path(f"{verb}.html"), title, figures[:MAX_CHARTS])
+
+
+def show_help(context: typer.Context, verb: str, run: str | None) -> None:
+    """The options of the command, then those of the run's task."""
+    print(context.get_help())
+    if run is None:
         return
-    if isinstance(model, TrainedTagger):
-        columns, tags = model.task.recipe.data.columns, model.labels
-        print_tags(model, texts(given, file, lambda path: read_tokens(path, columns, tags)), as_json)
-        return
-    assert isinstance(model, TrainedLanguageModel)
-    lines = texts(given, file, lambda path: read_texts(path, "text"))
-    if score:
-        print_scores(model, lines, as_json)
-    else:
-        print_next_words(model, lines, top, as_json)
-
-
-def texts(inputs: list[str], file: str | None, read: Callable[[str], Iterable[Any]]) -> Iterator[Any]:
-    """Arguments and what `read` finds in a file, else lines of standard input as they come."""
-    for text in inputs:
-        if os.path.isfile(text):  # noqa: PTH113 (Path.is_file raises for a long text)
-            print(f"{text} is read as a text; for the texts in it: --file {text}", file=sys.stderr)
-        yield text
-    if file:
-        yield from read(file)
-    if not (inputs or file):
-        yield from read_lines()
-
-
-def contents(model: "TrainedClassifier", inputs: list[str], file: str | None) -> Iterator[tuple[str, Any]]:
-    """What is to be classified, with names."""
-    reader = model.task.inputs
-    if reads_texts(model):
-        for line in texts(inputs, file, lambda path: (text for text, _ in reader.read(path, model.labels))):
-            yield line.strip(), line.strip()
-        return
-    if not (inputs or file):
-        raise UsageError(f"{model.run}: reads series; name their files: recurra predict {model.run} FILE")
-    for path in filter(None, [*inputs, file]):
-        yield from reader.read(path, model.labels)
-
-
-def reads_texts(model: "TrainedClassifier") -> bool:
-    """Whether it does, and not series."""
-    return model.task.inputs.shape.vocabulary_size is not None
-
-
-def print_labels(model: "TrainedClassifier", contents: Iterator[tuple[str, Any]], at_once: int, as_json: bool) -> None:
-    """The label of each input with its probability; of an empty text none."""
-    rows = []
-    for given in groups(contents, at_once):
-        answers = iter(model.predict([content for name, content in given if name]))
-        for name, _ in given:
-            found = next(answers) if name else None
-            if as_json:
-                print_line(found and {"input": name, **found._asdict()})
-            else:
-                rows.append(row_of(name, found, is_text=reads_texts(model)))
-    if not as_json:
-        print_table(("input", "label", "probability", "next"), rows)
-
-
-def row_of(name: str, found: "Prediction | None", *, is_text: bool) -> tuple[str, str, str, str]:
-    """An input with its label in a table: a text from its beginning, of a series the end of its place."""
-    if found is None:
-        return "", "", "", ""
-    if len(name) > WIDEST:
-        name = f"{name[: WIDEST - 3]}..." if is_text else f"...{name[3 - WIDEST :]}"
-    others = list(found.probabilities.items())[1 : 1 + MOST_OTHERS]
-    rest = ", ".join(f"{label} {probability:.3f}" for label, probability in others)
-    return name, found.label, f"{found.probability:.4f}", rest
-
-
-def print_tags(model: "TrainedTagger", sentences: Iterable[str | Sequence[str]], as_json: bool) -> None:
-    """The tag of each token, with its probability; of an empty sentence nothing."""
-    for sentence in sentences:
-        found = model.predict([sentence])[0]
-        if not found.tokens:
-            print("null" if as_json else "", flush=True)
-        elif as_json:
-            print_line({**found._asdict(), "spans": [span._asdict() for span in found.spans]})
-        else:
-            rows = zip(found.tokens, found.tags, (f"{p:.4f}" for p in found.probabilities), strict=True)
-            print_table(("token", "tag", "probability"), list(rows))
-
-
-def print_scores(model: "TrainedLanguageModel", texts: Iterable[str], as_json: bool) -> None:
-    """How likely each text is; an empty one has no answer."""
-    scores = (model.score(text) if text.strip() else None for text in texts)
-    if as_json:
-        for one in scores:
-            print_line(one and one._asdict())
-        return
-    rows = [
-        (s.text, f"{s.log_probability:.2f}", f"{s.perplexity:,.1f}", f"{s.tokens}", " ".join(s.unknown))
-        if s
-        else ("", "", "", "", "")
-        for s in scores
-    ]
-    print_table(("text", "log-probability", "perplexity", "tokens", "unknown"), rows)
-
-
-def print_next_words(model: "TrainedLanguageModel", texts: Iterable[str], top: int, as_json: bool) -> None:
-    """The most likely next words after each text."""
-    for text in texts:
-        warn_of_unknown(model, text)
-        found = model.predict(text, top)
-        if as_json:
-            print_line({"text": text, "next": [next_._asdict() for next_ in found]})
-        else:
-            print_table((f"{text} ...", "probability"), [(visible(token), f"{p:.4f}") for token, p in found])
-
-
-def visible(token: str) -> str:
-    """A token as it is or, where one would not see it whole, in quotes."""
-    return token if token.isprintable() and token == token.strip() else repr(token)
+    entry = entry_of(run)
+    verbs = entry.trained.verbs
+    rows = option_rows(verbs.get(verb, verbs["predict"]).options)
+    if rows:
+        print_table(("option", "default", "meaning"), rows, f"\nOptions of {verb} for {entry.name}:")

@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from recurra.cli.output import STANDARD_INPUT
 from recurra.errors import UsageError
 
 if TYPE_CHECKING:
-    from recurra.config import Recipe
+    from pydantic import BaseModel
 
 
-def read_words(schema: "type[Recipe]", words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+def read_words(
+    schema: "type[BaseModel]", words: Sequence[str], command: str = "recurra train"
+) -> tuple[list[str], dict[str, Any]]:
     """Plain arguments, and options by dotted key.
 
     Args:
-        schema: recipe type of the task; it says what each option is.
+        schema: its fields are the options: a recipe type, or the options of a verb.
         words: such as `corpus.txt --epochs 5 --hidden-size=256,128 --tie-embeddings`.
+        command: whose --help lists the options, for messages.
 
     Raises:
         UsageError: no such option, or one without its value.
@@ -25,14 +29,14 @@ def read_words(schema: "type[Recipe]", words: Sequence[str]) -> tuple[list[str],
     options: dict[str, Any] = {}
     rest = iter(words)
     for word in rest:
-        if not word.startswith("--"):
-            if word.startswith("-"):
-                raise UsageError(f"{word}: unknown option; recurra train --help lists them all")
+        if not word.startswith("--") or " " in word:
+            if word.startswith("-") and word != STANDARD_INPUT and " " not in word:
+                raise UsageError(f"{word}: unknown option; {command} --help lists them all")
             plain.append(word)
             continue
         name, equals, text = word[2:].partition("=")
         off = name.startswith("no-") and not equals
-        option = find_option(schema, f"--{name.removeprefix('no-') if off else name}")
+        option = find_option(schema, f"--{name.removeprefix('no-') if off else name}", command)
         if option.is_switch and not equals:
             options[option.key] = not off
             continue
@@ -44,7 +48,7 @@ def read_words(schema: "type[Recipe]", words: Sequence[str]) -> tuple[list[str],
     return plain, options
 
 
-def option_rows(schema: "type[Recipe]") -> list[tuple[str, str, str]]:
+def option_rows(schema: "type[BaseModel]") -> list[tuple[str, str, str]]:
     """Each option with its default and what it means."""
     from recurra.config import leaf_options
 

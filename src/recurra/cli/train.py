@@ -71,7 +71,7 @@ def read_choices(words: list[str], assignments: list[str], resume: str | None) -
     from recurra.training import schema_of
 
     if resume:
-        schema = task_of(Run(resume)).recipe_type
+        schema = task_of(Run(resume)).task.recipe_type
         plain, options = read_words(schema, words)
         if plain:
             raise UsageError(f"--resume {resume}: takes no further task or data, got {' '.join(plain)}")
@@ -88,6 +88,7 @@ def show_run(folder: "Path", quiet: bool, as_json: bool) -> None:
     from recurra.inspection import evaluation_page, learning_curve
     from recurra.runs import METRICS, Run
     from recurra.tasks import task_of
+    from recurra.tasks.task import restore
 
     run = Run(folder)
     metrics = run.read_json(METRICS)
@@ -97,14 +98,15 @@ def show_run(folder: "Path", quiet: bool, as_json: bool) -> None:
     elif quiet:
         print(folder)
     else:
-        print_metrics(metrics, task_of(run).restore(run))
-        print(f"\nrun {folder}; learning curve {picture}{f'; what it makes of held-out data {page}' if page else ''}")
+        print_metrics(metrics, restore(task_of(run).task, run))
+        print(f"\nrun {folder}; learning curve {picture}{f'; predictions for held-out data {page}' if page else ''}")
 
 
 def show_seeds(folder: "Path", quiet: bool, as_json: bool) -> None:
     """Mean and spread over several seeds."""
     from recurra.runs import SEEDS, Run
     from recurra.tasks import task_of
+    from recurra.tasks.task import restore
 
     found = Run(folder).read_json(SEEDS)
     if as_json:
@@ -121,7 +123,7 @@ def show_seeds(folder: "Path", quiet: bool, as_json: bool) -> None:
     for who, split, values in rows:
         means[who][split] = {name: value["mean"] for name, value in values.items()}
     run = next(Run(path) for path in folder.glob("seed-*") if path.is_dir())
-    print_text(verdict(means, task_of(run).restore(run).primary_metric))
+    print_text(verdict(means, restore(task_of(run).task, run).primary_metric))
     num_seeds = len(next(iter(rows[0][2].values()))["values"])
     print(f"mean ± deviation over {num_seeds} seeds; runs {folder}/seed-*")
 

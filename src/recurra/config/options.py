@@ -83,8 +83,13 @@ def leaf_options(schema: type[BaseModel], prefix: str = "") -> Iterator[Option]:
             yield Option(prefix + name, field)
 
 
-def find_option(schema: type[BaseModel], name: str) -> Option:
+def find_option(schema: type[BaseModel], name: str, command: str = "recurra train") -> Option:
     """Find an option by its dotted key or the last part of it; `--hidden-size` and `hidden_size` are the same.
+
+    Args:
+        schema: its leaves are the options.
+        name: as typed.
+        command: whose --help lists the options, for the message.
 
     Raises:
         UsageError: no option of this name, or several.
@@ -93,7 +98,7 @@ def find_option(schema: type[BaseModel], name: str) -> Option:
     options = list(leaf_options(schema))
     found = [option for option in options if wanted in (option.key, option.key.rpartition(".")[2])]
     if not found:
-        raise UsageError(unknown_key(name, [option.key for option in options]))
+        raise UsageError(unknown_key(name, [option.key for option in options], command))
     if len(found) > 1:
         raise UsageError(f"{name}: ambiguous; say {' or '.join(option.key for option in found)}")
     return found[0]

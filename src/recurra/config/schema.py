@@ -100,7 +100,7 @@ def required_keys(section: type[BaseModel], path: list[str]) -> list[tuple[str, 
     return [(".".join(path), about or "")]
 
 
-def unknown_key(name: str, known: list[str]) -> str:
+def unknown_key(name: str, known: list[str], command: str = "recurra train") -> str:
     """The error message for an unknown key or `--option`, with the nearest known one."""
     is_option = name.startswith("--")
     wanted = name.removeprefix("--").rpartition(".")[2].replace("-", "_")
@@ -110,7 +110,7 @@ def unknown_key(name: str, known: list[str]) -> str:
     elif len(known) <= MAX_LISTED_KEYS:
         hint = f"known: {', '.join(known)}"
     else:
-        hint = "recurra train --help lists them all"
+        hint = f"{command} --help lists them all"
     return f"{name}: unknown {'option' if is_option else 'key'}; {hint}"
 
 

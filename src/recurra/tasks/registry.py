@@ -19,6 +19,7 @@ class TaskEntry(NamedTuple):
     name: str
     package: str
     verb: str = "predict"  # the command that uses a trained model, besides `predict`
+    verb_help: str = ""  # its help text, with an example
 
     @property
     def task(self) -> "type[Task]":
@@ -47,14 +48,48 @@ class TaskEntry(NamedTuple):
 TASKS = {
     entry.name: entry
     for entry in (
-        TaskEntry("language-modelling", "recurra.tasks.language_modelling", verb="generate"),
+        TaskEntry(
+            "language-modelling",
+            "recurra.tasks.language_modelling",
+            "generate",
+            "Write text with a language model, token by token as it is sampled; Ctrl-C ends it.\n\n"
+            'Example: recurra generate runs/shakespeare-char "ROMEO:" --length 300 --temperature 0.7',
+        ),
         TaskEntry("classification", "recurra.tasks.classification"),
         TaskEntry("tagging", "recurra.tasks.tagging"),
-        TaskEntry("forecasting", "recurra.tasks.forecasting", verb="forecast"),
+        TaskEntry(
+            "forecasting",
+            "recurra.tasks.forecasting",
+            "forecast",
+            "Forecast what follows the end of a table, as CSV, with a chart in the run folder.\n\n"
+            "Without a table, the one that the run was trained on.\n\n"
+            "Example: recurra forecast runs/etth1-24 newest.csv --horizon 48 --out tomorrow.csv",
+        ),
         TaskEntry("long-memory", "recurra.tasks.long_memory"),
-        TaskEntry("translation", "recurra.tasks.translation", verb="translate"),
-        TaskEntry("captioning", "recurra.tasks.captioning", verb="caption"),
-        TaskEntry("speech", "recurra.tasks.speech", verb="transcribe"),
+        TaskEntry(
+            "translation",
+            "recurra.tasks.translation",
+            "translate",
+            "Translate texts, one a line.\n\n"
+            'Examples: recurra translate runs/multi30k "ein hund rennt" --num-best 3 --plot; '
+            "recurra translate runs/multi30k --file new.de > new.en",
+        ),
+        TaskEntry(
+            "captioning",
+            "recurra.tasks.captioning",
+            "caption",
+            "Write captions for images: one a line, after the name of the file where there are several.\n\n"
+            "Examples: recurra caption runs/birds new.jpg --num-best 3 --plot; "
+            "recurra caption runs/birds pictures/ > captions.tsv",
+        ),
+        TaskEntry(
+            "speech",
+            "recurra.tasks.speech",
+            "transcribe",
+            "Transcribe recordings: one a line, after the name of the file where there are several.\n\n"
+            "Examples: recurra transcribe runs/digits calls/ > calls.tsv; "
+            "arecord -f S16_LE -r 16000 -t raw | recurra transcribe runs/digits - --stream",
+        ),
     )
 }
 

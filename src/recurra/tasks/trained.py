@@ -21,7 +21,7 @@ class Table(NamedTuple):
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
-    style: Literal["pretty", "csv"] = "pretty"
+    style: Literal["table", "rows", "csv"] = "table"  # rows: of one table of all answers; csv: of one CSV file
 
 
 class Answer(Protocol):
@@ -120,6 +120,10 @@ class TrainedModel(Generic[AnyTask]):
     def endings(self) -> tuple[str, ...]:
         """Endings of the files that a folder among the inputs stands for; empty where folders are no inputs."""
         return ()
+
+    def default_inputs(self) -> list[Any] | None:
+        """Inputs where the command line is given none; None for lines of standard input."""
+        return None
 
     def read_file(self, path: str, options: Mapping[str, Any], progress: Progress) -> Iterator[Input]:
         """The inputs in a file.

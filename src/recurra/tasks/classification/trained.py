@@ -41,7 +41,9 @@ class Prediction(NamedTuple):
             name = f"{name[: MAX_WIDTH - 3]}..." if self.is_text else f"...{name[3 - MAX_WIDTH :]}"
         others = list(self.probabilities.items())[1 : 1 + NUM_OTHERS]
         rest = ", ".join(f"{label} {probability:.3f}" for label, probability in others)
-        return Table(("input", "label", "probability", "next"), [(name, self.label, f"{self.probability:.4f}", rest)])
+        return Table(
+            ("input", "label", "probability", "next"), [(name, self.label, f"{self.probability:.4f}", rest)], "rows"
+        )
 
 
 class PredictOptions(Section):

@@ -1,0 +1,124 @@
+"""How answers of a model are printed: JSON lines, text, tables or CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recurra.cli.output import print_line, print_table
+
+if TYPE_CHECKING:
+    from recurra.tasks.trained import Table
+
+
+class Printer:
+    """Prints answers as they come.
+
+    Args:
+        as_json: a line of JSON for each answer.
+        out: file to write instead of standard output; None for standard output.
+        has_names: whether each text is printed behind the name of its input and a tab.
+        is_typed: whether somebody waits for each answer, so that no table waits for further rows.
+    """
+
+    def __init__(self, *, as_json: bool, out: str | None, has_names: bool, is_typed: bool) -> None:
+        self.as_json, self.out, self.has_names, self.is_typed = as_json, out, has_names, is_typed
+        self.columns: Sequence[str] = ()  # of the table under way
+        self.rows: list[Sequence[str]] = []  # rows of it that are not printed yet
+        self.written: list[str] = []  # text for `out`
+
+    def blank(self) -> None:
+        """Print the answer to an empty line."""
+        if self.columns and not self.as_json:
+            self.rows.append([""] * len(self.columns))
+            return
+        self.write("null\n" if self.as_json else "\n")
+
+    def show(self, name: str, answer: Any) -> None:
+        """Print one answer; `name` is that of its input."""
+        if self.as_json:
+            self.write_json(answer.as_json())
+            return
+        table = answer.as_table()
+        if table is None:
+            self.show_text(name, answer)
+        elif table.style == "csv":
+            self.show_csv(table)
+        elif table.style == "rows":
+            self.add_rows(table)
+        else:
+            self.flush()
+            self.write_table(table.columns, table.rows)
+
+    def show_text(self, name: str, answer: Any) -> None:
+        """Print a text, piece by piece where it comes in pieces."""
+        self.flush()
+        self.write(f"{name}\t" if self.has_names else "")
+        try:
+            for piece in answer.pieces() if hasattr(answer, "pieces") else (answer.text,):
+                self.write(piece)
+        finally:  # after Ctrl-C, too, the next output starts on a line of its own
+            self.write("\n")
+
+    def show_csv(self, table: "Table") -> None:
+        """Print rows as CSV, with a header where the columns change."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        if table.columns != self.columns:
+            writer.writerow(table.columns)
+            self.columns = table.columns
+        writer.writerows(table.rows)
+        self.write(file.getvalue())
+
+    def add_rows(self, table: "Table") -> None:
+        """Add rows to the table under way, or start another."""
+        if table.columns != self.columns:
+            self.flush()
+        self.columns = table.columns
+        self.rows += table.rows
+        if self.is_typed:
+            self.flush()
+
+    def flush(self) -> None:
+        """Print the table under way."""
+        if self.rows:
+            self.write_table(self.columns, self.rows)
+            self.rows = []
+
+    def write_json(self, value: Any) -> None:
+        """Write a line of JSON."""
+        if self.out is None:
+            print_line(value)
+        else:
+            import json
+
+            self.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+    def write_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Write a table: on standard output aligned, in a file as CSV."""
+        if self.out is None:
+            print_table(columns, rows)
+            return
+        file = io.StringIO()
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+        self.write(file.getvalue())
+
+    def write(self, text: str) -> None:
+        """Write text to where the answers go."""
+        if self.out is None:
+            print(text, end="", flush=True)
+        else:
+            self.written.append(text)
+
+    def close(self) -> None:
+        """Print what is left, and write the file.
+
+        Raises:
+            SaveError: it cannot be written.
+        """
+        self.flush()
+        if self.out is not None:
+            from recurra.runs import write_atomically
+
+            write_atomically(Path(self.out), "".join(self.written).encode())
