@@ -22,6 +22,7 @@ from recurra.models.classifier import (
     window_of,
 )
 from recurra.models.stack import stack_width
+from recurra.nn.layers import LAYERS
 
 TYPES, EMBEDDING, CHANNELS, WIDTHS, LABELS, TIME = 11, 5, 3, [6, 4], 7, 8
 LENGTHS = torch.tensor([3, 8, 0, 1, 6])
@@ -32,6 +33,7 @@ SHAPES = {
     "windows": InputShape(None, CHANNELS, TIME, TIME),
 }
 NO_DROPOUT = {"dropout": 0.0, "embedding_dropout": 0.0, "output_dropout": 0.0}
+TORCH = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 READ_OUTS = ("last", "mean", "max", "attention")
 
 # What is read, and the options of each kind of classifier.
@@ -41,7 +43,7 @@ CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {
         {"cell": cell, "pooling": read_out, "bidirectional": both},
     )
     for kind in ("tokens", "series")
-    for cell in ("rnn", "lstm", "gru")
+    for cell in LAYERS
     for read_out in READ_OUTS
     for both in (False, True)
 }
@@ -127,11 +129,11 @@ def test_gradients_know_no_padding_and_reach_every_parameter(name: str) -> None:
 
 @pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize("read_out", ["last", "mean", "max"])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", TORCH)
 def test_equals_embedding_torch_layer_and_linear(cell: str, read_out: str, both: bool) -> None:
     model = build("tokens", cell=cell, pooling=read_out, bidirectional=both, hidden_size=6)
     inputs, lengths = inputs_of("tokens"), torch.tensor([3, 8, 2, 1, 6])
-    theirs = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell](EMBEDDING, 6, bidirectional=both).double()
+    theirs = TORCH[cell](EMBEDDING, 6, bidirectional=both).double()
     theirs.load_state_dict(model.body.recurrent.state_dict())
     vectors = F.embedding(inputs, model.front.weight)
     packed, state = theirs(pack_padded_sequence(vectors, lengths, enforce_sorted=False))

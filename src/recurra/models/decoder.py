@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from recurra.decoding.beam import Next
-from recurra.models.stack import LayerOptions, Widths, build_layers, dropout_of
+from recurra.models.stack import CellName, LayerOptions, Widths, build_layers, dropout_of
 from recurra.nn import Attention, LockedDropout, Memory, drop_words, linear_cross_entropy
-from recurra.nn.state import Slot
+from recurra.nn.state import LayerState
 
 UNCOUNTED = -1  # target where there is none
 
@@ -18,7 +18,7 @@ UNCOUNTED = -1  # target where there is none
 class DecoderOptions(LayerOptions):
     """The shape of a decoder and its dropout."""
 
-    cell: Literal["rnn", "gru", "lstm"] = Field("gru", description="kind of recurrent layer")
+    cell: CellName = Field("gru", description="kind of recurrent layer")
     embedding_size: int = Field(256, ge=1, description="width of a token's vector")
     hidden_size: Widths = Field([256], description="units of each layer of the decoder, bottom first")
     attention: Literal["none", "additive", "dot", "general", "concat"] = Field(
@@ -52,7 +52,7 @@ class DecoderState(NamedTuple):
     """Where a decoder stands."""
 
     memory: Memory | None  # the source, as attention reads it
-    slots: list[Slot]  # state of the recurrent layers
+    slots: list[LayerState]  # state of the recurrent layers
     fed: Tensor | None  # what the last step read and made of it, (batch, embedding); None without feeding
 
 
@@ -88,7 +88,7 @@ class Decoder(nn.Module):
         self.embedding_dropout = dropout_of(options.embedding_dropout, options.locked_dropout)
         self.recurrent = build_layers(options.cell, width * (2 if self.feeds else 1), options, longest)
         self.reads_summary = options.begin == "input"
-        parts = [part for widths in self.recurrent.layout.slots() for part in widths]
+        parts = [part for widths in self.recurrent.layout.layer_widths() for part in widths]
         self.bridge = nn.Linear(summary_size, self.recurrent.input_size if self.reads_summary else sum(parts))
         self.attention: Attention | None = None
         if options.attention != "none":
@@ -117,7 +117,7 @@ class Decoder(nn.Module):
             x = bridged.unsqueeze(0)  # (1, batch, input)
             _, slots = self.recurrent.run_layers(x, self.recurrent.first_state(x, self.training), None)
         else:
-            widths = self.recurrent.layout.slots()
+            widths = self.recurrent.layout.layer_widths()
             parts = iter(bridged.split([width for slot in widths for width in slot], 1))
             slots = [tuple(next(parts).contiguous() for _ in slot) for slot in widths]
         fed = summary.new_zeros(len(summary), self.embedding.embedding_dim) if self.feeds else None

@@ -8,13 +8,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from recurra.models.forecast_heads import Head, Kind
-from recurra.models.stack import StackOptions, Widths, build_stack
+from recurra.models.stack import CellOrPerceptron, StackOptions, Widths, build_stack
 
 
 class ForecasterOptions(StackOptions):
     """The shape of the network and its dropout."""
 
-    cell: Literal["rnn", "lstm", "gru", "mlp"] = Field(
+    cell: CellOrPerceptron = Field(
         "gru", description="kind of recurrent layer; mlp is a network without memory, over the whole context at once"
     )
     hidden_size: Widths = Field([64], description="units of each layer, bottom first")
@@ -132,15 +132,13 @@ class Recurrence(nn.Module):
     def __init__(self, shape: ForecasterShape, options: ForecasterOptions) -> None:
         super().__init__()
         self.recurrent = build_stack(options.cell, shape.channels, options, shape.context)
-        self.has_cell_state = options.cell == "lstm"
         self.width = options.hidden_size[-1] * (1 + options.bidirectional)
         self.dropout = nn.Dropout(options.output_dropout)
 
     def forward(self, context: Tensor) -> tuple[Tensor, Any]:
         """From a context (context, batch, channels) to features (batch, width) and the final state of all layers."""
         _, state = self.recurrent(context)
-        hidden = state[0] if self.has_cell_state else state
-        ends: Tensor = hidden[-1]  # of the last layer, (directions, batch, hidden)
+        ends = self.recurrent.top_hidden(state)  # (directions, batch, hidden)
         return self.dropout(ends.transpose(0, 1).flatten(1)), state
 
 

@@ -1,17 +1,15 @@
 """A recurrent network that is asked for something it read long ago."""
 
-from typing import Literal
-
 from pydantic import Field
 from torch import Tensor, nn
 
-from recurra.models.stack import StackOptions, Widths, build_stack, dropout_of, stack_width
+from recurra.models.stack import CellName, StackOptions, Widths, build_stack, dropout_of, stack_width
 
 
 class MemoryOptions(StackOptions):
     """The shape of the network."""
 
-    cell: Literal["rnn", "lstm", "gru"] = Field("gru", description="kind of recurrent layer")
+    cell: CellName = Field("gru", description="kind of recurrent layer")
     hidden_size: Widths = Field([64], description="units of each layer, bottom first")
     bidirectional: bool = Field(False, description="read each sequence in both directions, which helps nobody remember")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers")

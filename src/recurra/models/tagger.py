@@ -1,7 +1,7 @@
 """A recurrent tagger: a tag for every token, from its word, its characters and what stands around it."""
 
 import itertools
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,8 +9,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from recurra.lengths import valid_steps
-from recurra.models.stack import CELLS, StackOptions, build_stack, dropout_of, stack_width
+from recurra.models.stack import CellOrPerceptron, GatedCellName, StackOptions, build_stack, dropout_of, stack_width
 from recurra.nn import Allowed, LinearChainCRF, both_ends
+from recurra.nn.layers import LAYERS
 
 UNCOUNTED = -1  # tag that costs nothing
 REACH = 2  # neighbors on either side that a network without memory sees
@@ -19,7 +20,7 @@ REACH = 2  # neighbors on either side that a network without memory sees
 class TaggerOptions(StackOptions):
     """The shape of the network and its dropout."""
 
-    cell: Literal["rnn", "lstm", "gru", "mlp"] = Field(
+    cell: CellOrPerceptron = Field(
         "lstm",
         description="kind of recurrent layer over the tokens; mlp is a network without memory, over each token and two "
         "neighbors on either side",
@@ -27,7 +28,7 @@ class TaggerOptions(StackOptions):
     embedding_size: int = Field(100, ge=1, description="width of a word's vector")
     embedding_dropout: float = Field(0.3, ge=0, lt=1, description="dropout on what is known of a token by itself")
     characters: bool = Field(True, description="also read each token character by character, in both directions")
-    character_cell: Literal["lstm", "gru"] = Field("lstm", description="kind of recurrent layer over the characters")
+    character_cell: GatedCellName = Field("lstm", description="kind of recurrent layer over the characters")
     character_embedding_size: int = Field(30, ge=1, description="width of a character's vector")
     character_hidden_size: int = Field(50, ge=1, description="units of each direction over the characters")
     crf: bool = Field(True, description="choose the tags of a sentence together, by a conditional random field")
@@ -70,7 +71,7 @@ class Speller(nn.Module):
         self.width = 2 * options.character_hidden_size
         self.embedding = nn.Embedding(num_characters, options.character_embedding_size)
         size = options.character_embedding_size, options.character_hidden_size
-        self.recurrent = CELLS[options.character_cell](*size, bidirectional=True, merge="none")
+        self.recurrent = LAYERS[options.character_cell](*size, bidirectional=True, merge="none")
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
         """From ids (longest, spellings) to features (spellings, width)."""

@@ -1,6 +1,6 @@
 """From one sequence of tokens to another: a recurrent encoder, a recurrent decoder, attention between them."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -77,13 +77,7 @@ class Encoder(nn.Module):
         table = drop_words(self.embedding.weight, self.word_dropout, self.training)
         vectors = self.embedding_dropout(F.embedding(tokens, table))  # (time, batch, embedding)
         output, state = self.recurrent(vectors, lengths=lengths)  # (time, batch, width)
-        return self.memory_dropout(output), torch.cat(top_states(state).unbind(), 1)
-
-
-def top_states(state: Any) -> Tensor:
-    """Hidden state of the top layer out of the state of a whole stack, (directions, batch, units)."""
-    top = state[-1]
-    return top if isinstance(top, Tensor) else top_states(state[0])  # of an LSTM: (h, c)
+        return self.memory_dropout(output), torch.cat(self.recurrent.top_hidden(state).unbind(), 1)
 
 
 class Translator(Writer):
