@@ -58,7 +58,7 @@ class LayerOptions(WidthOptions):
         description="recurrent weights: uniform; orthogonal; identity (of an rnn); chrono: gates that keep the state "
         "for up to as many steps as the longest training sequence has",
     )
-    forget_bias: float | None = Field(None, description="bias of the gate that keeps the state, of lstm and gru")
+    forget_bias: float | None = Field(None, description="bias of the gate that keeps the state, of a cell with one")
     nonlinearity: Nonlinearity = Field("tanh", description="of an rnn")
 
 

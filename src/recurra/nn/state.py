@@ -86,9 +86,9 @@ class StateLayout:
             tensors = list(part.unbind(0))
         return [tensor.unsqueeze(0) for tensor in tensors] if unbatched else tensors
 
-    def write(self, slots: Sequence[LayerState], unbatched: bool) -> tuple[Part, ...]:
+    def write(self, states: Sequence[LayerState], unbatched: bool) -> tuple[Part, ...]:
         """Give the state of all layers and directions the form in which users pass it; undoes `read`."""
-        return tuple(self._write_part([slot[part] for slot in slots], unbatched) for part in range(len(self.widths)))
+        return tuple(self._write_part([state[part] for state in states], unbatched) for part in range(len(self.widths)))
 
     def _write_part(self, tensors: Sequence[Tensor], unbatched: bool) -> Part:
         if unbatched:
