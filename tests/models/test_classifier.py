@@ -118,7 +118,8 @@ def test_gradients_know_no_padding_and_reach_every_parameter(name: str) -> None:
     assert found.keys() == dict(model.named_parameters()).keys()
     for parameter, slope in found.items():
         assert slope.abs().max() > 1e-9, parameter
-    if kind == "tokens":
+    # The maximum over time may lie before a word, which then has no gradient: not so in these, by their draws.
+    if kind == "tokens" and (options["cell"] in [*TORCH, "mlp"] or options["pooling"] != "max"):
         assert (found["front.weight"].abs().amax(1) > 0).all()
     padded = slopes(model, model(with_padding(inputs, lengths), lengths))
     torch.testing.assert_close(padded, found, rtol=1e-12, atol=1e-13)
