@@ -1,10 +1,10 @@
-"""RNN, LSTM and GRU: drop-in replacements for torch.nn's, with what torch leaves out as keyword-only options."""
+"""RNN, LSTM and GRU, drop-in replacements for torch.nn's with further options; and MGU, which torch lacks."""
 
 from dataclasses import dataclass, field
 
 from recurra.nn.recurrent import Recurrent
 
-__all__ = ["GRU", "LAYERS", "LSTM", "RNN"]
+__all__ = ["GRU", "LAYERS", "LSTM", "MGU", "RNN"]
 
 
 @dataclass(eq=False, repr=False)
@@ -78,4 +78,23 @@ class GRU(Recurrent):
     recompute: bool = field(default=False, kw_only=True)
 
 
-LAYERS: dict[str, type[Recurrent]] = {layer.family.lower(): layer for layer in (RNN, LSTM, GRU)}  # by name in recipes
+@dataclass(eq=False, repr=False)
+class MGU(Recurrent):
+    """Minimal gated unit, gates f, n: h' = (1-f)*h + f*n with n = tanh(W_in x + b_in + W_hn (f*h) + b_hn).
+
+    A GRU whose two gates are one: two thirds of its weights. It runs step by step, since no kernel is written for it.
+
+    Args:
+        {arguments}
+
+    Raises:
+        UsageError: an option outside of what is listed here.
+
+    Source: Zhou et al. 2016.
+    """
+
+    family = "MGU"
+
+
+# By name in recipes.
+LAYERS: dict[str, type[Recurrent]] = {layer.family.lower(): layer for layer in (RNN, LSTM, GRU, MGU)}

@@ -17,6 +17,7 @@ from recurra import reference
 from recurra.errors import UsageError
 from recurra.ops import fused_cells
 from recurra.ops.fused_cells import FusedCell
+from recurra.reference import mgu
 
 Weights: TypeAlias = Mapping[str, Tensor]  # of one layer in one direction, by name; absent ones are left out
 State: TypeAlias = tuple[Tensor, ...]  # the parts of the state, (batch, width) each
@@ -183,6 +184,19 @@ def gru_reset_before_steps(x: Tensor, weights: Weights) -> tuple[Step, list[Tens
     return step, list(summed_drive(x, weights).split(splits))
 
 
+def mgu_steps(x: Tensor, weights: Weights) -> tuple[Step, list[Tensor]]:
+    """h' = (1-f)*h + f*n with n = tanh(W_in x + b_in + W_hn (f*h) + b_hn)."""
+    gate, inner = weights["weight_hh"].chunk(2)  # (hidden, hidden) each
+
+    def step(drives: Sequence[Tensor], state: Sequence[Tensor]) -> State:
+        h = state[0]
+        f = torch.addmm(drives[0], gate, h).sigmoid()  # (hidden, batch)
+        n = torch.addmm(drives[1], inner, f * h).tanh()
+        return (torch.lerp(h, n, f),)
+
+    return step, list(summed_drive(x, weights).chunk(2))
+
+
 def elman(
     nonlinearity: str,
     activation: Callable[[Tensor], Tensor],
@@ -235,6 +249,14 @@ GRU_RESET_BEFORE = Cell(
     keeping=KeepingGate("z"),
     fused=fused_cells.GRU_RESET_BEFORE,
 )
+MGU = Cell(
+    name="mgu",
+    family="MGU",
+    gates=("f", "n"),
+    steps=mgu_steps,
+    reference=Reference(mgu.mgu_forward, mgu.mgu_backward),
+    keeping=KeepingGate("f", sign=-1),
+)
 
 # By name; of a family the first has the default options.
 CELLS = {
@@ -246,6 +268,7 @@ CELLS = {
         LSTM,
         GRU,
         GRU_RESET_BEFORE,
+        MGU,
     )
 }
 
