@@ -16,7 +16,8 @@ fail. The ordinary tests that would go red:
     carried gradient lost between steps           G, T
     z and 1 - z exchanged in the update           G, T
 
-torch has no GRU that resets before the product: there G catches, and test_reset_before_is_the_equation_of_the_paper.
+torch has no GRU that resets before the product and no MGU: there G catches, and
+test_reset_before_is_the_equation_of_the_paper and test_mgu_is_the_equation_of_the_paper.
 """
 
 import re
@@ -112,6 +113,14 @@ MUTATIONS = [
     Mutation("gru_reset_before", "gates reversed in backward", GRU_BACKWARD),
     Mutation("gru", "z and 1 - z exchanged", Z_EXCHANGED),
     Mutation("gru_reset_before", "z and 1 - z exchanged", Z_EXCHANGED),
+    *step_0_dropped("mgu"),
+    *zeroed("mgu", "d_a", "d_a"),
+    Mutation("mgu", "bias_ih forgotten in forward", {" + bias_ih": ""}),
+    Mutation("mgu", "bias of f forgotten in forward", {" + b_f)": ")"}),
+    Mutation("mgu", "bias of n forgotten in forward", {" + b_n)": ")"}),
+    Mutation("mgu", "carried gradient lost", {"(d_h_all[t] + d_h, cache[t])": "(d_h_all[t], cache[t])"}),
+    Mutation("mgu", "gates reversed in backward", {"[d_a_f, d_a_n]": "[d_a_n, d_a_f]"}),
+    Mutation("mgu", "f and 1 - f exchanged", {"h_next = (1.0 - f) * h + f * n": "h_next = f * h + (1.0 - f) * n"}),
 ]  # fmt: skip
 
 

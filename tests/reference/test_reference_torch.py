@@ -21,6 +21,7 @@ from reference_proofs import (
 )
 
 from recurra import reference
+from recurra.reference.mgu import mgu_forward
 
 TIME, BATCH, INPUT, HIDDEN = SIZES.values()
 
@@ -61,6 +62,18 @@ def test_reset_before_is_the_equation_of_the_paper() -> None:
         n = torch.tanh(x_t @ w_n.T + (r * h) @ u_n.T + b_n + e_n)
         h = z * h + (1 - z) * n
     assert_equal(reference.gru_forward(x, h0, *ws, reset_after=False)[1], h)
+
+
+def test_mgu_is_the_equation_of_the_paper() -> None:
+    rng = np.random.default_rng(19)
+    x, h0 = rng.standard_normal((TIME, BATCH, INPUT)), rng.standard_normal((BATCH, HIDDEN))
+    ws = weights(LAYERS["mgu"], rng, INPUT, HIDDEN)
+    (w_f, w_n), (u_f, u_n), (b_f, b_n), (e_f, e_n) = (torch.from_numpy(w).chunk(2) for w in ws)
+    h = torch.from_numpy(h0)
+    for x_t in torch.from_numpy(x):
+        f = torch.sigmoid(x_t @ w_f.T + h @ u_f.T + b_f + e_f)
+        h = (1 - f) * h + f * torch.tanh(x_t @ w_n.T + (f * h) @ u_n.T + b_n + e_n)
+    assert_equal(mgu_forward(x, h0, *ws)[1], h)
 
 
 @pytest.mark.parametrize("name", WITH_TWIN)
