@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.batches import IGNORE_INDEX, TextWindows
+from recurra.data.batches import TextWindows
+from recurra.lengths import IGNORE_INDEX
 
 START = 77
 

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recurra.lengths import IGNORE_INDEX
+
 AnyBatch = TypeVar("AnyBatch")
 
 POOL = 50  # batches whose sequences are sorted among each other
