@@ -274,14 +274,17 @@ def test_doctor(recurra_command: Any, tmp_path: Path, monkeypatch: pytest.Monkey
     assert outcome.json["recurra"] == recurra.__version__
     assert outcome.json["missing"] == []
     assert outcome.json["cache"] == str(tmp_path / "new" / "cache")
+    assert outcome.json.keys() >= {"torch", "scipy", "scikit-learn", "pyarrow", "jiwer", "pillow"}
     assert "Nothing is missing." in recurra_command("doctor").out
 
 
 def test_doctor_names_what_is_missing(recurra_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recurra.cli.doctor.LIBRARIES", ("numpy", "no-such-library"))
+    declared = {"numpy": "", "no-such-library": "", "no-such-option": "images"}
+    monkeypatch.setattr("recurra.cli.doctor.declared_dependencies", lambda: declared)
     outcome = recurra_command("doctor", "--json")
     assert outcome.code == 1
     assert outcome.json["missing"] == ["no-such-library"]
+    assert outcome.json["no-such-option"] == "not installed; pip install recurra[images] adds it"
     assert "pip install no-such-library" in outcome.err
 
 

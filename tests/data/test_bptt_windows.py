@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.batches import IGNORED, TextWindows
+from recurra.data.batches import TextWindows
+from recurra.lengths import IGNORE_INDEX
 
 START = 77
 
@@ -26,7 +27,7 @@ def test_a_text_by_hand() -> None:
     assert first.inputs.tolist() == [[START, 13], [10, 14], [11, 15]]
     assert first.targets.tolist() == [[10, 14], [11, 15], [12, 16]]
     assert second.inputs.tolist() == [[12, 16]]
-    assert second.targets.tolist() == [[13, IGNORED]]
+    assert second.targets.tolist() == [[13, IGNORE_INDEX]]
     assert first.inputs.dtype == first.targets.dtype == torch.int64
 
 
@@ -36,7 +37,7 @@ def test_every_token_is_a_target_once_in_order_given_the_one_before(tokens: int,
     ids = np.arange(1, tokens + 1, dtype=np.uint32)  # token n stands at n, after n - 1
     windows = TextWindows(ids, num_streams, steps, START)
     inputs, targets = joined(windows)
-    real = targets.T != IGNORED  # (batch, time)
+    real = targets.T != IGNORE_INDEX  # (batch, time)
     assert targets.T[real].tolist() == ids.tolist()
     assert inputs.T[real].tolist() == [START, *ids[:-1].tolist()]
     assert (np.diff(real.astype(int), axis=1) <= 0).all(), "a stream goes on after its end"

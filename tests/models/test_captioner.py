@@ -7,6 +7,7 @@ import torch
 
 from recurra.errors import UsageError
 from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
+from recurra.nn.layers import LAYERS
 
 SHAPE = CaptionerShape((8, 20, 3), 9, 5)
 
@@ -18,7 +19,7 @@ def captioner(**options: Any) -> Captioner:
     return Captioner(SHAPE, CaptionerOptions.parse({**silent, **sizes, **options}, "test"))
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("cell", LAYERS)
 def test_each_row_of_regions_is_encoded_by_itself_in_both_directions(cell: str) -> None:
     encoder, images = captioner(cell=cell, row_hidden_size=3).encoder, torch.randint(256, (2, 8, 20, 3))
     assert encoder.grid == (2, 5)

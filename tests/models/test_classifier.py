@@ -20,6 +20,7 @@ from recurra.models.classifier import (
     concatenate_steps,
 )
 from recurra.models.stack import stack_width
+from recurra.nn.layers import LAYERS
 
 TYPES, EMBEDDING, CHANNELS, WIDTHS, LABELS, TIME = 11, 5, 3, [6, 4], 7, 8
 LENGTHS = torch.tensor([3, 8, 0, 1, 6])
@@ -30,6 +31,7 @@ SHAPES = {
     "windows": ClassifierShape(None, CHANNELS, TIME, TIME),
 }
 NO_DROPOUT = {"dropout": 0.0, "embedding_dropout": 0.0, "output_dropout": 0.0}
+TORCH = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 POOLINGS = ("last", "mean", "max", "attention")
 
 # Kind of input and options of each classifier.
@@ -39,7 +41,7 @@ CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {
         {"cell": cell, "pooling": pooling, "bidirectional": both},
     )
     for kind in ("tokens", "series")
-    for cell in ("rnn", "lstm", "gru")
+    for cell in LAYERS
     for pooling in POOLINGS
     for both in (False, True)
 }
@@ -114,7 +116,8 @@ def test_gradients_do_not_depend_on_padding_and_reach_every_parameter(name: str)
     assert found.keys() == dict(model.named_parameters()).keys()
     for parameter, slope in found.items():
         assert slope.abs().max() > 1e-9, parameter
-    if kind == "tokens":
+    # The maximum over time may lie before a word, which then has no gradient: not so in these, by their draws.
+    if kind == "tokens" and (options["cell"] in [*TORCH, "mlp"] or options["pooling"] != "max"):
         assert (found["input_layer.weight"].abs().amax(1) > 0).all()
     padded = slopes(model, model(with_padding(inputs, lengths), lengths))
     torch.testing.assert_close(padded, found, rtol=1e-12, atol=1e-13)
@@ -125,11 +128,11 @@ def test_gradients_do_not_depend_on_padding_and_reach_every_parameter(name: str)
 
 @pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize("pooling", ["last", "mean", "max"])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", TORCH)
 def test_equals_embedding_torch_layer_and_linear(cell: str, pooling: str, both: bool) -> None:
     model = build("tokens", cell=cell, pooling=pooling, bidirectional=both, hidden_size=6)
     inputs, lengths = inputs_of("tokens"), torch.tensor([3, 8, 2, 1, 6])
-    theirs = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell](EMBEDDING, 6, bidirectional=both).double()
+    theirs = TORCH[cell](EMBEDDING, 6, bidirectional=both).double()
     theirs.load_state_dict(model.encoder.recurrent.state_dict())
     vectors = F.embedding(inputs, model.input_layer.weight)
     packed, state = theirs(pack_padded_sequence(vectors, lengths, enforce_sorted=False))

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from recurra.errors import UsageError
-from recurra.models.language_model import CELLS, LanguageModel, LanguageModelOptions
+from recurra.models.language_model import LanguageModel, LanguageModelOptions
+from recurra.nn.layers import LAYERS
 
 TYPES, EMBEDDING, WIDTHS, TIME, BATCH = 11, 5, [7, 3], 6, 2
 NO_DROPOUT = {"dropout": 0.0, "embedding_dropout": 0.0, "output_dropout": 0.0}
@@ -33,7 +34,7 @@ def test_equals_embedding_two_torch_lstms_and_linear() -> None:
     torch.testing.assert_close(model(inputs)[0], expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", LAYERS)
 def test_carried_state_equals_one_long_text(cell: str) -> None:
     model = build(cell=cell)
     inputs = tokens()
@@ -43,7 +44,7 @@ def test_carried_state_equals_one_long_text(cell: str) -> None:
     torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", LAYERS)
 def test_detach_cuts_the_gradient_and_keeps_the_values(cell: str) -> None:
     model = build(cell=cell)
     _, state = model(tokens())
@@ -58,7 +59,7 @@ def test_detach_cuts_the_gradient_and_keeps_the_values(cell: str) -> None:
         assert torch.equal(before, after)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", LAYERS)
 @pytest.mark.parametrize("tied", [False, True])
 def test_every_parameter_gets_a_gradient(cell: str, tied: bool) -> None:
     model = build(cell=cell, tie_embeddings=tied, hidden_size=[7, EMBEDDING])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from recurra.models.recognizer import Recognizer, RecognizerOptions, RecognizerShape
+from recurra.nn.layers import LAYERS
 
 SHAPE = RecognizerShape(num_mels=7, num_symbols=4, max_length=19)
 
@@ -75,7 +76,7 @@ def test_loss_is_the_sum_over_all_alignments() -> None:
         assert float(found[column]) == pytest.approx(-torch.tensor(total).log().item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("cell", LAYERS)
 def test_every_parameter_gets_a_gradient(cell: str) -> None:
     model, (features, lengths) = recognizer(cell=cell).train(), batch()
     sizes = torch.tensor([2, 1, 1, 1])

@@ -11,6 +11,7 @@ from recurra.errors import UsageError
 from recurra.lengths import IGNORE_INDEX
 from recurra.models.tagger import Tagger, TaggerInputs, TaggerOptions, TaggerShape
 from recurra.nn import bio_constraints
+from recurra.nn.layers import LAYERS
 
 WORDS, CHARACTERS, TAGS, TIME, BATCH, SPELLINGS, LONGEST = 11, 7, 3, 5, 4, 6, 8
 LENGTHS = torch.tensor([3, 5, 0, 1])
@@ -67,7 +68,7 @@ def test_equals_torch_layers_one_sentence_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("crf", [False, True])
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", [name for name in LAYERS if name != "rnn"])
 @pytest.mark.parametrize("body", ["gru", "mlp"])
 def test_padding_never_matters(body: str, cell: str, crf: bool) -> None:
     tagger = build(cell=body, character_cell=cell, crf=crf)
@@ -125,7 +126,7 @@ def test_perceptron_over_a_window() -> None:
 
 
 @pytest.mark.parametrize("crf", [False, True])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "mlp"])
+@pytest.mark.parametrize("cell", [*LAYERS, "mlp"])
 def test_every_parameter_gets_a_gradient(cell: str, crf: bool) -> None:
     tagger = build(cell=cell, crf=crf, hidden_size=[4, 6], dropout=0.2)
     tokens, tags = draw()

@@ -6,26 +6,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import recurra.nn as rnn
+from recurra.nn.layers import LAYERS
+from recurra.ops.cells import CELLS
 
 TIME, BATCH, INPUT, HIDDEN, PROJECTION = 5, 3, 4, 6, 2
 DOUBLE = torch.float64
 
-OURS: dict[str, type] = {"RNN": rnn.RNN, "LSTM": rnn.LSTM, "GRU": rnn.GRU}
-THEIRS: dict[str, type] = {"RNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}
-
-# What tells one layer from another beyond what all have: name, constructor, options.
+ALL: dict[str, type] = {layer.family: layer for layer in LAYERS.values()}
+# Every cell, and what a layer of it is built with beyond what all layers have: the class, options.
 VARIANTS: dict[str, tuple[type, dict[str, Any]]] = {
-    "rnn_tanh": (rnn.RNN, {}),
-    "rnn_relu": (rnn.RNN, {"nonlinearity": "relu"}),
-    "rnn_sigmoid": (rnn.RNN, {"nonlinearity": "sigmoid"}),
-    "lstm": (rnn.LSTM, {}),
-    "lstm_projected": (rnn.LSTM, {"proj_size": PROJECTION}),
-    "gru": (rnn.GRU, {}),
-    "gru_reset_before": (rnn.GRU, {"reset_after": False}),
-}
+    name: (ALL[cell.family], dict(cell.options)) for name, cell in CELLS.items()
+} | {"lstm_projected": (ALL["LSTM"], {"proj_size": PROJECTION})}
 
 # What torch.nn has too.
+THEIRS: dict[str, type] = {"RNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}
+OURS: dict[str, type] = {family: ALL[family] for family in THEIRS}
 SHARED: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn_tanh": ("RNN", {}),
     "rnn_relu": ("RNN", {"nonlinearity": "relu"}),
@@ -59,15 +54,16 @@ def pair(name: str, **options: Any) -> tuple[nn.Module, nn.Module]:
 
 
 def first_state(layer: nn.Module, batch: int | None = BATCH) -> Any:
-    """A random state in the form of the layer: h and c differ, and so does every slot."""
-    slots = layer.num_layers * (1 + layer.bidirectional)
+    """A random state in the form of the layer: h and c differ, and so does every layer and direction."""
+    places = layer.num_layers * (1 + layer.bidirectional)
     middle = () if batch is None else (batch,)
-    h = draw(slots, *middle, layer_width(layer), seed=11)
-    return (h, draw(slots, *middle, layer.hidden_size, seed=12)) if isinstance(layer, rnn.LSTM) else h
+    widths = [listed[0] for listed in layer.layout.widths.values()]
+    parts = [draw(places, *middle, width, seed=11 + part) for part, width in enumerate(widths)]
+    return layer.layout.from_parts(tuple(parts))
 
 
 def layer_width(layer: nn.Module) -> int:
-    return getattr(layer, "proj_size", 0) or layer.hidden_size
+    return layer.proj_size or layer.hidden_size
 
 
 def tensors(*results: Any) -> list[Tensor]:

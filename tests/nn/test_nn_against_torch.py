@@ -26,7 +26,7 @@ from layer_table import (
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence
 
-from recurra import ops
+from recurra.ops.backends import use_backend
 
 STACKS = [
     {"num_layers": layers, "bidirectional": both, "bias": bias}
@@ -193,7 +193,7 @@ def kept_for_backward(layer: nn.Module, x: torch.Tensor) -> int:
 def test_training_keeps_no_more_than_torch(name: str, share: float) -> None:
     ours, theirs = pair(name, hidden_size=48, dtype=torch.float32)
     x = draw(20, 24, INPUT, seed=1).float()
-    with ops.use_path("fused"):
+    with use_backend("kernels"):
         ours_kept = kept_for_backward(ours, x)
     assert 0 < ours_kept <= share * kept_for_backward(theirs, x)
 
@@ -201,6 +201,6 @@ def test_training_keeps_no_more_than_torch(name: str, share: float) -> None:
 @pytest.mark.parametrize(("name", "share"), [("LSTM", 0.35), ("GRU", 0.21)])
 def test_recompute_keeps_the_states_alone(name: str, share: float) -> None:
     x = draw(20, 24, INPUT, seed=1).float()
-    with ops.use_path("fused"):
+    with use_backend("kernels"):
         plain, saving = (kept_for_backward(OURS[name](INPUT, 48, recompute=r), x) for r in (False, True))
     assert 0 < saving <= share * plain

@@ -8,7 +8,7 @@ import torch
 from torch.nn.utils.rnn import pack_sequence
 
 from recurra.errors import ShapeError, UsageError
-from recurra.nn import GRU, LSTM, RNN, both_ends, explain, last_valid_step, use_path
+from recurra.nn import GRU, LSTM, RNN, both_ends, explain, last_valid_step, use_backend
 
 X = torch.zeros(20, 32, 63)
 H, C = torch.zeros(2, 32, 8), torch.zeros(2, 32, 8)
@@ -128,11 +128,11 @@ def test_readouts() -> None:
         both_ends(X, X[:, :, 1:])
 
 
-def test_explain_names_the_path_of_each_layer_and_direction() -> None:
+def test_explain_names_the_backend_of_each_layer_and_direction() -> None:
     model = torch.nn.ModuleList([LSTM(3, [4, 5], bidirectional=True), LSTM(3, 6, proj_size=2)])
     told = explain(model, torch.randn(2, 1, 3))
-    assert told.count("fused, kernels for ") == 4
-    assert "l1_reverse: fused" in told
-    assert "l0: composed, the kernels have no projection" in told
-    with use_path("composed"):
-        assert explain(model[0], torch.randn(2, 1, 3)).count("composed, asked for") == 4
+    assert told.count("kernels, compiled for ") == 4
+    assert "l1_reverse: kernels" in told
+    assert "l0: steps, the kernels have no projection" in told
+    with use_backend("steps"):
+        assert explain(model[0], torch.randn(2, 1, 3)).count("steps, chosen") == 4

@@ -11,15 +11,16 @@ from torch import Tensor, nn
 from recurra.errors import UsageError
 from recurra.nn import GRU, LSTM, RNN
 from recurra.nn.initialization import chrono_, forget_bias_, identity_, initialize, orthogonal_
+from recurra.ops.cells import CELLS
 
 WIDTHS = (6, 7)
 STACK: dict[str, Any] = {"hidden_size": WIDTHS, "bidirectional": True}
-GATED = [name for name in VARIANTS if not name.startswith("rnn")]
+GATED = ["lstm_projected", *(name for name, cell in CELLS.items() if cell.keeping)]
 SUFFIXES = ("_l0", "_l0_reverse", "_l1", "_l1_reverse")
 
 
 def kept(layer: nn.Module) -> list[Tensor]:
-    """What share of its memory every unit keeps over a step where input and state say nothing, (width,) a slot.
+    """What share of its memory every unit keeps over a step without input, (width,) for each layer and direction.
 
     Without input and recurrent weights the new memory is linear in the old: the share is its slope. Memory is c of an
     LSTM, h of a GRU.
@@ -33,7 +34,8 @@ def kept(layer: nn.Module) -> list[Tensor]:
     for memory in (0.0, 1.0):
         state = [
             tuple(
-                torch.full((2, 1, width), memory if part == layer.parts[-1] else 0.3, dtype=DOUBLE) for width in widths
+                torch.full((2, 1, width), memory if part == layer.cell.parts[-1] else 0.3, dtype=DOUBLE)
+                for width in widths
             )
             for part, widths in layer.layout.widths.items()
         ]
@@ -61,7 +63,7 @@ def test_orthogonal_gate_by_gate(name: str, gain: float) -> None:
     matrices = []
     for suffix, width in zip(SUFFIXES, (6, 6, 7, 7), strict=True):
         weight = getattr(layer, f"weight_hh{suffix}").detach()
-        assert len(weight) == layer.gates * width
+        assert len(weight) == len(layer.cell.gates) * width
         matrices += weight.split(width)  # each (width, width), or (width, projection)
     for index, matrix in enumerate(matrices):
         identity = torch.eye(matrix.shape[1], dtype=DOUBLE)
@@ -105,8 +107,8 @@ def test_forget_bias_is_what_is_kept(name: str, value: float) -> None:
     total = sum(weight.numel() for weight in before.values())
     assert total - same == 2 * 2 * sum(WIDTHS), "more than one gate changed"
     share = 1 / (1 + math.exp(-value))
-    for slot in kept(layer):
-        torch.testing.assert_close(slot, torch.full_like(slot, share), rtol=0, atol=1e-15)
+    for found in kept(layer):
+        torch.testing.assert_close(found, torch.full_like(found, share), rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", GATED)
@@ -126,7 +128,7 @@ def test_chrono_draws_evenly(layer: nn.Module) -> None:
     torch.manual_seed(4)
     chrono_(layer, 600)
     biases = [bias for name, bias in layer.state_dict().items() if name.startswith("bias_ih")]
-    keeping = torch.cat([bias.chunk(layer.gates)[1] for bias in biases]).double()
+    keeping = torch.cat([bias.chunk(len(layer.cell.gates))[1] for bias in biases]).double()
     steps = (1 + keeping.exp()).sort().values
     even = torch.linspace(2, 600, len(steps), dtype=DOUBLE)
     # The largest gap between the two distributions: beyond 2/sqrt(n) in one of 1,500 draws (Kolmogorov).
@@ -195,8 +197,8 @@ def test_parameters_stay_parameters() -> None:
     [
         (identity_, LSTM(3, 4), (), "identity: expected an RNN, got LSTM"),
         (identity_, GRU(3, 4), (), "identity: expected an RNN, got GRU"),
-        (forget_bias_, RNN(3, 4), (), "forget_bias: expected an LSTM or GRU, got RNN"),
-        (chrono_, RNN(3, 4), (9,), "chrono: expected an LSTM or GRU, got RNN"),
+        (forget_bias_, RNN(3, 4), (), r"forget_bias: expected an LSTM or GRU.*, got RNN, which has no gate that keeps"),
+        (chrono_, RNN(3, 4), (9,), r"chrono: expected an LSTM or GRU.*, got RNN"),
         (forget_bias_, GRU(3, 4, bias=False), (), "forget_bias: the GRU has no biases; build it with bias=True"),
         (chrono_, LSTM(3, 4), (1,), "chrono longest: expected at least 2 steps, got 1"),
         (initialize, LSTM(3, 4), ("glorot",), "expected one of default, orthogonal, identity, chrono, got 'glorot'"),

@@ -1,13 +1,17 @@
 """What torch.nn has not: widths, merging, initial states; each against layers chained by hand."""
 
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from layer_table import BATCH, DOUBLE, INPUT, OURS, THEIRS, TIME, VARIANTS, build, draw, gradients, tensors
+from layer_table import BATCH, DOUBLE, INPUT, OURS, THEIRS, TIME, VARIANTS, build, draw, first_state, gradients, tensors
 from torch import Tensor, nn
 
+from recurra import reference
 from recurra.nn import GRU, LSTM, RNN
+from recurra.ops.cells import CELLS
 
 WIDTHS = (7, 2, 6)
 
@@ -117,6 +121,25 @@ def test_directions_apart_keep_the_form_of_the_input() -> None:
         torch.testing.assert_close(nn.utils.rnn.pad_packed_sequence(ours)[0], whole, rtol=0, atol=1e-13)
     for ours, whole in zip(layer(x[:, 2])[0], (forward, backward), strict=True):
         torch.testing.assert_close(ours, whole[:, 2], rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_stack_of_two_directions_equals_the_equations(name: str) -> None:
+    """Both directions and layers of the reference in NumPy; torch has no twin of some cells."""
+    layer, forward = build(name, num_layers=2, bidirectional=True), CELLS[name].reference.forward
+    x, hx = draw(TIME, BATCH, INPUT, seed=1), first_state(layer)
+    parts = [part.detach().numpy() for part in tensors(hx)]
+    states = [tuple(part[place] for part in parts) for place in range(4)]
+    states = [state if len(state) > 1 else state[0] for state in states]
+    weights = [[weight.detach().numpy() for weight in group] for group in layer.all_weights]
+    both = partial(reference.bidirectional_forward, forward)
+    pairs = [(states[0:2], states[2:4]), (weights[0:2], weights[2:4])]
+    expected, finals, _ = reference.stacked_forward(both, x.detach().numpy(), *(pairs[0],), *pairs[1])
+    output, state = layer(x, hx)
+    np.testing.assert_allclose(output.detach().numpy(), expected, rtol=1e-10, atol=1e-10)
+    flat = [final if isinstance(final, tuple) else (final,) for directions in finals for final in directions]
+    for ours, theirs in zip(tensors(state), zip(*flat, strict=True), strict=True):
+        np.testing.assert_allclose(ours.detach().numpy(), np.stack(theirs), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

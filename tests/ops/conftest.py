@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from recurra import ops
+from recurra.ops.backends import use_backend
 
 
-@pytest.fixture(params=["composed", "free"])
-def each_path(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Once on the composed path; once on whatever path a call takes by itself, the fused one where it can."""
+@pytest.fixture(params=["steps", "free"])
+def each_backend(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Once step by step; once on whatever backend a call takes by itself, the kernels where they can."""
     if request.param == "free":
         yield
         return
-    with ops.use_path("composed"):
+    with use_backend("steps"):
         yield

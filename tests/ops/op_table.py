@@ -1,47 +1,48 @@
-"""Every operator as one call from a tuple of states to a tuple of states, with random weights; no two sizes agree."""
+"""Every cell as a layer, read from its record, with random weights; no two sizes agree."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from recurra import ops
-from recurra.ops import Weights
+from recurra.ops.backends import run_layer
+from recurra.ops.cells import CELLS, Cell, Sizes, State, Weights
 
 TIME, BATCH, INPUT, HIDDEN, PROJECTION = 5, 2, 3, 7, 4
 
-State = tuple[Tensor, ...]
 
+@dataclass(frozen=True)
+class Case:
+    """A cell, with a projection or without."""
 
-class Case(NamedTuple):
-    call: Callable[..., tuple[Tensor, State]]
-    gates: int
-    parts: int
-    projection: int | None = None
+    cell: Cell
+    projection: int = 0
 
-    def weights(self, seed: int = 0, inputs: int = INPUT, hidden: int = HIDDEN, bias: bool = True) -> Weights:
+    def call(
+        self, x: Tensor, state: State, weights: Weights, *, lengths: Tensor | None = None, **options: bool
+    ) -> tuple[Tensor, State]:
+        return run_layer(self.cell, x, state, weights, lengths, **options)
+
+    def sizes(self, inputs: int = INPUT, hidden: int = HIDDEN, bias: bool = True) -> Sizes:
+        return Sizes(inputs, hidden, self.projection, bias)
+
+    def weights(self, seed: int = 0, **sizes: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(seed)
-        rows, recurrent = self.gates * hidden, self.projection or hidden
-
-        def draw(*shape: int) -> Tensor:
-            return (torch.randn(shape, generator=generator, dtype=torch.float64) / 2).requires_grad_()
-
-        return Weights(
-            draw(rows, inputs),
-            draw(rows, recurrent),
-            draw(rows) if bias else None,
-            draw(rows) if bias else None,
-            draw(self.projection, hidden) if self.projection else None,
-        )
+        shapes = self.cell.weight_shapes(self.sizes(**sizes))
+        return {
+            name: (torch.randn(shape, generator=generator, dtype=torch.float64) / 2).requires_grad_()
+            for name, shape in shapes.items()
+        }
 
     def state(self, batch: int = BATCH, seed: int = 1, hidden: int = HIDDEN) -> State:
         generator = torch.Generator().manual_seed(seed)
-        widths = (self.projection or hidden, hidden)[: self.parts]
+        widths = self.cell.state_widths(self.sizes(hidden=hidden)).values()
         return tuple(
             torch.randn(batch, width, generator=generator, dtype=torch.float64).requires_grad_() for width in widths
         )
+
+    def projected(self, width: int) -> "Case":
+        return replace(self, projection=width)
 
 
 def sequence(time: int = TIME, batch: int = BATCH, inputs: int = INPUT, seed: int = 2) -> Tensor:
@@ -49,23 +50,9 @@ def sequence(time: int = TIME, batch: int = BATCH, inputs: int = INPUT, seed: in
     return torch.randn(time, batch, inputs, generator=generator, dtype=torch.float64).requires_grad_()
 
 
-def _one_part(call: Callable[..., tuple[Tensor, Tensor]], **options: object) -> Callable[..., tuple[Tensor, State]]:
-    def run(x: Tensor, state: State, weights: Weights, **more: object) -> tuple[Tensor, State]:
-        output, h_n = partial(call, **options)(x, state[0], weights, **more)
-        return output, (h_n,)
-
-    return run
-
-
-CASES = {
-    "rnn_tanh": Case(_one_part(ops.rnn), 1, 1),
-    "rnn_relu": Case(_one_part(ops.rnn, nonlinearity="relu"), 1, 1),
-    "rnn_sigmoid": Case(_one_part(ops.rnn, nonlinearity="sigmoid"), 1, 1),
-    "lstm": Case(ops.lstm, 4, 2),
-    "lstm_projected": Case(ops.lstm, 4, 2, PROJECTION),
-    "gru": Case(_one_part(ops.gru), 3, 1),
-    "gru_reset_before": Case(_one_part(ops.gru, reset_after=False), 3, 1),
-}
+CASES = {name: Case(cell) for name, cell in CELLS.items()} | {"lstm_projected": Case(CELLS["lstm"], PROJECTION)}
+FUSED = [name for name, cell in CELLS.items() if cell.fused]
+IN_TORCH = [name for name, case in CASES.items() if case.cell.torch_operator]
 
 
 def loss(output: Tensor, state: State, seed: int = 3) -> Tensor:

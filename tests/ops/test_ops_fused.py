@@ -1,4 +1,4 @@
-"""The fused kernels against the composed operators: any size, every instruction set, any number of threads."""
+"""The fused kernels against the step-by-step operators: any size, every instruction set, any number of threads."""
 
 import os
 import subprocess
@@ -10,16 +10,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from op_table import CASES, loss
+from op_table import CASES, FUSED, loss
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from recurra import ops
 from recurra.errors import ShapeError, UsageError
-from recurra.ops import Weights, gemm
+from recurra.ops import gemm
+from recurra.ops.backends import Backend, use_backend
 from recurra.ops.instructions import INSTRUCTIONS, all_instructions
-
-KINDS = [name for name in CASES if name != "lstm_projected"]
 
 
 @contextmanager
@@ -32,7 +30,7 @@ def num_threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-Leaves = tuple[Tensor, tuple[Tensor, ...], Weights]
+Leaves = tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]
 
 
 def draw(name: str, sizes: tuple[int, int, int, int], dtype: torch.dtype, bias: bool = True, seed: int = 5) -> Leaves:
@@ -43,22 +41,21 @@ def draw(name: str, sizes: tuple[int, int, int, int], dtype: torch.dtype, bias: 
     def leaf(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
 
-    rows = case.gates * hidden
-    matrices = (leaf(rows, inputs), leaf(rows, hidden))
+    shapes = case.cell.weight_shapes(case.sizes(inputs, hidden, bias))
+    weights = {name: leaf(*shape) for name, shape in shapes.items()}
     with torch.no_grad():
-        matrices[1].mul_(0.8 / hidden**0.5)
-    biases = (leaf(rows), leaf(rows)) if bias else (None, None)
-    return leaf(time, batch, inputs), tuple(leaf(batch, hidden) for _ in range(case.parts)), Weights(*matrices, *biases)
+        weights["weight_hh"].mul_(0.8 / hidden**0.5)
+    return leaf(time, batch, inputs), tuple(leaf(batch, hidden) for _ in case.cell.parts), weights
 
 
 def results(
-    name: str, leaves: Leaves, lengths: Tensor | None, reverse: bool, path: ops.Path, **options: bool
+    name: str, leaves: Leaves, lengths: Tensor | None, reverse: bool, backend: Backend, **options: bool
 ) -> list[Tensor]:
     """Output, final state, and the gradient of everything."""
     x, state, weights = leaves
-    with ops.use_path(path):
+    with use_backend(backend):
         output, final = CASES[name].call(x, state, weights, lengths=lengths, reverse=reverse, **options)
-    wanted = [x, *state, *(weight for weight in weights if weight is not None)]
+    wanted = [x, *state, *weights.values()]
     return [output, *final, *torch.autograd.grad(loss(output, final), wanted, materialize_grads=True)]
 
 
@@ -71,7 +68,7 @@ SIZES = st.tuples(st.integers(1, 6), st.integers(1, 30), st.integers(1, 5), st.i
 
 
 @pytest.mark.parametrize("instructions", all_instructions())
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", FUSED)
 @settings(max_examples=15)
 @given(
     sizes=SIZES,
@@ -82,7 +79,7 @@ SIZES = st.tuples(st.integers(1, 6), st.integers(1, 30), st.integers(1, 5), st.i
     large=st.booleans(),
     recompute=st.booleans(),
 )
-def test_equals_composed(
+def test_equals_steps(
     name: str,
     instructions: str,
     sizes: tuple[int, int, int, int],
@@ -95,7 +92,7 @@ def test_equals_composed(
 ) -> None:
     """In any size, though the gemm of the large are not those of the small; and with gates kept or not."""
     time, batch = sizes[:2]
-    options = {"recompute": True} if recompute and not name.startswith("rnn") else {}
+    options = {"recompute": True} if recompute else {}
     listed = data.draw(st.none() | st.lists(st.integers(0, time), min_size=batch, max_size=batch))
     lengths = None if listed is None else torch.tensor(listed)
     with pytest.MonkeyPatch.context() as patch, num_threads(threads):
@@ -103,11 +100,11 @@ def test_equals_composed(
         patch.setattr(gemm, "LARGE", 0 if large else gemm.LARGE)
         for dtype, forward, backward in ((torch.float64, 1e-10, 1e-10), (torch.float32, 1e-5, 1e-4)):
             leaves = draw(name, sizes, dtype, bias)
-            ours = results(name, leaves, lengths, reverse, "fused", **options)
-            # Float is judged by the double of the same numbers: else the composed path's own rounding would count.
+            ours = results(name, leaves, lengths, reverse, "kernels", **options)
+            # Float is judged by the double of the same numbers: else the rounding of the steps would count too.
             exact = tuple_to(leaves, torch.float64)
-            theirs = results(name, exact, lengths, reverse, "composed")
-            num_results = 1 + CASES[name].parts
+            theirs = results(name, exact, lengths, reverse, "steps")
+            num_results = 1 + len(CASES[name].cell.parts)
             for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
                 assert distance(one.double(), other) < (forward if index < num_results else backward), index
 
@@ -115,14 +112,14 @@ def test_equals_composed(
 def tuple_to(leaves: Leaves, dtype: torch.dtype) -> Leaves:
     """Leaves of the same values in another precision."""
 
-    def convert(part: Tensor | None) -> Tensor | None:
-        return None if part is None else part.detach().to(dtype).requires_grad_()
+    def convert(part: Tensor) -> Tensor:
+        return part.detach().to(dtype).requires_grad_()
 
     x, state, weights = leaves
-    return convert(x), tuple(convert(part) for part in state), Weights(*map(convert, weights))
+    return convert(x), tuple(map(convert, state)), {name: convert(weight) for name, weight in weights.items()}
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", FUSED)
 @pytest.mark.parametrize("sizes", [(5, 1, 3, 200), (5, 3, 4, 150), (4, 29, 3, 65), (3, 70, 2, 33)])
 def test_threads_change_no_bit(name: str, sizes: tuple[int, int, int, int]) -> None:
     """Nor does the way the work is split: over units for a small batch, over rows for a large one.
@@ -140,40 +137,22 @@ def test_threads_change_no_bit(name: str, sizes: tuple[int, int, int, int]) -> N
         assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", FUSED)
 @pytest.mark.parametrize("with_lengths", [False, True])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_operator_keeps_torchs_rules(name: str, with_lengths: bool, recompute: bool) -> None:
     x, state, weights = draw(name, (4, 3, 2, 5), torch.float64)
     lengths = torch.tensor([4, 0, 2]) if with_lengths else None
     c0 = state[1] if len(state) == 2 else None
-    arguments = (x, state[0], c0, *weights[:4], lengths, name, False, True, recompute)
+    arguments = (x, state[0], c0, *weights.values(), lengths, name, False, True, recompute)
     # A compiler need not know the number of valid steps: it is a size of its own.
     checks = ["test_schema", "test_autograd_registration", "test_faketensor"]
     torch.library.opcheck(torch.ops.recurra.scan.default, arguments, test_utils=checks)
     kept = [part.numel() for part in torch.ops.recurra.scan(*arguments)[3:]]
-    assert bool(kept[0]) == (CASES[name].gates > 1 and not recompute), "the gates"
-    assert bool(kept[1]) == (name.startswith("gru") and not recompute), "what a GRU keeps inside"
-    assert bool(kept[2]) == (CASES[name].parts > 1), "c"
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_compiles_whole(name: str) -> None:
-    leaves = draw(name, (4, 3, 2, 5), torch.float64)
-    x, state, weights = leaves
-
-    def run(x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        output, final = CASES[name].call(x, state, weights)
-        return output, *final
-
-    compiled = torch.compile(run, fullgraph=True, backend="aot_eager")
-    wanted = [x, *state, *weights[:4]]
-    pairs = []
-    for function in (run, compiled):
-        output, *final = function(x, *state)
-        pairs.append([output, *final, *torch.autograd.grad(loss(output, tuple(final)), wanted)])
-    for one, other in zip(*pairs, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+    cell = CASES[name].cell
+    assert bool(kept[0]) == (len(cell.gates) > 1 and not recompute), "the gates"
+    assert bool(kept[1]) == (cell.family == "GRU" and not recompute), "what a GRU keeps inside"
+    assert bool(kept[2]) == (len(cell.parts) > 1), "c"
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own, of its compiler looking around
@@ -187,16 +166,19 @@ def test_compiles_around_lengths() -> None:
         return loss(output, final)
 
     compiled = torch.compile(run, backend="aot_eager")
-    found = [torch.autograd.grad(function(x), [x, *weights[:4]]) for function in (run, compiled)]
+    found = [torch.autograd.grad(function(x), [x, *weights.values()]) for function in (run, compiled)]
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
 def test_a_recorded_graph_runs_the_kernels_again() -> None:
     x, state, weights = draw("gru", (4, 3, 2, 5), torch.float64)
-    x, h0, weights = x.detach(), state[0].detach(), Weights(*(part.detach() for part in weights[:4]))
-    graph = make_fx(lambda x: ops.gru(x, h0, weights)[0])(x)
-    torch.testing.assert_close(graph(2 * x), ops.gru(2 * x, h0, weights)[0], rtol=0, atol=0)
+    x, state, weights = x.detach(), (state[0].detach(),), {name: part.detach() for name, part in weights.items()}
+
+    def run(x: Tensor) -> Tensor:
+        return CASES["gru"].call(x, state, weights)[0]
+
+    torch.testing.assert_close(make_fx(run)(x)(2 * x), run(2 * x), rtol=0, atol=0)
 
 
 def test_fewer_threads_than_asked_for_compute_the_same() -> None:
@@ -223,40 +205,16 @@ def test_denormals_are_flushed_inside_and_nowhere_else() -> None:
     tiny = torch.tensor([1e-41])
     x, state, weights = draw("rnn_relu", (1, 1, 1, 4), torch.float32)
     with torch.no_grad():
-        for part in (x, *state, weights.weight_ih, weights.bias_ih, weights.bias_hh):
+        for part in (x, *state, *weights.values()):
             part.zero_()
         state[0].fill_(1e-41)
-        weights.weight_hh.copy_(torch.eye(4))
+        weights["weight_hh"].copy_(torch.eye(4))
         output, _ = CASES["rnn_relu"].call(x, state, weights)
     assert float(output.abs().max()) == 0
     assert float((tiny * 1.0)[0]) > 0, "the caller's setting was changed"
 
 
-def test_the_path_is_chosen_and_never_silently_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, state, weights = draw("lstm", (2, 2, 3, 4), torch.float64)
-    assert ops.explain(x, weights) == f"fused, kernels for {all_instructions()[0]}"
-    with ops.use_path("composed"):
-        assert ops.explain(x, weights) == "composed, asked for"
-    assert ops.explain(x.half(), weights).startswith("composed, ")
-    assert "float16" in ops.explain(x.half(), weights)
-    projected = weights._replace(weight_hr=torch.randn(2, 4))
-    assert ops.explain(x, projected) == "composed, the kernels have no projection"
-    with ops.use_path("fused"), pytest.raises(UsageError, match="fused path: the kernels have no projection"):
-        ops.lstm(x, state, projected)
-    monkeypatch.setenv(ops.PATH, "composed")
-    assert ops.explain(x, weights) == "composed, asked for"
-    monkeypatch.setenv(ops.PATH, "fast")
-    with pytest.raises(UsageError, match="RECURRA_PATH: expected fused or composed, got 'fast'"):
-        ops.lstm(x, state, weights)
-    monkeypatch.delenv(ops.PATH)
-    monkeypatch.setenv(INSTRUCTIONS, "mmx")
-    with pytest.raises(UsageError, match="RECURRA_INSTRUCTIONS=mmx: this processor has"):
-        ops.lstm(x, state, weights)
-    with pytest.raises(UsageError, match="path: expected fused or composed, got 'quick'"), ops.use_path("quick"):
-        pass
-
-
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", FUSED)
 def test_tensors_that_do_not_fit_are_refused(name: str) -> None:
     """The kernels see addresses only: what does not fit would be read past its end."""
     x, state, weights = draw(name, (3, 9, 2, 5), torch.float32)
@@ -266,49 +224,50 @@ def test_tensors_that_do_not_fit_are_refused(name: str) -> None:
     with pytest.raises(ShapeError, match=r"h0: expected \(9, 5\)"):
         call(x, (state[0][:1], *state[1:]), weights)
     with pytest.raises(ShapeError, match=r"weight_ih: expected "):
-        call(x, state, weights._replace(weight_ih=weights.weight_ih[:, :1]))
+        call(x, state, weights | {"weight_ih": weights["weight_ih"][:, :1]})
     with pytest.raises(UsageError, match="bias_hh: expected"):
-        call(x, state, weights._replace(bias_hh=weights.bias_hh.double()))
+        call(x, state, weights | {"bias_hh": weights["bias_hh"].double()})
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", FUSED)
 def test_inputs_that_hang_together_have_their_own_gradients(name: str) -> None:
     """A state computed from the input, one matrix in both places, and a gradient that is itself differentiated."""
     x, _, weights = draw(name, (3, 2, 5, 5), torch.float64)
-    weights = weights._replace(weight_hh=weights.weight_ih)
+    weights |= {"weight_hh": weights["weight_ih"]}
     found = []
-    for path, further in (("fused", False), ("fused", True), ("composed", True)):
-        state = tuple(torch.tanh(2 * x[0]) for _ in range(CASES[name].parts))
-        with ops.use_path(path):
+    for backend, further in (("kernels", False), ("kernels", True), ("steps", True)):
+        state = tuple(torch.tanh(2 * x[0]) for _ in CASES[name].cell.parts)
+        with use_backend(backend):
             output, final = CASES[name].call(x, state, weights)
-            found.append(torch.autograd.grad(loss(output, final), [x, weights.weight_ih], create_graph=further))
+            wanted = [x, weights["weight_ih"]]
+            found.append(torch.autograd.grad(loss(output, final), wanted, create_graph=further))
     for other in found[1:]:
         torch.testing.assert_close(found[0], other, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", FUSED)
 def test_no_steps_and_one_bias_have_gradients_too(name: str) -> None:
     x, state, weights = draw(name, (0, 2, 3, 4), torch.float64)
-    wanted = [*state, *weights[:4]]
+    wanted = [*state, *weights.values()]
     output, final = CASES[name].call(x, state, weights)
     gradients = torch.autograd.grad(loss(output, final), wanted, materialize_grads=True)
     assert not any(gradient.any() for gradient in gradients[len(state) :])
     x, state, weights = draw(name, (3, 2, 3, 4), torch.float64)
     for bias in ("bias_ih", "bias_hh"):
-        one = weights._replace(**{bias: None})
-        pairs = zip(results(name, (x, state, one), None, False, "fused"), strict=False)
-        theirs = results(name, (x, state, one), None, False, "composed")
-        for (ours,), other in zip(pairs, theirs, strict=True):
+        one = {name: weight for name, weight in weights.items() if name != bias}
+        found = [results(name, (x, state, one), None, False, backend) for backend in ("kernels", "steps")]
+        for ours, other in zip(*found, strict=True):
             torch.testing.assert_close(ours, other, rtol=0, atol=1e-10)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")  # torch's own, of forward-mode rules
-def test_other_ways_to_differentiate_take_the_composed_path() -> None:
+def test_other_ways_to_differentiate_run_step_by_step() -> None:
     x, state, weights = draw("gru", (3, 2, 3, 4), torch.float64)
     x = x.detach()
 
     def total(x: Tensor) -> Tensor:
-        return ops.gru(x, state[0].detach(), Weights(*(part.detach() for part in weights[:4])))[0].sum()
+        fixed = {name: weight.detach() for name, weight in weights.items()}
+        return CASES["gru"].call(x, (state[0].detach(),), fixed)[0].sum()
 
     ahead = torch.func.jvp(total, (x,), (torch.ones_like(x),))[1]
     torch.testing.assert_close(ahead, torch.func.grad(total)(x).sum())

@@ -5,7 +5,7 @@ import torch
 from op_table import CASES, Case, loss, sequence
 from torch import Tensor
 
-pytestmark = pytest.mark.usefixtures("each_path")
+pytestmark = pytest.mark.usefixtures("each_backend")
 
 LENGTHS = torch.tensor([3, 6, 0, 1, 6, 2])
 TIME, BATCH = 6, len(LENGTHS)
@@ -16,7 +16,7 @@ def gradients(case: Case, x: Tensor, lengths: Tensor | None, reverse: bool) -> t
     state = case.state(batch=x.shape[1])
     weights = case.weights()
     output, final = case.call(x, state, weights, lengths=lengths, reverse=reverse)
-    leaves = [x, *state, *(weight for weight in weights if weight is not None)]
+    leaves = [x, *state, *weights.values()]
     return (output, *final), torch.autograd.grad(loss(output, final), leaves)
 
 

@@ -4,6 +4,7 @@ The ordinary tests apply them to the package; test_mutations.py applies the very
 mistake. A proof takes the module that holds the functions, so it does not matter which.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import ModuleType
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from recurra.ops.cells import CELLS, Cell, Sizes
 
 Array = NDArray[np.float64]
 
@@ -24,41 +27,49 @@ TORCH_TOLERANCE = 1e-12
 
 
 class Layer(NamedTuple):
-    """A recurrent layer of the reference, how many gates it has, and its twin in torch."""
+    """A cell of the reference as its record has it, and its twin in torch."""
 
-    module: str
-    num_gates: int
-    options: dict[str, Any]
+    cell: Cell
     twin: Callable[..., torch.nn.Module] | None
 
+    @property
+    def module(self) -> str:
+        """Module that holds its functions."""
+        return self.cell.reference.backward.__module__
 
-LAYERS = {
-    "RNN tanh": Layer("rnn", 1, {"nonlinearity": "tanh"}, partial(torch.nn.RNN, nonlinearity="tanh")),
-    "RNN relu": Layer("rnn", 1, {"nonlinearity": "relu"}, partial(torch.nn.RNN, nonlinearity="relu")),
-    "RNN sigmoid": Layer("rnn", 1, {"nonlinearity": "sigmoid"}, None),
-    "LSTM": Layer("lstm", 4, {}, torch.nn.LSTM),
-    "GRU reset after": Layer("gru", 3, {"reset_after": True}, torch.nn.GRU),
-    "GRU reset before": Layer("gru", 3, {"reset_after": False}, None),
-}
+
+def twin_of(cell: Cell) -> Callable[..., torch.nn.Module] | None:
+    """The module of torch.nn that is the same layer."""
+    if not cell.torch_operator:
+        return None
+    known = {name: value for name, value in cell.options.items() if name == "nonlinearity"}
+    return partial(getattr(torch.nn, cell.family), **known)
+
+
+LAYERS = {name: Layer(cell, twin_of(cell)) for name, cell in CELLS.items()}
 WITH_TWIN = [name for name, layer in LAYERS.items() if layer.twin]
 
 
 class Functions(NamedTuple):
-    """The four functions of a layer, options bound."""
+    """The functions of a layer, options bound."""
 
     cell_forward: Callable[..., Any]
     cell_backward: Callable[..., Any]
+    cell_jacobian: Callable[..., Array]
     forward: Callable[..., Any]
     backward: Callable[..., Any]
 
 
-def functions(name: str, module: ModuleType) -> Functions:
+def functions(name: str, module: ModuleType | None = None) -> Functions:
+    """Those of the package, or of a module that holds copies of them."""
     layer = LAYERS[name]
+    module, prefix = module or sys.modules[layer.module], layer.module.rpartition(".")[2]
     return Functions(
-        partial(getattr(module, f"{layer.module}_cell_forward"), **layer.options),
-        getattr(module, f"{layer.module}_cell_backward"),
-        partial(getattr(module, f"{layer.module}_forward"), **layer.options),
-        getattr(module, f"{layer.module}_backward"),
+        partial(getattr(module, f"{prefix}_cell_forward"), **layer.cell.options),
+        getattr(module, f"{prefix}_cell_backward"),
+        getattr(module, f"{prefix}_cell_jacobian"),
+        partial(getattr(module, f"{prefix}_forward"), **layer.cell.options),
+        getattr(module, f"{prefix}_backward"),
     )
 
 
@@ -71,14 +82,15 @@ class Problem(NamedTuple):
 
 
 def weights(layer: Layer, rng: np.random.Generator, input_size: int, hidden_size: int) -> tuple[Array, ...]:
-    rows = layer.num_gates * hidden_size
-    shapes = [(rows, input_size), (rows, hidden_size), (rows,), (rows,)]
-    return tuple(0.6 * rng.standard_normal(shape) for shape in shapes)
+    shapes = layer.cell.weight_shapes(Sizes(input_size, hidden_size))
+    assert tuple(shapes) == WEIGHTS
+    return tuple(0.6 * rng.standard_normal(shape) for shape in shapes.values())
 
 
 def state(layer: Layer, rng: np.random.Generator, batch: int, hidden_size: int) -> Any:
-    h, c = rng.standard_normal((2, batch, hidden_size))
-    return (h, c) if layer.module == "lstm" else h
+    """Random parts, in a tuple where there are several; two are drawn whether or not both are used."""
+    parts = tuple(rng.standard_normal((2, batch, hidden_size))[: len(layer.cell.parts)])
+    return parts if len(parts) > 1 else parts[0]
 
 
 def named(state: Any, weights: tuple[Array, ...], prefix: str = "") -> dict[str, Array]:
@@ -95,7 +107,14 @@ def dot(output: Any, probe: Any) -> float:
 
 
 def sequence_problem(
-    name: str, module: ModuleType, *, time: int, batch: int, input_size: int, hidden_size: int, seed: int = 0
+    name: str,
+    module: ModuleType | None = None,
+    *,
+    time: int,
+    batch: int,
+    input_size: int,
+    hidden_size: int,
+    seed: int = 0,
 ) -> Problem:
     """A random linear function of everything that the sequence returns, so no output's gradient goes untested."""
     layer, of, rng = LAYERS[name], functions(name, module), np.random.default_rng(seed)
@@ -114,7 +133,7 @@ def sequence_problem(
     return Problem({"x": x, **named(start, ws)}, loss, gradients)
 
 
-def cell_problem(name: str, module: ModuleType) -> Problem:
+def cell_problem(name: str, module: ModuleType | None = None) -> Problem:
     """The same for one step."""
     layer, of, rng = LAYERS[name], functions(name, module), np.random.default_rng(1)
     x = rng.standard_normal((SIZES["batch"], SIZES["input_size"]))
@@ -185,7 +204,7 @@ def torch_state(states: list[Any]) -> Any:
     return torch.from_numpy(np.stack(states)).requires_grad_()
 
 
-def prove_against_torch(name: str, module: ModuleType) -> None:
+def prove_against_torch(name: str, module: ModuleType | None = None) -> None:
     """Outputs, final state and every gradient equal those of torch.nn in float64, to 1e-12."""
     layer, of, rng = LAYERS[name], functions(name, module), np.random.default_rng(2)
     x = rng.standard_normal((SIZES["time"], SIZES["batch"], SIZES["input_size"]))
@@ -198,7 +217,7 @@ def prove_against_torch(name: str, module: ModuleType) -> None:
     twin, inputs, begin = torch_layer(name, ws), torch.from_numpy(x).requires_grad_(), torch_state([start])
     outputs, end = twin(inputs, begin)
     outputs.backward(torch.from_numpy(d_h_all), retain_graph=True)
-    pair = layer.module == "lstm"
+    pair = len(layer.cell.parts) > 1
     torch.autograd.backward(end if pair else [end], torch_state([d_final]) if pair else [torch_state([d_final])])
 
     expected = {

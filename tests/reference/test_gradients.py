@@ -62,7 +62,7 @@ def embedding_problem() -> Problem:
 
 
 def bidirectional_problem(name: str, merge: reference.composition.Merge) -> Problem:
-    layer, of, rng = LAYERS[name], functions(name, reference), np.random.default_rng(5)
+    layer, of, rng = LAYERS[name], functions(name), np.random.default_rng(5)
     x = rng.standard_normal((TIME, BATCH, INPUT))
     starts = (state(layer, rng, BATCH, HIDDEN), state(layer, rng, BATCH, HIDDEN))
     ahead, reverse = weights(layer, rng, INPUT, HIDDEN), weights(layer, rng, INPUT, HIDDEN)
@@ -89,7 +89,7 @@ def bidirectional_problem(name: str, merge: reference.composition.Merge) -> Prob
 
 def stacked_problem(name: str) -> Problem:
     """Two layers, the second of another width."""
-    layer, of, rng = LAYERS[name], functions(name, reference), np.random.default_rng(6)
+    layer, of, rng = LAYERS[name], functions(name), np.random.default_rng(6)
     x, top = rng.standard_normal((TIME, BATCH, INPUT)), HIDDEN - 1
     starts = [state(layer, rng, BATCH, HIDDEN), state(layer, rng, BATCH, top)]
     ws = [weights(layer, rng, INPUT, HIDDEN), weights(layer, rng, HIDDEN, top)]
@@ -166,12 +166,12 @@ def attention_problem() -> Problem:
 
 
 PROBLEMS = {
-    **{f"{name}, step": partial(cell_problem, name, reference) for name in LAYERS},
-    **{f"{name}, sequence": partial(sequence_problem, name, reference, **SIZES) for name in LAYERS},
-    **{f"two directions, RNN, {m}": partial(bidirectional_problem, "RNN tanh", m) for m in ("sum", "average")},
-    **{f"two directions, GRU, {m}": partial(bidirectional_problem, "GRU reset after", m) for m in ("multiply",)},
-    **{f"two directions, LSTM, {m}": partial(bidirectional_problem, "LSTM", m) for m in ("concat",)},
-    **{f"stack, {name}": partial(stacked_problem, name) for name in ("RNN tanh", "LSTM", "GRU reset before")},
+    **{f"{name}, step": partial(cell_problem, name) for name in LAYERS},
+    **{f"{name}, sequence": partial(sequence_problem, name, **SIZES) for name in LAYERS},
+    **{f"two directions, {name}, concat": partial(bidirectional_problem, name, "concat") for name in LAYERS},
+    **{f"two directions, RNN, {m}": partial(bidirectional_problem, "rnn_tanh", m) for m in ("sum", "average")},
+    "two directions, GRU, multiply": partial(bidirectional_problem, "gru", "multiply"),
+    **{f"stack, {name}": partial(stacked_problem, name) for name in LAYERS},
     "output": output_problem,
     "embedding": embedding_problem,
     **{f"{score} score": partial(score_problem, score) for score in SCORES},
@@ -202,7 +202,7 @@ def test_largest_error_of_all(errors: dict[str, dict[str, float]]) -> None:
 
 def test_saturated_gates_have_no_wrong_gradient() -> None:
     """Pre-activations of a thousand: gates are exactly 0 or 1, nothing overflows, and the gradient is still right."""
-    problem = sequence_problem("LSTM", reference, **SIZES)
+    problem = sequence_problem("lstm", **SIZES)
     problem.arguments["bias_ih"][:] += np.where(
         np.arange(4 * SIZES["hidden_size"]) % 2, 1000.0, 0.0
     )  # every other unit
@@ -210,7 +210,7 @@ def test_saturated_gates_have_no_wrong_gradient() -> None:
 
 
 def test_check_itself_refuses_a_wrong_gradient() -> None:
-    problem = sequence_problem("RNN tanh", reference, **SMALL_SIZES)
+    problem = sequence_problem("rnn_tanh", **SMALL_SIZES)
     wrong = problem._replace(gradients=lambda: problem.gradients() | {"x": problem.gradients()["x"] * (1 + 1e-6)})
     with pytest.raises(AssertionError, match="d_x"):
         prove_gradients(wrong)

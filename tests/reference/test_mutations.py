@@ -16,7 +16,8 @@ fail. The ordinary tests that would go red:
     carried gradient lost between steps           G, T
     z and 1 - z exchanged in the update           G, T
 
-torch has no GRU that resets before the product: there G catches, and test_reset_before_is_the_equation_of_the_paper.
+torch has no GRU that resets before the product and no MGU: there G catches, and
+test_reset_before_is_the_equation_of_the_paper and test_mgu_is_the_equation_of_the_paper.
 """
 
 import re
@@ -77,47 +78,55 @@ GRU_BACKWARD = {
 Z_EXCHANGED = {"h_next = (1.0 - z) * n + z * h": "h_next = z * n + (1.0 - z) * h"}
 
 MUTATIONS = [
-    *step_0_dropped("RNN tanh"),
-    *zeroed("RNN tanh", "d_a", "d_a"),
-    Mutation("RNN tanh", "bias_ih forgotten in forward", {" + bias_ih": ""}),
-    Mutation("RNN tanh", "bias_hh forgotten in forward", {" + bias_hh": ""}),
-    Mutation("RNN tanh", "carried gradient lost", {"(d_h_all[t] + d_h, cache[t])": "(d_h_all[t], cache[t])"}),
-    *step_0_dropped("LSTM"),
-    *zeroed("LSTM", "d_a", "d_a"),
-    Mutation("LSTM", "bias_ih forgotten in forward", {" + bias_ih": ""}),
-    Mutation("LSTM", "bias_hh forgotten in forward", {" + bias_hh": ""}),
-    Mutation("LSTM", "carried gradient lost", {"(d_h_all[t] + d_h, d_c)": "(d_h_all[t], d_c)"}),
-    Mutation("LSTM", "gates reversed in forward", LSTM_FORWARD),
-    Mutation("LSTM", "gates reversed in backward", LSTM_BACKWARD),
-    Mutation("LSTM", "gates reversed in both", LSTM_FORWARD | LSTM_BACKWARD, gradients_go_wrong=False),
-    Mutation("LSTM", "h and c swapped going in", {"    h, c = state\n": "    c, h = state\n"}),
-    Mutation("LSTM", "h and c swapped coming out", {"return (h_next, c_next), L": "return (c_next, h_next), L"}),
-    Mutation("LSTM", "d_h and d_c swapped going in", {"d_h_next, d_c_next = d_s": "d_c_next, d_h_next = d_s"}),
-    Mutation("LSTM", "d_h and d_c swapped in the step", {"d_state=(d_a @ weight_hh, d_c_total * f)": SWAPPED}),
-    Mutation("LSTM", "d_h and d_c swapped at the end", {"d_state=(d_h, d_c)": "d_state=(d_c, d_h)"}),
-    *step_0_dropped("GRU reset after"),
-    *step_0_dropped("GRU reset before"),
-    *zeroed("GRU reset after", "d_u", "d_v"),
-    *zeroed("GRU reset before", "d_u", "d_v"),
-    Mutation("GRU reset after", "bias_ih forgotten in forward", {" + bias_ih": ""}),
-    Mutation("GRU reset after", "bias of r forgotten in forward", {" + b_r)": ")"}),
-    Mutation("GRU reset after", "bias of z forgotten in forward", {" + b_z)": ")"}),
-    Mutation("GRU reset after", "bias of n forgotten in forward", {" = h @ w_n.T + b_n": " = h @ w_n.T"}),
-    Mutation("GRU reset before", "bias of n forgotten in forward", {"(r * h) @ w_n.T + b_n": "(r * h) @ w_n.T"}),
-    Mutation("GRU reset after", "bias_hh takes the gradient of bias_ih", {"d_bias_hh=d_v.sum": "d_bias_hh=d_u.sum"}),
-    Mutation("GRU reset after", "carried gradient lost", {"(d_h_all[t] + d_h, cache[t])": "(d_h_all[t], cache[t])"}),
-    Mutation("GRU reset after", "gates reversed in forward", GRU_FORWARD),
-    Mutation("GRU reset after", "gates reversed in backward", GRU_BACKWARD),
-    Mutation("GRU reset after", "gates reversed in both", GRU_FORWARD | GRU_BACKWARD, gradients_go_wrong=False),
-    Mutation("GRU reset before", "gates reversed in backward", GRU_BACKWARD),
-    Mutation("GRU reset after", "z and 1 - z exchanged", Z_EXCHANGED),
-    Mutation("GRU reset before", "z and 1 - z exchanged", Z_EXCHANGED),
+    *step_0_dropped("rnn_tanh"),
+    *zeroed("rnn_tanh", "d_a", "d_a"),
+    Mutation("rnn_tanh", "bias_ih forgotten in forward", {" + bias_ih": ""}),
+    Mutation("rnn_tanh", "bias_hh forgotten in forward", {" + bias_hh": ""}),
+    Mutation("rnn_tanh", "carried gradient lost", {"(d_h_all[t] + d_h, cache[t])": "(d_h_all[t], cache[t])"}),
+    *step_0_dropped("lstm"),
+    *zeroed("lstm", "d_a", "d_a"),
+    Mutation("lstm", "bias_ih forgotten in forward", {" + bias_ih": ""}),
+    Mutation("lstm", "bias_hh forgotten in forward", {" + bias_hh": ""}),
+    Mutation("lstm", "carried gradient lost", {"(d_h_all[t] + d_h, d_c)": "(d_h_all[t], d_c)"}),
+    Mutation("lstm", "gates reversed in forward", LSTM_FORWARD),
+    Mutation("lstm", "gates reversed in backward", LSTM_BACKWARD),
+    Mutation("lstm", "gates reversed in both", LSTM_FORWARD | LSTM_BACKWARD, gradients_go_wrong=False),
+    Mutation("lstm", "h and c swapped going in", {"    h, c = state\n": "    c, h = state\n"}),
+    Mutation("lstm", "h and c swapped coming out", {"return (h_next, c_next), L": "return (c_next, h_next), L"}),
+    Mutation("lstm", "d_h and d_c swapped going in", {"d_h_next, d_c_next = d_s": "d_c_next, d_h_next = d_s"}),
+    Mutation("lstm", "d_h and d_c swapped in the step", {"d_state=(d_a @ weight_hh, d_c_total * f)": SWAPPED}),
+    Mutation("lstm", "d_h and d_c swapped at the end", {"d_state=(d_h, d_c)": "d_state=(d_c, d_h)"}),
+    *step_0_dropped("gru"),
+    *step_0_dropped("gru_reset_before"),
+    *zeroed("gru", "d_u", "d_v"),
+    *zeroed("gru_reset_before", "d_u", "d_v"),
+    Mutation("gru", "bias_ih forgotten in forward", {" + bias_ih": ""}),
+    Mutation("gru", "bias of r forgotten in forward", {" + b_r)": ")"}),
+    Mutation("gru", "bias of z forgotten in forward", {" + b_z)": ")"}),
+    Mutation("gru", "bias of n forgotten in forward", {" = h @ w_n.T + b_n": " = h @ w_n.T"}),
+    Mutation("gru_reset_before", "bias of n forgotten in forward", {"(r * h) @ w_n.T + b_n": "(r * h) @ w_n.T"}),
+    Mutation("gru", "bias_hh takes the gradient of bias_ih", {"d_bias_hh=d_v.sum": "d_bias_hh=d_u.sum"}),
+    Mutation("gru", "carried gradient lost", {"(d_h_all[t] + d_h, cache[t])": "(d_h_all[t], cache[t])"}),
+    Mutation("gru", "gates reversed in forward", GRU_FORWARD),
+    Mutation("gru", "gates reversed in backward", GRU_BACKWARD),
+    Mutation("gru", "gates reversed in both", GRU_FORWARD | GRU_BACKWARD, gradients_go_wrong=False),
+    Mutation("gru_reset_before", "gates reversed in backward", GRU_BACKWARD),
+    Mutation("gru", "z and 1 - z exchanged", Z_EXCHANGED),
+    Mutation("gru_reset_before", "z and 1 - z exchanged", Z_EXCHANGED),
+    *step_0_dropped("mgu"),
+    *zeroed("mgu", "d_a", "d_a"),
+    Mutation("mgu", "bias_ih forgotten in forward", {" + bias_ih": ""}),
+    Mutation("mgu", "bias of f forgotten in forward", {" + b_f)": ")"}),
+    Mutation("mgu", "bias of n forgotten in forward", {" + b_n)": ")"}),
+    Mutation("mgu", "carried gradient lost", {"(d_h_all[t] + d_h, cache[t])": "(d_h_all[t], cache[t])"}),
+    Mutation("mgu", "gates reversed in backward", {"[d_a_f, d_a_n]": "[d_a_n, d_a_f]"}),
+    Mutation("mgu", "f and 1 - f exchanged", {"h_next = (1.0 - f) * h + f * n": "h_next = f * h + (1.0 - f) * n"}),
 ]  # fmt: skip
 
 
 def mutated(module: str, replacements: dict[str, str]) -> ModuleType:
-    """A fresh module of the reference with some of its text replaced; each text must occur exactly once."""
-    spec = find_spec(f"recurra.reference.{module}")
+    """A fresh copy of a module of the reference with some of its text replaced; each text must occur exactly once."""
+    spec = find_spec(module)
     assert spec is not None
     assert spec.origin is not None
     source = Path(spec.origin).read_text()

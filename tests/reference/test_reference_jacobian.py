@@ -8,11 +8,6 @@ from recurra import reference
 from recurra.errors import UsageError
 
 TIME, BATCH, INPUT, HIDDEN = SIZES.values()
-JACOBIANS = {
-    "rnn": reference.rnn_cell_jacobian,
-    "lstm": reference.lstm_cell_jacobian,
-    "gru": reference.gru_cell_jacobian,
-}
 
 
 def flat(state) -> np.ndarray:
@@ -27,7 +22,8 @@ def unflat(vector: np.ndarray, like):
 def setting(name: str):
     layer, rng = LAYERS[name], np.random.default_rng(30)
     x, start = rng.standard_normal((TIME, BATCH, INPUT)), state(layer, rng, BATCH, HIDDEN)
-    return functions(name, reference), x, start, weights(layer, rng, INPUT, HIDDEN), JACOBIANS[layer.module]
+    of = functions(name)
+    return of, x, start, weights(layer, rng, INPUT, HIDDEN), of.cell_jacobian
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -62,7 +58,7 @@ def test_backward_multiplies_by_the_transposed_product(name: str) -> None:
 
 
 def test_lstm_cell_path_is_the_whole_dependence_where_gates_do_not_see_the_state() -> None:
-    of, x, start, (weight_ih, weight_hh, *biases), cell_jacobian = setting("LSTM")
+    of, x, start, (weight_ih, weight_hh, *biases), cell_jacobian = setting("lstm")
     *_, cache = of.forward(x, start, weight_ih, np.zeros_like(weight_hh), *biases)
     product = reference.over_time([cell_jacobian(step) for step in cache], 1, TIME)
     path = reference.lstm_cell_path(cache, 1, TIME)
@@ -72,7 +68,7 @@ def test_lstm_cell_path_is_the_whole_dependence_where_gates_do_not_see_the_state
 
 
 def test_elman_gradient_stays_below_its_spectral_bound() -> None:
-    of, x, start, (weight_ih, weight_hh, *biases), cell_jacobian = setting("RNN tanh")
+    of, x, start, (weight_ih, weight_hh, *biases), cell_jacobian = setting("rnn_tanh")
     weight_hh = 0.9 * weight_hh / np.linalg.norm(weight_hh, 2)
     *_, cache = of.forward(x, start, weight_ih, weight_hh, *biases)
     for later in range(TIME + 1):
@@ -84,8 +80,8 @@ def test_open_forget_gates_keep_what_an_elman_state_loses() -> None:
     """Forty steps of the same small weights: the Elman gradient is gone, the LSTM's cell path still carries it."""
     rng, steps = np.random.default_rng(32), 40
     x, h = rng.standard_normal((steps, BATCH, INPUT)), rng.standard_normal((BATCH, HIDDEN))
-    rnn = [0.3 * w for w in weights(LAYERS["RNN tanh"], rng, INPUT, HIDDEN)]
-    lstm = [0.3 * w for w in weights(LAYERS["LSTM"], rng, INPUT, HIDDEN)]
+    rnn = [0.3 * w for w in weights(LAYERS["rnn_tanh"], rng, INPUT, HIDDEN)]
+    lstm = [0.3 * w for w in weights(LAYERS["lstm"], rng, INPUT, HIDDEN)]
     lstm[2][HIDDEN : 2 * HIDDEN] = 6.0  # forget gates near 1
     elman = [reference.rnn_cell_jacobian(step) for step in reference.rnn_forward(x, h, *rnn)[2]]
     cache = reference.lstm_forward(x, (h, h + 1.0), *lstm)[2]
@@ -94,7 +90,7 @@ def test_open_forget_gates_keep_what_an_elman_state_loses() -> None:
 
 
 def test_states_must_exist_and_stand_in_order() -> None:
-    _, x, start, ws, cell_jacobian = setting("LSTM")
+    _, x, start, ws, cell_jacobian = setting("lstm")
     *_, cache = reference.lstm_forward(x, start, *ws)
     jacobians = [cell_jacobian(step) for step in cache]
     for earlier, later in [(2, 1), (-1, 2), (0, TIME + 1)]:

@@ -21,6 +21,7 @@ from reference_proofs import (
 )
 
 from recurra import reference
+from recurra.reference.mgu import mgu_forward
 
 TIME, BATCH, INPUT, HIDDEN = SIZES.values()
 
@@ -35,13 +36,13 @@ def tensor(array: np.ndarray) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", WITH_TWIN)
 def test_layer_is_torch_nn(name: str) -> None:
-    prove_against_torch(name, reference)
+    prove_against_torch(name)
 
 
 def test_sigmoid_rnn_is_its_equation() -> None:
     rng = np.random.default_rng(10)
     x, h0 = rng.standard_normal((TIME, BATCH, INPUT)), rng.standard_normal((BATCH, HIDDEN))
-    ws = weights(LAYERS["RNN sigmoid"], rng, INPUT, HIDDEN)
+    ws = weights(LAYERS["rnn_sigmoid"], rng, INPUT, HIDDEN)
     h = torch.from_numpy(h0)
     w_ih, w_hh, b_ih, b_hh = map(torch.from_numpy, ws)
     for x_t in torch.from_numpy(x):
@@ -52,7 +53,7 @@ def test_sigmoid_rnn_is_its_equation() -> None:
 def test_reset_before_is_the_equation_of_the_paper() -> None:
     rng = np.random.default_rng(11)
     x, h0 = rng.standard_normal((TIME, BATCH, INPUT)), rng.standard_normal((BATCH, HIDDEN))
-    ws = weights(LAYERS["GRU reset before"], rng, INPUT, HIDDEN)
+    ws = weights(LAYERS["gru_reset_before"], rng, INPUT, HIDDEN)
     (w_r, w_z, w_n), (u_r, u_z, u_n), (b_r, b_z, b_n), (e_r, e_z, e_n) = (torch.from_numpy(w).chunk(3) for w in ws)
     h = torch.from_numpy(h0)
     for x_t in torch.from_numpy(x):
@@ -63,10 +64,22 @@ def test_reset_before_is_the_equation_of_the_paper() -> None:
     assert_equal(reference.gru_forward(x, h0, *ws, reset_after=False)[1], h)
 
 
+def test_mgu_is_the_equation_of_the_paper() -> None:
+    rng = np.random.default_rng(19)
+    x, h0 = rng.standard_normal((TIME, BATCH, INPUT)), rng.standard_normal((BATCH, HIDDEN))
+    ws = weights(LAYERS["mgu"], rng, INPUT, HIDDEN)
+    (w_f, w_n), (u_f, u_n), (b_f, b_n), (e_f, e_n) = (torch.from_numpy(w).chunk(2) for w in ws)
+    h = torch.from_numpy(h0)
+    for x_t in torch.from_numpy(x):
+        f = torch.sigmoid(x_t @ w_f.T + h @ u_f.T + b_f + e_f)
+        h = (1 - f) * h + f * torch.tanh(x_t @ w_n.T + (f * h) @ u_n.T + b_n + e_n)
+    assert_equal(mgu_forward(x, h0, *ws)[1], h)
+
+
 @pytest.mark.parametrize("name", WITH_TWIN)
 @pytest.mark.parametrize("window", [1, 2, 3, 5, 9])
 def test_truncation_is_detaching_the_carried_state(name: str, window: int) -> None:
-    layer, of, rng = LAYERS[name], functions(name, reference), np.random.default_rng(12)
+    layer, of, rng = LAYERS[name], functions(name), np.random.default_rng(12)
     x, d_h_all = rng.standard_normal((TIME, BATCH, INPUT)), rng.standard_normal((TIME, BATCH, HIDDEN))
     start, ws = state(layer, rng, BATCH, HIDDEN), weights(layer, rng, INPUT, HIDDEN)
     d_final = state(layer, rng, BATCH, HIDDEN)
@@ -93,7 +106,7 @@ def test_truncation_is_detaching_the_carried_state(name: str, window: int) -> No
 
 
 def test_a_window_of_all_steps_cuts_nothing_and_a_shorter_one_does() -> None:
-    layer, rng = LAYERS["LSTM"], np.random.default_rng(13)
+    layer, rng = LAYERS["lstm"], np.random.default_rng(13)
     x, d_h_all = rng.standard_normal((TIME, BATCH, INPUT)), rng.standard_normal((TIME, BATCH, HIDDEN))
     start, d_final = state(layer, rng, BATCH, HIDDEN), state(layer, rng, BATCH, HIDDEN)
     cache = reference.lstm_forward(x, start, *weights(layer, rng, INPUT, HIDDEN))[2]
@@ -105,7 +118,7 @@ def test_a_window_of_all_steps_cuts_nothing_and_a_shorter_one_does() -> None:
 @pytest.mark.parametrize("name", WITH_TWIN)
 def test_stack_of_bidirectional_layers_is_torch_nn(name: str) -> None:
     """Compositions nest: two layers, each in both directions, each direction with its own state and weights."""
-    layer, of, rng = LAYERS[name], functions(name, reference), np.random.default_rng(14)
+    layer, of, rng = LAYERS[name], functions(name), np.random.default_rng(14)
     x, d_h_all = rng.standard_normal((TIME, BATCH, INPUT)), rng.standard_normal((TIME, BATCH, 2 * HIDDEN))
     starts, d_finals = ([tuple(state(layer, rng, BATCH, HIDDEN) for _ in range(2)) for _ in range(2)] for _ in range(2))
     ws = [tuple(weights(layer, rng, width, HIDDEN) for _ in range(2)) for width in (INPUT, 2 * HIDDEN)]
@@ -144,7 +157,7 @@ def test_stack_of_bidirectional_layers_is_torch_nn(name: str) -> None:
     ],
 )
 def test_merge_joins_the_same_step_of_both_directions(merge: reference.composition.Merge, combine) -> None:
-    layer, rng = LAYERS["GRU reset after"], np.random.default_rng(15)
+    layer, rng = LAYERS["gru"], np.random.default_rng(15)
     x, starts = rng.standard_normal((TIME, BATCH, INPUT)), rng.standard_normal((2, BATCH, HIDDEN))
     ahead, reverse = (weights(layer, rng, INPUT, HIDDEN) for _ in range(2))
     h_ahead, final_ahead, _ = reference.gru_forward(x, starts[0], *ahead)

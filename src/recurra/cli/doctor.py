@@ -1,9 +1,11 @@
 """`recurra doctor`."""
 
+from pathlib import Path
+
 from recurra.cli.interrupts import dying_at_once
 from recurra.cli.output import Json, print_json, print_table
 
-LIBRARIES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "plotly", "rich", "typer", "pooch", "tomli-w")
+SOURCE = Path(__file__).parents[3] / "pyproject.toml"  # where recurra is run from its sources
 
 
 def doctor(as_json: Json = False) -> None:
@@ -22,12 +24,13 @@ def doctor(as_json: Json = False) -> None:
 
     facts = {"recurra": recurra.__version__, "python": platform.python_version(), "machine": platform.platform()}
     missing = []
-    for library in LIBRARIES:
+    for library, extra in declared_dependencies().items():
         try:
             facts[library] = importlib.metadata.version(library)
         except importlib.metadata.PackageNotFoundError:
-            facts[library] = "MISSING"
-            missing.append(library)
+            facts[library] = f"not installed; pip install recurra[{extra}] adds it" if extra else "MISSING"
+            if not extra:
+                missing.append(library)
     if "torch" not in missing:
         with dying_at_once():
             import torch
@@ -52,6 +55,28 @@ def doctor(as_json: Json = False) -> None:
     if missing:
         print(f"install with: {sys.executable} -m pip install {' '.join(missing)}", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def declared_dependencies() -> dict[str, str]:
+    """Each library that recurra declares, with the extra that adds it; "" where every installation has it.
+
+    From `pyproject.toml` where recurra is run from its sources, else from the metadata of the installation. What only
+    development needs is left out.
+    """
+    import importlib.metadata
+    import re
+    import tomllib
+
+    if SOURCE.is_file():
+        project = tomllib.loads(SOURCE.read_text(encoding="utf-8"))["project"]
+        groups = {"": project["dependencies"], **project.get("optional-dependencies", {})}
+        listed = [(requirement, extra) for extra, requirements in groups.items() for requirement in requirements]
+    else:
+        declared = importlib.metadata.requires("recurra") or []
+        markers = [(text, re.search(r"extra == [\"'](.+?)[\"']", text)) for text in declared]
+        listed = [(text, marker[1] if marker else "") for text, marker in markers]
+    names = [(re.match(r"[\w.-]+", requirement), extra) for requirement, extra in listed if extra != "dev"]
+    return {name[0]: extra for name, extra in names if name}
 
 
 def writable(folder) -> bool:  # type: ignore[no-untyped-def]

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from recurra.cli.output import STANDARD_INPUT
 from recurra.errors import DataError, RecurraError, UsageError
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recurra.lengths import IGNORE_INDEX
+
 AnyBatch = TypeVar("AnyBatch")
 
-IGNORED = -1  # a target that counts in no loss
 POOL = 50  # batches whose sequences are sorted among each other
 
 
@@ -97,7 +98,7 @@ class TextWindow(NamedTuple):
     """Consecutive steps of every stream of a text; the state after one window is that before the next."""
 
     inputs: Tensor  # (time, batch)
-    targets: Tensor  # (time, batch), IGNORED after the end of a stream
+    targets: Tensor  # (time, batch), IGNORE_INDEX after the end of a stream
 
 
 class TextWindows:
@@ -129,7 +130,7 @@ class TextWindows:
     def __getitem__(self, index: int) -> TextWindow:
         first = index * self.steps
         steps = min(self.steps, self.stream_length - first)
-        tokens = np.full((steps + 1, self.num_streams), IGNORED, np.int64)  # with the token before the window
+        tokens = np.full((steps + 1, self.num_streams), IGNORE_INDEX, np.int64)  # with the token before the window
         for stream in range(self.num_streams):
             begin = stream * self.stream_length + first - 1
             piece = self.ids[max(begin, 0) : begin + steps + 1]

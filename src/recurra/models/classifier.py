@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from recurra.errors import UsageError
-from recurra.models.stack import StackOptions, build_stack, dropout_of, stack_width
+from recurra.models.stack import CellOrPerceptron, StackOptions, build_stack, dropout_of, stack_width
 from recurra.nn import AttentionPooling, both_ends, drop_words, last_valid_step, max_over_time, mean_over_time
 from recurra.nn.augment import warp_series
 
@@ -19,7 +19,7 @@ from recurra.nn.augment import warp_series
 class ClassifierOptions(StackOptions):
     """The `[model]` options of a classifier."""
 
-    cell: Literal["rnn", "lstm", "gru", "mlp"] = Field(
+    cell: CellOrPerceptron = Field(
         "lstm",
         description="kind of recurrent layer; mlp is a network without memory, over all steps at once, without "
         "read-out and directions",

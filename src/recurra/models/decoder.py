@@ -8,15 +8,15 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from recurra.decoding.beam import DecoderOutput
-from recurra.models.stack import LayerOptions, Widths, build_layers, dropout_of
+from recurra.models.stack import CellName, LayerOptions, Widths, build_layers, dropout_of
 from recurra.nn import Attention, LockedDropout, Memory, drop_words, linear_cross_entropy
-from recurra.nn.state import Slot
+from recurra.nn.state import LayerState
 
 
 class DecoderOptions(LayerOptions):
     """The `[model]` options of a decoder."""
 
-    cell: Literal["rnn", "gru", "lstm"] = Field("gru", description="kind of recurrent layer")
+    cell: CellName = Field("gru", description="kind of recurrent layer")
     embedding_size: int = Field(256, ge=1, description="size of a token embedding")
     hidden_size: Widths = Field([256], description="units of each layer of the decoder, bottom first")
     attention: Literal["none", "additive", "dot", "general", "concat"] = Field(
@@ -53,7 +53,7 @@ class DecoderState(NamedTuple):
     """State of a decoder between two tokens."""
 
     memory: Memory | None  # the source, prepared for attention; None without attention
-    slots: list[Slot]  # state of the recurrent layers
+    slots: list[LayerState]  # state of the recurrent layers
     fed: Tensor | None  # attentional state of the last step, (batch, embedding); None without input feeding
 
 
@@ -97,7 +97,7 @@ class Decoder(nn.Module):
         self.embedding_dropout = dropout_of(options.embedding_dropout, options.locked_dropout)
         self.recurrent = build_layers(options.cell, width * (2 if self.input_feeding else 1), options, max_length)
         self.injects_input = options.inject == "input"
-        parts = [part for widths in self.recurrent.layout.slots() for part in widths]
+        parts = [part for widths in self.recurrent.layout.layer_widths() for part in widths]
         self.bridge = nn.Linear(summary_size, self.recurrent.input_size if self.injects_input else sum(parts))
         self.attention: Attention | None = None
         if options.attention != "none":
@@ -126,7 +126,7 @@ class Decoder(nn.Module):
             x = bridged.unsqueeze(0)  # (1, batch, input)
             _, slots = self.recurrent.run_layers(x, self.recurrent.first_state(x, self.training), None)
         else:
-            widths = self.recurrent.layout.slots()
+            widths = self.recurrent.layout.layer_widths()
             parts = iter(bridged.split([width for slot in widths for width in slot], 1))
             slots = [tuple(next(parts).contiguous() for _ in slot) for slot in widths]
         fed = summary.new_zeros(len(summary), self.embedding.embedding_dim) if self.input_feeding else None

@@ -8,13 +8,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from recurra.models.forecast_heads import ForecastHead, HeadKind
-from recurra.models.stack import StackOptions, Widths, build_stack
+from recurra.models.stack import CellOrPerceptron, StackOptions, Widths, build_stack
 
 
 class ForecasterOptions(StackOptions):
     """The `[model]` options of a forecaster."""
 
-    cell: Literal["rnn", "lstm", "gru", "mlp"] = Field(
+    cell: CellOrPerceptron = Field(
         "gru", description="kind of recurrent layer; mlp is a network without memory, over the whole context at once"
     )
     hidden_size: Widths = Field([64], description="units of each layer, bottom first")
@@ -139,15 +139,13 @@ class ContextEncoder(nn.Module):
     def __init__(self, shape: ForecasterShape, options: ForecasterOptions) -> None:
         super().__init__()
         self.recurrent = build_stack(options.cell, shape.channels, options, shape.context)
-        self.has_cell_state = options.cell == "lstm"
         self.width = options.hidden_size[-1] * (1 + options.bidirectional)
         self.dropout = nn.Dropout(options.output_dropout)
 
     def forward(self, context: Tensor) -> tuple[Tensor, Any]:
         """From a context (context, batch, channels) to features (batch, width) and the final state of all layers."""
         _, state = self.recurrent(context)
-        hidden = state[0] if self.has_cell_state else state
-        final: Tensor = hidden[-1]  # of the top layer, (directions, batch, hidden)
+        final = self.recurrent.top_hidden(state)  # of the top layer, (directions, batch, hidden)
         return self.dropout(final.transpose(0, 1).flatten(1)), state
 
 

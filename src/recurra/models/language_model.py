@@ -1,21 +1,22 @@
 """A recurrent language model: embedding, a stack of recurrent layers, softmax over the vocabulary."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from recurra.models.stack import CELLS, WidthOptions, Widths, dropout_of
+from recurra.models.stack import CellName, WidthOptions, Widths, dropout_of
 from recurra.nn import drop_words
+from recurra.nn.layers import LAYERS
 
 
 class LanguageModelOptions(WidthOptions):
     """The `[model]` options of a language model."""
 
     embedding_size: int = Field(200, ge=1, description="size of a token embedding")
-    cell: Literal["rnn", "lstm", "gru"] = Field("lstm", description="kind of recurrent layer")
+    cell: CellName = Field("lstm", description="kind of recurrent layer")
     hidden_size: Widths = Field([256, 128], description="units of each layer, bottom first")
     tie_embeddings: bool = Field(False, description="use the embedding table as output weights")
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout between layers")
@@ -56,7 +57,7 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Embedding(vocabulary_size, options.embedding_size)
         self.embedding_dropout = dropout_of(options.embedding_dropout, options.locked_dropout)
         between = options.dropout if len(options.hidden_size) > 1 else 0.0
-        self.recurrent = CELLS[options.cell](
+        self.recurrent = LAYERS[options.cell](
             options.embedding_size, options.hidden_size, dropout=between, locked_dropout=options.locked_dropout
         )
         self.output_dropout = dropout_of(options.output_dropout, options.locked_dropout)

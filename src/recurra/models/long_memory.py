@@ -1,17 +1,15 @@
 """A recurrent network for tasks that need long memory."""
 
-from typing import Literal
-
 from pydantic import Field
 from torch import Tensor, nn
 
-from recurra.models.stack import StackOptions, Widths, build_stack, dropout_of, stack_width
+from recurra.models.stack import CellName, StackOptions, Widths, build_stack, dropout_of, stack_width
 
 
 class LongMemoryOptions(StackOptions):
     """The `[model]` options of the network."""
 
-    cell: Literal["rnn", "lstm", "gru"] = Field("gru", description="kind of recurrent layer")
+    cell: CellName = Field("gru", description="kind of recurrent layer")
     hidden_size: Widths = Field([64], description="units of each layer, bottom first")
     bidirectional: bool = Field(
         False,

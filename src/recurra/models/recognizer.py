@@ -1,6 +1,6 @@
 """A recurrent acoustic model: from log-mel features to the probability of each symbol at each step, for CTC."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 from recurra.decoding.ctc import BLANK
 from recurra.lengths import valid_steps
-from recurra.models.stack import StackOptions, Widths, build_stack, dropout_of, stack_width
+from recurra.models.stack import CellName, StackOptions, Widths, build_stack, dropout_of, stack_width
 from recurra.nn.spectrogram import SpecAugment
-from recurra.nn.state import Slot
+from recurra.nn.state import LayerState
 
 
 class RecognizerOptions(StackOptions):
     """The `[model]` options of a recognizer, with the augmentation of its inputs."""
 
-    cell: Literal["rnn", "gru", "lstm"] = Field("gru", description="kind of recurrent layer")
+    cell: CellName = Field("gru", description="kind of recurrent layer")
     hidden_size: Widths = Field([128, 128], description="units of each layer, bottom first")
     time_reduction: int = Field(2, ge=1, description="frames of 10 ms that are stacked into one step")
     time_masks: int = Field(2, ge=0, description="time masks in training (SpecAugment)")
@@ -98,7 +98,7 @@ class Recognizer(nn.Module):
         whole = features[: frames // self.reduction * self.reduction]
         return whole.view(-1, self.reduction, batch, whole.shape[2]).transpose(1, 2).flatten(2)
 
-    def forward_chunk(self, features: Tensor, slots: list[Slot] | None) -> tuple[Tensor, list[Slot]]:
+    def forward_chunk(self, features: Tensor, slots: list[LayerState] | None) -> tuple[Tensor, list[LayerState]]:
         """Process the next frames of a stream; the layers must be unidirectional.
 
         Args:

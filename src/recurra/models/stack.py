@@ -1,18 +1,29 @@
 """The stack of recurrent layers that every model is built around, as a recipe describes it."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from torch import nn
 
 from recurra.config import Section
-from recurra.nn import GRU, LSTM, RNN, LockedDropout
-from recurra.nn.initialization import initialize
+from recurra.nn import LockedDropout
+from recurra.nn.initialization import families, initialize
+from recurra.nn.layers import LAYERS
 from recurra.nn.recurrent import Recurrent
+from recurra.ops.cells import option_choices
 
 Merge: TypeAlias = Literal["concat", "sum", "average", "multiply"]
 
-CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+if TYPE_CHECKING:  # choices of a recipe, read from the records of the cells, which type checkers cannot do
+    CellName: TypeAlias = str
+    CellOrPerceptron: TypeAlias = str
+    GatedCellName: TypeAlias = str
+    Nonlinearity: TypeAlias = str
+else:
+    CellName = Literal[tuple(LAYERS)]
+    CellOrPerceptron = Literal[(*LAYERS, "mlp")]
+    GatedCellName = Literal[tuple(family.lower() for family in families(keeping=True))]
+    Nonlinearity = Literal[tuple(option_choices("RNN")["nonlinearity"])]
 
 
 def as_list(value: object) -> object:
@@ -47,8 +58,8 @@ class LayerOptions(WidthOptions):
         description="recurrent weights: uniform; orthogonal; identity (of an rnn); chrono: gates that keep the state "
         "for up to as many steps as the longest training sequence has",
     )
-    forget_bias: float | None = Field(None, description="bias of the gate that keeps the state, of lstm and gru")
-    nonlinearity: Literal["tanh", "relu", "sigmoid"] = Field("tanh", description="of an rnn")
+    forget_bias: float | None = Field(None, description="bias of the gate that keeps the state, of a cell with one")
+    nonlinearity: Nonlinearity = Field("tanh", description="of an rnn")
 
 
 class StackOptions(LayerOptions):
@@ -75,7 +86,7 @@ def build_layers(
     """The recurrent layers of a recipe.
 
     Args:
-        cell: "rnn", "lstm" or "gru".
+        cell: a name in `LAYERS`.
         input_size: features of the input.
         options: widths, dropout and initial weights.
         longest: steps of the longest training sequence.
@@ -85,18 +96,23 @@ def build_layers(
     Raises:
         UsageError: an initialization that does not fit the cell.
     """
-    own = {"nonlinearity": options.nonlinearity} if cell == "rnn" else {}
-    stack: Recurrent = CELLS[cell](
+    layer = LAYERS[cell]
+    stack = layer(
         input_size,
         options.hidden_size,
         bidirectional=bidirectional,
         merge=merge,
         dropout=options.dropout if len(options.hidden_size) > 1 else 0.0,
         locked_dropout=options.locked_dropout,
-        **own,
+        **own_options(layer.family, options),
     )
     initialize(stack, options.initialization, forget_bias=options.forget_bias, longest=longest)
     return stack
+
+
+def own_options(family: str, options: LayerOptions) -> dict[str, Any]:
+    """The options of a family of cells that a recipe has too, such as the non-linearity of an RNN."""
+    return {name: value for name, value in options if name in option_choices(family)}
 
 
 def stack_width(options: StackOptions) -> int:

@@ -1,7 +1,7 @@
 """A recurrent tagger: a tag for every token, from word embeddings, characters and context."""
 
 import itertools
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,8 +9,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from recurra.lengths import IGNORE_INDEX, valid_steps
-from recurra.models.stack import CELLS, StackOptions, build_stack, dropout_of, stack_width
+from recurra.models.stack import CellOrPerceptron, GatedCellName, StackOptions, build_stack, dropout_of, stack_width
 from recurra.nn import Allowed, LinearChainCRF, both_ends
+from recurra.nn.layers import LAYERS
 
 WINDOW_REACH = 2  # tokens on either side in the window of the perceptron
 
@@ -18,7 +19,7 @@ WINDOW_REACH = 2  # tokens on either side in the window of the perceptron
 class TaggerOptions(StackOptions):
     """The `[model]` options of a tagger."""
 
-    cell: Literal["rnn", "lstm", "gru", "mlp"] = Field(
+    cell: CellOrPerceptron = Field(
         "lstm",
         description="kind of recurrent layer over the tokens; mlp is a network without memory, over each token and two "
         "neighbors on either side",
@@ -28,7 +29,7 @@ class TaggerOptions(StackOptions):
     characters: bool = Field(
         True, description="add features of the characters of each token, by a bidirectional recurrent layer"
     )
-    character_cell: Literal["lstm", "gru"] = Field("lstm", description="kind of recurrent layer over the characters")
+    character_cell: GatedCellName = Field("lstm", description="kind of recurrent layer over the characters")
     character_embedding_size: int = Field(30, ge=1, description="size of a character embedding")
     character_hidden_size: int = Field(50, ge=1, description="units of each direction of the layer over the characters")
     crf: bool = Field(True, description="score the tags of a sentence jointly, with a conditional random field")
@@ -71,7 +72,7 @@ class CharacterEncoder(nn.Module):
         self.width = 2 * options.character_hidden_size
         self.embedding = nn.Embedding(num_characters, options.character_embedding_size)
         size = options.character_embedding_size, options.character_hidden_size
-        self.recurrent = CELLS[options.character_cell](*size, bidirectional=True, merge="none")
+        self.recurrent = LAYERS[options.character_cell](*size, bidirectional=True, merge="none")
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
         """From ids (max_characters, spellings) to features (spellings, width)."""

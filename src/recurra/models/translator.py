@@ -1,6 +1,6 @@
 """A sequence-to-sequence translator: a recurrent encoder, and a recurrent decoder with attention."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -80,13 +80,7 @@ class Encoder(nn.Module):
         table = drop_words(self.embedding.weight, self.word_dropout, self.training)
         vectors = self.embedding_dropout(F.embedding(tokens, table))  # (time, batch, embedding)
         output, state = self.recurrent(vectors, lengths=lengths)  # (time, batch, width)
-        return self.memory_dropout(output), torch.cat(top_hidden_state(state).unbind(), 1)
-
-
-def top_hidden_state(state: Any) -> Tensor:
-    """The hidden state of the top layer, (directions, batch, units), from the state of a stack."""
-    top = state[-1]
-    return top if isinstance(top, Tensor) else top_hidden_state(state[0])  # of an LSTM: (h, c)
+        return self.memory_dropout(output), torch.cat(self.recurrent.top_hidden(state).unbind(), 1)
 
 
 class Translator(EncoderDecoder):

@@ -2,21 +2,22 @@
 
 from torch import nn
 
+from recurra.nn import layers
 from recurra.nn.attention import Attention, Memory
 from recurra.nn.crf import Allowed, LinearChainCRF, bio_constraints
 from recurra.nn.dropout import LockedDropout, drop_words
 from recurra.nn.initialization import initialize
-from recurra.nn.layers import GRU, LSTM, RNN
+from recurra.nn.layers import *  # noqa: F403 - all layer classes, as layers.py lists them
 from recurra.nn.losses import linear_cross_entropy
 from recurra.nn.pooling import AttentionPooling, max_over_time, mean_over_time
 from recurra.nn.recurrent import Batch, Recurrent
 from recurra.nn.sequences import both_ends, last_valid_step
 from recurra.nn.streaming import Stream
-from recurra.ops import use_path
+from recurra.ops.backends import use_backend
 
 
 def explain(module: nn.Module, input: Batch) -> str:
-    """Which code the recurrent layers of a module run on, fused kernels or composed torch operators, and why.
+    """The backend that the recurrent layers of a module run on, and why; see `use_backend`.
 
     Args:
         module: a recurrent layer, or a module with such layers inside.
@@ -28,14 +29,11 @@ def explain(module: nn.Module, input: Batch) -> str:
     """
     if isinstance(module, Recurrent):
         return module.explain(input)
-    layers = [layer for layer in module.modules() if isinstance(layer, Recurrent)]
-    return "\n".join(layer.explain(input.data.new_empty(1, 1, layer.input_size)) for layer in layers)
+    inside = [layer for layer in module.modules() if isinstance(layer, Recurrent)]
+    return "\n".join(layer.explain(input.data.new_empty(1, 1, layer.input_size)) for layer in inside)
 
 
 __all__ = [
-    "GRU",
-    "LSTM",
-    "RNN",
     "Allowed",
     "Attention",
     "AttentionPooling",
@@ -52,5 +50,6 @@ __all__ = [
     "linear_cross_entropy",
     "max_over_time",
     "mean_over_time",
-    "use_path",
+    "use_backend",
 ]
+__all__ += layers.__all__

@@ -11,15 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import UsageError
-from recurra.nn.layers import GRU, LSTM, RNN
 from recurra.nn.recurrent import Recurrent
-from recurra.ops import Weights
+from recurra.ops.cells import CELLS, Cell, KeepingGate, Weights
 
 Scheme: TypeAlias = Literal["default", "orthogonal", "identity", "chrono"]
 
 INPUT_DEVIATION = 0.001  # of the input weights beside an identity
-INPUT_GATE = 0  # i of an LSTM
-KEEPING_GATE = 1  # f of an LSTM and z of a GRU: both keep the state where they are 1
 
 
 def initialize(
@@ -28,7 +25,7 @@ def initialize(
     """Initialize a layer that was just built by the name of a scheme.
 
     Args:
-        layer: an RNN, LSTM or GRU.
+        layer: a recurrent layer.
         scheme: "default" changes nothing; else `orthogonal_`, `identity_` or `chrono_`.
         forget_bias: value for `forget_bias_`, after the scheme; None leaves those biases alone.
         longest: steps for `chrono_`; the other schemes ignore it.
@@ -59,13 +56,13 @@ def orthogonal_(layer: Recurrent, gain: float = 1.0) -> None:
     With a projection a gate's matrix is (hidden, projection), and its columns are orthonormal.
 
     Args:
-        layer: an RNN, LSTM or GRU.
+        layer: a recurrent layer.
         gain: what every matrix is multiplied by.
 
     Source: Saxe, McClelland, Ganguli 2014.
     """
-    for weights in weights_of_slots(layer):
-        for matrix in weights.weight_hh.chunk(layer.gates):  # (hidden, hidden), or (hidden, projection)
+    for weights in weights_of_layers(layer):
+        for matrix in weights["weight_hh"].chunk(len(layer.cell.gates)):  # (hidden, hidden), or (hidden, projection)
             nn.init.orthogonal_(matrix, gain)
 
 
@@ -80,18 +77,20 @@ def identity_(layer: Recurrent, scale: float = 1.0) -> None:
         scale: what is left of a state after one step; below 1 for tasks of short memory.
 
     Raises:
-        UsageError: an LSTM or GRU.
+        UsageError: a layer with a gate that keeps the state.
 
     Source: Le, Jaitly, Hinton 2015.
     """
-    if not isinstance(layer, RNN):
+    if layer.cell.keeping is not None:
         hint = "the gates of others remember by forget_bias or chrono"
-        raise UsageError(f"identity: expected an RNN, got {type(layer).__name__}; {hint}")
-    for weights in weights_of_slots(layer):
-        nn.init.eye_(weights.weight_hh).mul_(scale)
-        nn.init.normal_(weights.weight_ih, std=INPUT_DEVIATION)
-        for bias in (weights.bias_ih, weights.bias_hh):
-            if bias is not None:
+        raise UsageError(
+            f"identity: expected an {' or '.join(families(keeping=False))}, got {layer.cell.family}; {hint}"
+        )
+    for weights in weights_of_layers(layer):
+        nn.init.eye_(weights["weight_hh"]).mul_(scale)
+        nn.init.normal_(weights["weight_ih"], std=INPUT_DEVIATION)
+        for name, bias in weights.items():
+            if name.startswith("bias"):
                 nn.init.zeros_(bias)
 
 
@@ -100,17 +99,18 @@ def forget_bias_(layer: Recurrent, value: float = 1.0) -> None:
     """Set the bias of the gate that keeps the state: f of an LSTM; z of a GRU, where h' = (1-z)*n + z*h.
 
     Args:
-        layer: an LSTM or GRU with biases.
-        value: the total of b_ih and b_hh; above 0 the state is kept for longer.
+        layer: one whose cell has such a gate, with biases.
+        value: the total of b_ih and b_hh; above 0 the state is kept for longer. A gate that keeps the state where it is
+            closed gets the opposite.
 
     Raises:
         UsageError: a layer without that gate or without biases.
 
     Source: Gers et al. 2000; Jozefowicz et al. 2015.
     """
-    check_keeps(layer, "forget_bias")
-    for weights in weights_of_slots(layer):
-        set_bias(weights, layer.gates, KEEPING_GATE, value)
+    keeping = keeping_gate(layer, "forget_bias")
+    for weights in weights_of_layers(layer):
+        set_bias(weights, layer.cell, keeping.name, keeping.sign * value)
 
 
 @torch.no_grad()
@@ -122,7 +122,7 @@ def chrono_(layer: Recurrent, longest: int) -> None:
     the opposite bias, hence i = 1-f there, as a GRU has it everywhere.
 
     Args:
-        layer: an LSTM or GRU with biases.
+        layer: one whose cell has a gate that keeps the state, with biases.
         longest: steps, at least 2.
 
     Raises:
@@ -130,35 +130,47 @@ def chrono_(layer: Recurrent, longest: int) -> None:
 
     Source: Tallec & Ollivier 2018.
     """
-    check_keeps(layer, "chrono")
+    keeping = keeping_gate(layer, "chrono")
     if longest < 2:
         raise UsageError(f"chrono longest: expected at least 2 steps, got {longest}")
-    for weights in weights_of_slots(layer):
-        hidden = len(weights.weight_ih) // layer.gates
-        bias = weights.weight_ih.new_empty(hidden).uniform_(1, longest - 1).log()
-        set_bias(weights, layer.gates, KEEPING_GATE, bias)
-        if isinstance(layer, LSTM):
-            set_bias(weights, layer.gates, INPUT_GATE, -bias)
+    for weights in weights_of_layers(layer):
+        weight = weights["weight_ih"]
+        hidden = len(weight) // len(layer.cell.gates)
+        bias = keeping.sign * weight.new_empty(hidden).uniform_(1, longest - 1).log()
+        set_bias(weights, layer.cell, keeping.name, bias)
+        if keeping.opposite:
+            set_bias(weights, layer.cell, keeping.opposite, -bias)
 
 
-def weights_of_slots(layer: Recurrent) -> Iterator[Weights]:
+def weights_of_layers(layer: Recurrent) -> Iterator[Weights]:
     """Weights of every layer and direction."""
     for number in range(layer.num_layers):
         for direction in ("", "_reverse")[: 1 + layer.bidirectional]:
             yield layer.weights_of(f"_l{number}{direction}")
 
 
-def check_keeps(layer: Recurrent, caller: str) -> None:
-    """Make sure of a gate that keeps the state, and of its bias."""
-    if not isinstance(layer, LSTM | GRU):
-        raise UsageError(f"{caller}: expected an LSTM or GRU, got {type(layer).__name__}, which has no gate that keeps")
+def families(keeping: bool) -> list[str]:
+    """Names of the layers with, or without, a gate that keeps the state."""
+    return list(dict.fromkeys(cell.family for cell in CELLS.values() if bool(cell.keeping) == keeping))
+
+
+def keeping_gate(layer: Recurrent, caller: str) -> KeepingGate:
+    """The gate of a layer that keeps the state.
+
+    Raises:
+        UsageError: the layer has none, or it has no biases.
+    """
+    keeping, family = layer.cell.keeping, layer.cell.family
+    if keeping is None:
+        known = " or ".join(families(keeping=True))
+        raise UsageError(f"{caller}: expected an {known}, got {family}, which has no gate that keeps the state")
     if not layer.bias:
-        raise UsageError(f"{caller}: the {type(layer).__name__} has no biases; build it with bias=True")
+        raise UsageError(f"{caller}: the {family} has no biases; build it with bias=True")
+    return keeping
 
 
-def set_bias(weights: Weights, gates: int, gate: int, total: float | Tensor) -> None:
+def set_bias(weights: Weights, cell: Cell, gate: str, total: float | Tensor) -> None:
     """Make b_ih + b_hh of one gate this number or these (hidden,)."""
-    assert weights.bias_ih is not None
-    assert weights.bias_hh is not None
-    weights.bias_ih.chunk(gates)[gate][:] = total
-    weights.bias_hh.chunk(gates)[gate][:] = 0
+    number, count = cell.gates.index(gate), len(cell.gates)
+    weights["bias_ih"].chunk(count)[number][:] = total
+    weights["bias_hh"].chunk(count)[number][:] = 0

@@ -1,107 +1,148 @@
-"""The stack that RNN, LSTM and GRU share: layers, directions, merging, dropout, state, and every form of input."""
+"""The stack that all recurrent layers share: layers, directions, merging, dropout, state, and every form of input."""
 
 import math
 import warnings
 from collections.abc import Sequence
-from typing import ClassVar, Literal, TypeAlias, get_args
+from dataclasses import KW_ONLY, MISSING, InitVar, dataclass, field, fields
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from recurra import ops
 from recurra.errors import ShapeError, UsageError
 from recurra.lengths import check_lengths
 from recurra.nn.dropout import lock_dropout
 from recurra.nn.sequences import pack_like
-from recurra.nn.state import Part, Slot, StateLayout
+from recurra.nn.state import LayerState, StateLayout
 from recurra.nn.streaming import Stream
-from recurra.ops import Weights
+from recurra.ops.backends import Backend, explain_backend, run_layer
+from recurra.ops.cells import Cell, Sizes, Weights, find_cell, option_choices
 
 Merge: TypeAlias = Literal["concat", "sum", "average", "multiply", "none"]
 InitialState: TypeAlias = Literal["zero", "random", "learned"]
 Device: TypeAlias = torch.device | str | int | None
 Batch: TypeAlias = Tensor | PackedSequence
 Output: TypeAlias = Batch | tuple[Batch, Batch]
+State: TypeAlias = Any  # of one part a `Part`, of several a tuple of one `Part` each
 
 RANDOM_STATE_DEVIATION = 0.1
+ARGUMENTS = """input_size: features of the input.
+        hidden_size: width of all layers, or a list of the width of each.
+        num_layers: layers when hidden_size is one width.
+        bias: with b_ih and b_hh.
+        batch_first: input and output are (batch, time, features); the state is not.
+        dropout: probability of dropping an output between layers.
+        bidirectional: run each layer in both directions.
+        device: where the weights live.
+        dtype: type of the weights.
+        merge: how the two directions become one output, in every layer: "concat", "sum", "average", "multiply", or
+            "none" for a final output (forward, backward), while layers above see both side by side.
+        initial_state: what hx is when left out: "zero"; "random", normal with standard deviation 0.1 in training
+            mode and zero in evaluation mode; or "learned", parameters `h0_l0`, ... that start at zero, one for each
+            part of the state.
+        locked_dropout: one dropout mask for all time steps of a sequence (Gal & Ghahramani 2016)."""
 
 
+@dataclass(eq=False, repr=False)
 class Recurrent(nn.Module):
-    """Stacked recurrent layers in one or two directions; a cell adds its equations in `run_layer`.
+    """Stacked recurrent layers in one or two directions; a layer class names its cell and the options of that.
 
-    Parameters have torch.nn's names, shapes, gate order and initial distribution, drawn in torch's order.
+    Parameters have torch.nn's names, shapes, gate order and initial distribution, drawn in torch's order. The arguments
+    stand in the order of torch.nn's classes.
+
+    Args:
+        {arguments}
+
+    Raises:
+        UsageError: an option outside of what is listed here.
     """
 
-    gates: ClassVar[int]
-    parts: ClassVar[tuple[str, ...]] = ("h",)
+    family: ClassVar[str]  # of cells
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int | Sequence[int],
-        num_layers: int,
-        bias: bool,
-        batch_first: bool,
-        dropout: float,
-        bidirectional: bool,
-        proj_size: int,
-        device: Device,
-        dtype: torch.dtype | None,
-        merge: Merge,
-        initial_state: InitialState,
-        locked_dropout: bool,
-    ) -> None:
+    # With init=False an argument that not all layers take: it keeps its place for those that declare it again.
+    input_size: int
+    hidden_size: int | Sequence[int]
+    num_layers: int = 1
+    nonlinearity: str = field(init=False)
+    bias: bool = True
+    batch_first: bool = False
+    dropout: float = 0.0
+    bidirectional: bool = False
+    proj_size: int = field(default=0, init=False)
+    device: InitVar[Device] = None
+    dtype: InitVar[torch.dtype | None] = None
+    _: KW_ONLY
+    merge: Merge = "concat"
+    initial_state: InitialState = "zero"
+    locked_dropout: bool = False
+    recompute: bool = field(default=False, init=False)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__doc__ = (cls.__doc__ or "").replace("{arguments}", ARGUMENTS)
+
+    def __post_init__(self, device: Device, dtype: torch.dtype | None) -> None:
         super().__init__()
-        self.input_size = input_size
-        self.hidden_size: int | tuple[int, ...]
-        self.hidden_size = hidden_size if isinstance(hidden_size, int) else tuple(hidden_size)
-        self.widths = (hidden_size,) * num_layers if isinstance(hidden_size, int) else tuple(hidden_size)
-        self.num_layers = len(self.widths)
-        self.bias = bias
-        self.batch_first = batch_first
-        self.dropout = float(dropout)
-        self.bidirectional = bidirectional
-        self.proj_size = proj_size
-        self.merge = merge
-        self.initial_state = initial_state
-        self.locked_dropout = locked_dropout
+        num_layers, is_listed = self.num_layers, not isinstance(self.hidden_size, int)
+        self.widths = (self.hidden_size,) * num_layers if isinstance(self.hidden_size, int) else tuple(self.hidden_size)
+        self.hidden_size = self.widths if is_listed else self.hidden_size
+        self.num_layers, self.dropout = len(self.widths), float(self.dropout)
+        self.cell: Cell = find_cell(self.family, **{name: getattr(self, name) for name in option_choices(self.family)})
         self._check_options(num_layers)
-        outer = (proj_size,) * self.num_layers if proj_size else self.widths
-        widths = dict(zip(self.parts, (outer, self.widths), strict=False))
-        self.layout = StateLayout(type(self).__name__, widths, 1 + bidirectional, not isinstance(hidden_size, int))
-        directions = ("", "_reverse")[: 1 + bidirectional]
+        self.layout = StateLayout(type(self).__name__, self._state_widths(), 1 + self.bidirectional, is_listed)
+        directions = ("", "_reverse")[: 1 + self.bidirectional]
         # What the names of the parameters of every layer and direction end in.
         self._suffixes = [f"_l{layer}{direction}" for layer in range(self.num_layers) for direction in directions]
+        self._weight_names = tuple(self.cell.weight_shapes(self._sizes(0)))
         self._add_parameters(device, dtype)
         self.reset_parameters()
 
-    def run_layer(
-        self, x: Tensor, state: Slot, weights: Weights, lengths: Tensor | None, reverse: bool
-    ) -> tuple[Tensor, Slot]:
-        """Run one layer in one direction, from x (time, batch, input) to (time, batch, width) and the final state."""
-        raise NotImplementedError
+    def forward(self, input: Batch, hx: State | None = None, *, lengths: Tensor | None = None) -> tuple[Output, State]:
+        """Run the layers over a batch of sequences.
+
+        Args:
+            input: (time, batch, input); (batch, time, input) with batch_first; (time, input) for one sequence; or a
+                PackedSequence.
+            hx: state before the first step, (layers*directions, batch, width); with a list of widths a tuple of one
+                (directions, batch, width) a layer; without the batch axis for one sequence. Of an LSTM a tuple of two
+                such, h_0 and c_0, where h's width is proj_size if there is one.
+            lengths: valid steps of each sequence, integer (batch,), 0 allowed, in any order; instead of packing.
+
+        Returns:
+            The last layer's output, (time, batch, directions*width) or as merged, 0 in the padding, in the form of
+            the input; and the state after each sequence's last valid step, in the form of hx.
+
+        Raises:
+            ShapeError: input, hx or lengths that do not fit the layer; the message names the axis.
+            UsageError: input of another type than the weights, or lengths where there is no padding.
+        """
+        x, lengths = self._enter(input, lengths)
+        unbatched = isinstance(input, Tensor) and input.dim() == 2
+        if hx is None:
+            states = self.first_state(x, self.training)
+        else:
+            states = self.layout.read(self.layout.as_parts(hx), x.shape[1], unbatched)
+        outputs, states = self.run_layers(x, states, lengths)
+        state = self.layout.from_parts(self.layout.write(states, unbatched))
+        if self.bidirectional and self.merge == "none":
+            return (self._leave(outputs[0], input), self._leave(outputs[1], input)), state
+        return self._leave(self._merge(outputs), input), state
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
         """Weights of each layer and direction, without those that are absent."""
-        return [[weight for weight in self.weights_of(slot) if weight is not None] for slot in self._suffixes]
+        return [list(self.weights_of(suffix).values()) for suffix in self._suffixes]
 
     def reset_parameters(self) -> None:
         """Draw all weights anew, uniform in ±1/sqrt(width) of their layer; a learned initial state starts at 0."""
-        for suffix, widths in zip(self._suffixes, self.layout.slots(), strict=True):
+        for suffix, widths in zip(self._suffixes, self.layout.layer_widths(), strict=True):
             bound = 1 / math.sqrt(widths[-1])
-            for weight in self.weights_of(suffix):
-                if weight is not None:
-                    nn.init.uniform_(weight, -bound, bound)
+            for weight in self.weights_of(suffix).values():
+                nn.init.uniform_(weight, -bound, bound)
             if self.initial_state == "learned":
                 for part in self._learned_state(suffix):
                     nn.init.zeros_(part)
-
-    @property
-    def kind(self) -> str:
-        """Name of the cell among those of the kernels."""
-        raise NotImplementedError
 
     def stream(self, batch: int | None = None) -> Stream:
         """The layers one step at a time, from NumPy to NumPy.
@@ -110,7 +151,7 @@ class Recurrent(nn.Module):
             batch: sequences that go on side by side; None for one, as vectors without a batch axis.
 
         Returns:
-            What owns packed weights and state, see `Stream`: `.step(x)`, `.reset()`, `.state`.
+            An object with its own copy of the weights and the state, see `Stream`: `.step(x)`, `.reset()`, `.state`.
 
         Raises:
             UsageError: bidirectional layers, whose other direction begins at the end; or a batch below 1.
@@ -118,11 +159,11 @@ class Recurrent(nn.Module):
         return Stream(self, batch)
 
     def explain(self, input: Batch) -> str:
-        """Which code each layer and direction runs on for such an input, and why; see `recurra.ops`."""
+        """The backend that each layer and direction runs on for such an input, and why."""
         x, _ = self._enter(input, None)
         lines = [f"{type(self).__name__}({self.extra_repr()})"]
         for suffix in self._suffixes:
-            lines.append(f"  {suffix.removeprefix('_')}: {ops.explain(x, self.weights_of(suffix))}")
+            lines.append(f"  {suffix.removeprefix('_')}: {explain_backend(self.cell, x, self.weights_of(suffix))}")
         return "\n".join(lines)
 
     def flatten_parameters(self) -> None:
@@ -130,22 +171,12 @@ class Recurrent(nn.Module):
 
     def extra_repr(self) -> str:
         """What stands between the brackets of repr(): the sizes, and the options that are not the default."""
-        defaults: dict[str, object] = {"num_layers": 1} if isinstance(self.hidden_size, int) else {}
-        defaults |= {"proj_size": 0, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
-        defaults |= {"merge": "concat", "initial_state": "zero", "locked_dropout": False}
-        options = [f"{name}={getattr(self, name)}" for name, usual in defaults.items() if getattr(self, name) != usual]
+        listed = [option for option in fields(self) if option.default is not MISSING]
+        if not isinstance(self.hidden_size, int):
+            listed = [option for option in listed if option.name != "num_layers"]
+        values = [(option, getattr(self, option.name)) for option in listed]
+        options = [f"{option.name}={value}" for option, value in values if value != option.default]
         return ", ".join([str(self.input_size), str(self.hidden_size), *options])
-
-    def _run(self, input: Batch, hx: Sequence[Part] | None, lengths: Tensor | None) -> tuple[Output, tuple[Part, ...]]:
-        """Bring any form of input to (time, batch, input), run the stack, give the results the form of the input."""
-        x, lengths = self._enter(input, lengths)
-        unbatched = isinstance(input, Tensor) and input.dim() == 2
-        slots = self.first_state(x, self.training) if hx is None else self.layout.read(hx, x.shape[1], unbatched)
-        outputs, slots = self.run_layers(x, slots, lengths)
-        state = self.layout.write(slots, unbatched)
-        if self.bidirectional and self.merge == "none":
-            return (self._leave(outputs[0], input), self._leave(outputs[1], input)), state
-        return self._leave(self._merge(outputs), input), state
 
     def _enter(self, input: Batch, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Check the input and bring it to (time, batch, input) with its lengths."""
@@ -202,34 +233,45 @@ class Recurrent(nn.Module):
         return [lock_dropout(x.new_ones(1, x.shape[1], width), self.dropout, self.training) for width in widths[:-1]]
 
     def run_layers(
-        self, x: Tensor, slots: Sequence[Slot], lengths: Tensor | None, masks: Sequence[Tensor] | None = None
-    ) -> tuple[list[Tensor], list[Slot]]:
+        self,
+        x: Tensor,
+        states: Sequence[LayerState],
+        lengths: Tensor | None,
+        masks: Sequence[Tensor] | None = None,
+        backend: Backend | None = None,
+    ) -> tuple[list[Tensor], list[LayerState]]:
         """Run the stack.
 
         Args:
             x: (time, batch, input).
-            slots: state of each layer and direction before the first step.
+            states: of each layer and direction before the first step.
             lengths: valid steps of each sequence, integer (batch,); None when all are.
             masks: what the output of each layer but the last is multiplied with, of `draw_masks`; None for new ones.
+            backend: which code runs them; None: as chosen by the user, or by what each layer is.
 
         Returns:
             The output of each direction of the last layer, and all final states.
         """
-        directions = self.layout.directions
-        finals: list[Slot] = []
+        directions, recompute = self.layout.directions, self.recompute
+        finals: list[LayerState] = []
         outputs: list[Tensor] = []
-        for layer in range(self.num_layers):
-            if layer:
-                merged = self._merge(outputs)  # (time, batch, width of the merged layer)
-                x = self._drop(merged) if masks is None else merged * masks[layer - 1]
-            outputs = []
-            for direction in range(directions):
-                slot = layer * directions + direction
-                weights = self.weights_of(self._suffixes[slot])
-                output, final = self.run_layer(x, slots[slot], weights, lengths, direction == 1)
-                outputs.append(output)
-                finals.append(final)
+        for place, suffix in enumerate(self._suffixes):
+            layer, direction = divmod(place, directions)
+            if not direction:
+                x = x if not layer else self._input_of(layer, outputs, masks)
+                outputs = []
+            weights, is_reverse = self.weights_of(suffix), direction == 1
+            output, final = run_layer(
+                self.cell, x, states[place], weights, lengths, reverse=is_reverse, recompute=recompute, backend=backend
+            )
+            outputs.append(output)
+            finals.append(final)
         return outputs, finals
+
+    def _input_of(self, layer: int, outputs: Sequence[Tensor], masks: Sequence[Tensor] | None) -> Tensor:
+        """The input of a layer above another, (time, batch, width of the merged layer)."""
+        merged = self._merge(outputs)
+        return self._drop(merged) if masks is None else merged * masks[layer - 1]
 
     def _merge(self, outputs: Sequence[Tensor]) -> Tensor:
         """Make one output of those of the directions, (time, batch, width or 2*width)."""
@@ -249,28 +291,31 @@ class Recurrent(nn.Module):
             return lock_dropout(x, self.dropout, self.training)
         return nn.functional.dropout(x, self.dropout, self.training) if self.dropout else x
 
-    def first_state(self, x: Tensor, training: bool) -> list[Slot]:
+    def first_state(self, x: Tensor, training: bool) -> list[LayerState]:
         """State before the first step when the caller passes none."""
         batch = x.shape[1]
         if self.initial_state == "learned":
             learned = [self._learned_state(suffix) for suffix in self._suffixes]
             return [tuple(part.expand(batch, -1) for part in parts) for parts in learned]
         deviation = RANDOM_STATE_DEVIATION if self.initial_state == "random" and training else 0.0
-        zeros = [tuple(x.new_zeros(batch, width) for width in widths) for widths in self.layout.slots()]
+        zeros = [tuple(x.new_zeros(batch, width) for width in widths) for widths in self.layout.layer_widths()]
         return [tuple(part.normal_(std=deviation) for part in parts) for parts in zeros] if deviation else zeros
 
-    def _add_parameters(self, device: Device, dtype: torch.dtype | None) -> None:
+    def _sizes(self, layer: int) -> Sizes:
+        """Sizes of a layer and direction."""
         both = self.bidirectional and self.merge in ("concat", "none")
-        outer = self.layout.widths["h"]
-        inputs = [self.input_size, *(width * (2 if both else 1) for width in outer[:-1])]
-        for slot, suffix in enumerate(self._suffixes):
-            layer = slot // self.layout.directions
-            rows = self.gates * self.widths[layer]
-            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs[layer]), "weight_hh": (rows, outer[layer])}
-            if self.bias:
-                shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-            if self.proj_size:
-                shapes["weight_hr"] = (self.proj_size, self.widths[layer])
+        below = (self.proj_size or self.widths[layer - 1]) * (2 if both else 1)
+        return Sizes(below if layer else self.input_size, self.widths[layer], self.proj_size, self.bias)
+
+    def _state_widths(self) -> dict[str, tuple[int, ...]]:
+        """For each part of the state its width in every layer."""
+        layers = [self.cell.state_widths(self._sizes(layer)) for layer in range(self.num_layers)]
+        return {part: tuple(widths[part] for widths in layers) for part in self.cell.parts}
+
+    def _add_parameters(self, device: Device, dtype: torch.dtype | None) -> None:
+        for place, suffix in enumerate(self._suffixes):
+            layer = place // self.layout.directions
+            shapes = self.cell.weight_shapes(self._sizes(layer))
             if self.initial_state == "learned":
                 shapes |= {f"{part}0": (widths[layer],) for part, widths in self.layout.widths.items()}
             for name, shape in shapes.items():
@@ -278,14 +323,15 @@ class Recurrent(nn.Module):
 
     def weights_of(self, suffix: str) -> Weights:
         """Weights of one layer and direction, by what the names of its parameters end in."""
-        weight_ih, weight_hh = getattr(self, f"weight_ih{suffix}"), getattr(self, f"weight_hh{suffix}")
-        bias_ih = getattr(self, f"bias_ih{suffix}") if self.bias else None
-        bias_hh = getattr(self, f"bias_hh{suffix}") if self.bias else None
-        weight_hr = getattr(self, f"weight_hr{suffix}") if self.proj_size else None
-        return Weights(weight_ih, weight_hh, bias_ih, bias_hh, weight_hr)
+        return {name: getattr(self, name + suffix) for name in self._weight_names}
 
-    def _learned_state(self, suffix: str) -> Slot:
-        return tuple(getattr(self, f"{part}0{suffix}") for part in self.parts)
+    def top_hidden(self, state: State) -> Tensor:
+        """h of the last layer, (directions, batch, width), from a state as `forward` returns it."""
+        hidden = self.layout.as_parts(state)[0]
+        return hidden[-self.layout.directions :] if isinstance(hidden, Tensor) else hidden[-1]
+
+    def _learned_state(self, suffix: str) -> LayerState:
+        return tuple(getattr(self, f"{part}0{suffix}") for part in self.cell.parts)
 
     def _check_options(self, num_layers: int) -> None:
         cell = type(self).__name__

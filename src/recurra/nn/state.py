@@ -7,7 +7,7 @@ own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from recurra.errors import ShapeError
 
 Part: TypeAlias = Tensor | tuple[Tensor, ...]  # h or c of all layers, as users pass it
-Slot: TypeAlias = tuple[Tensor, ...]  # h, or h and c, of one layer and direction, (batch, width) each
+LayerState: TypeAlias = tuple[Tensor, ...]  # h, or h and c, of one layer and direction, (batch, width) each
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,20 @@ class StateLayout:
     directions: int
     listed: bool
 
-    def slots(self) -> list[tuple[int, ...]]:
+    def as_parts(self, state: Any) -> Sequence[Part]:
+        """The parts of a state as users pass it: that of a cell with one part stands for itself."""
+        return (state,) if len(self.widths) == 1 else state
+
+    def from_parts(self, parts: tuple[Part, ...]) -> Any:
+        """A state as users pass it; undoes `as_parts`."""
+        return parts[0] if len(parts) == 1 else parts
+
+    def layer_widths(self) -> list[tuple[int, ...]]:
         """Widths of the parts for every layer and direction, in the order in which the stack runs them."""
         layers = zip(*self.widths.values(), strict=True)
         return [widths for widths in layers for _ in range(self.directions)]
 
-    def read(self, hx: Sequence[Part], batch: int, unbatched: bool) -> list[Slot]:
+    def read(self, hx: Sequence[Part], batch: int, unbatched: bool) -> list[LayerState]:
         """Give every layer and direction its own state.
 
         Args:
@@ -48,7 +56,7 @@ class StateLayout:
             unbatched: the parts have no batch axis.
 
         Returns:
-            One slot for each layer and direction.
+            The state of each layer and direction.
 
         Raises:
             ShapeError: a part that is missing, or whose shape does not fit.
@@ -78,9 +86,9 @@ class StateLayout:
             tensors = list(part.unbind(0))
         return [tensor.unsqueeze(0) for tensor in tensors] if unbatched else tensors
 
-    def write(self, slots: Sequence[Slot], unbatched: bool) -> tuple[Part, ...]:
+    def write(self, states: Sequence[LayerState], unbatched: bool) -> tuple[Part, ...]:
         """Give the state of all layers and directions the form in which users pass it; undoes `read`."""
-        return tuple(self._write_part([slot[part] for slot in slots], unbatched) for part in range(len(self.widths)))
+        return tuple(self._write_part([state[part] for state in states], unbatched) for part in range(len(self.widths)))
 
     def _write_part(self, tensors: Sequence[Tensor], unbatched: bool) -> Part:
         if unbatched:

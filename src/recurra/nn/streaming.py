@@ -1,42 +1,73 @@
 """Recurrent layers one step at a time, from NumPy to NumPy: for data that comes as it happens."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
-from recurra import ops
 from recurra.errors import ShapeError, UsageError
-from recurra.nn.state import Part, Slot
-from recurra.ops.streaming import FusedSteps
-
-if TYPE_CHECKING:
-    from recurra.nn.recurrent import Recurrent
+from recurra.nn.state import LayerState, Part, StateLayout
+from recurra.ops.backends import Backend, choose_backend
+from recurra.ops.cells import Cell, Weights
+from recurra.ops.streaming import KernelStream
 
 Array: TypeAlias = NDArray[Any]
 ArrayPart: TypeAlias = Array | tuple[Array, ...]  # h or c of all layers, as `Part`
 
 
-class Stream:
-    """The steps of a recurrent layer as they come; made by `layer.stream()`.
+class Streamable(Protocol):
+    """What a stream needs of a stack of layers."""
 
-    It owns a copy of the weights, packed for the kernels, and the state: later changes of the layer change nothing
-    here. Dropout is off. On the fused path a step costs microseconds. One thread at a time may use it.
+    cell: Cell
+    input_size: int
+    num_layers: int
+    bidirectional: bool
+    layout: StateLayout
+
+    def weights_of(self, suffix: str) -> Weights:
+        """Weights of one layer and direction."""
+
+    def first_state(self, x: Tensor, training: bool) -> list[LayerState]:
+        """State before the first step."""
+
+    def run_layers(
+        self,
+        x: Tensor,
+        states: Sequence[LayerState],
+        lengths: Tensor | None,
+        *,
+        backend: Backend | None = None,
+    ) -> tuple[list[Tensor], list[LayerState]]:
+        """Outputs (time, batch, width) of the last layer, and all final states."""
+
+    def eval(self) -> Any:
+        """Turn dropout off."""
+
+    def extra_repr(self) -> str:
+        """The sizes and options."""
+
+
+class Stream:
+    """A recurrent layer step by step; made by `layer.stream()`.
+
+    It holds a copy of the weights, packed for the kernels, and the state: later changes of the layer change nothing
+    here. Dropout is off. On the kernels a step takes microseconds. The backend is the one chosen where the stream is
+    made; no later choice changes it. One thread at a time may use a stream.
 
     Args:
         layer: the layer, of one direction.
-        batch: sequences that go on side by side; None for one, as vectors without a batch axis.
+        batch: sequences that run side by side; None for one, as vectors without a batch axis.
 
     Raises:
-        UsageError: a bidirectional layer, whose other direction begins at the end; or a batch below 1.
+        UsageError: a bidirectional layer, whose other direction begins at the end; a batch below 1; or a backend is
+            chosen that cannot run the layer.
     """
 
-    def __init__(self, layer: Recurrent, batch: int | None = None) -> None:
+    def __init__(self, layer: Streamable, batch: int | None = None) -> None:
         if layer.bidirectional:
             raise UsageError("stream: a bidirectional layer begins at the end too, which a stream has not seen")
         if batch is not None and batch < 1:
@@ -44,19 +75,22 @@ class Stream:
         with torch.inference_mode(False), torch.no_grad():
             self._begin(layer, batch)
 
-    def _begin(self, layer: Recurrent, batch: int | None) -> None:
+    def _begin(self, layer: Streamable, batch: int | None) -> None:
         weights = [layer.weights_of(f"_l{number}") for number in range(layer.num_layers)]
-        self._input = weights[0].weight_ih.new_zeros(1, batch or 1, layer.input_size)
+        self._input = weights[0]["weight_ih"].new_zeros(1, batch or 1, layer.input_size)
         self._dtype = np.float64 if self._input.dtype == torch.float64 else np.float32
         self._batch = () if batch is None else (batch,)
-        self._first = [tuple(part.clone() for part in slot) for slot in layer.first_state(self._input, False)]
+        self._first = [tuple(part.clone() for part in state) for state in layer.first_state(self._input, False)]
         self._input_shape = (*self._batch, layer.input_size)
         self._output_shape = (*self._batch, self._first[-1][0].shape[1])
-        is_fused = {ops.choose(self._input, part) for part in weights} == {"fused"}
-        self._steps = FusedSteps(layer.kind, weights, self._first) if is_fused else None
-        # Of the layer the fused path needs the shape alone: its weights are packed.
-        self._layer = layer if is_fused else copy.deepcopy(layer).eval()
-        self._slots: Sequence[Slot] = self._steps.slots if self._steps else self._first
+        backends = {choose_backend(layer.cell, self._input, own) for own in weights}
+        self._backend: Backend = backends.pop() if len(backends) == 1 else "steps"
+        self._kernels = KernelStream(layer.cell, weights, self._first) if self._backend == "kernels" else None
+        # The kernels need only the shape of the layer: its weights are packed.
+        self._layer = layer if self._kernels else copy.deepcopy(layer)
+        if not self._kernels:
+            self._layer.eval()
+        self._states: Sequence[LayerState] = self._kernels.states if self._kernels else self._first
 
     def step(self, x: ArrayLike) -> Array:
         """Take one step.
@@ -73,10 +107,10 @@ class Stream:
         x = np.ascontiguousarray(x, self._dtype)
         if x.shape != self._input_shape:
             raise ShapeError(f"stream step: expected {self._input_shape}, got {x.shape}")
-        if self._steps is None:
-            return self._step_composed(x)
+        if self._kernels is None:
+            return self._step_layer(x)
         y = np.empty(self._output_shape, self._dtype)
-        self._steps.stream.step(x, y, torch.get_num_threads())
+        self._kernels.stream.step(x, y, torch.get_num_threads())
         return y
 
     def reset(self) -> None:
@@ -86,31 +120,31 @@ class Stream:
     @property
     def state(self) -> ArrayPart | tuple[ArrayPart, ...]:
         """State after the last step, in the form in which the layer returns it, as NumPy arrays; may be set."""
-        parts = [self._to_array(part) for part in self._layer.layout.write(self._slots, not self._batch)]
-        return tuple(parts) if len(parts) > 1 else parts[0]
+        parts = [self._to_array(part) for part in self._layer.layout.write(self._states, not self._batch)]
+        state: ArrayPart | tuple[ArrayPart, ...] = self._layer.layout.from_parts(tuple(parts))
+        return state
 
     @state.setter
     def state(self, value: Any) -> None:
         with torch.inference_mode(False), torch.no_grad():
-            parts = [self._to_tensor(part) for part in (value if len(self._layer.parts) > 1 else (value,))]
+            parts = [self._to_tensor(part) for part in self._layer.layout.as_parts(value)]
             self._set(self._layer.layout.read(parts, self._input.shape[1], not self._batch))
 
     def __repr__(self) -> str:
-        path = "fused" if self._steps else "composed"
-        return f"Stream({type(self._layer).__name__}({self._layer.extra_repr()}), {path})"
+        return f"Stream({type(self._layer).__name__}({self._layer.extra_repr()}), {self._backend})"
 
-    def _set(self, slots: Sequence[Slot]) -> None:
-        if self._steps is None:
-            self._slots = slots
+    def _set(self, states: Sequence[LayerState]) -> None:
+        if self._kernels is None:
+            self._states = states
             return
-        for old, new in zip(self._slots, slots, strict=True):
+        for old, new in zip(self._states, states, strict=True):
             for place, part in zip(old, new, strict=True):
                 place.copy_(part)
 
-    def _step_composed(self, x: Array) -> Array:
+    def _step_layer(self, x: Array) -> Array:
         step = torch.from_numpy(x).to(self._input).view_as(self._input)
-        with torch.inference_mode(), ops.use_path("composed"):
-            outputs, self._slots = self._layer.run_layers(step, self._slots, None)
+        with torch.inference_mode():
+            outputs, self._states = self._layer.run_layers(step, self._states, None, backend=self._backend)
         array: Array = self._to_array(outputs[0]).reshape(self._output_shape)
         return array
 

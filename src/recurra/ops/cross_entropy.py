@@ -8,6 +8,7 @@ from torch import Tensor
 from recurra.ops.gemm import product, runs_kernels, transposed
 from recurra.ops.instructions import kernels_in_use
 from recurra.ops.kernels import Cell, Logits
+from recurra.ops.torch_private import is_batched, keeps_graph
 
 BLOCK = 6_000_000  # logits at a time: few enough for the processor's last cache
 
@@ -46,8 +47,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         """Scale the gradients found in the forward pass."""
         if ctx.gradients is None:
             raise RuntimeError("linear_cross_entropy: gone back a second time; pass retain_graph=True the first time")
-        is_batched = torch._C._functorch.is_batchedtensor(d_loss)
-        if is_batched or torch._C._autograd._get_current_graph_task_keep_graph():
+        if is_batched(d_loss) or keeps_graph():
             return *(gradient * d_loss for gradient in ctx.gradients), None, None
         gradients, ctx.gradients = ctx.gradients, None  # nobody else's any more: no copy
         return *(gradient.mul_(d_loss) for gradient in gradients), None, None

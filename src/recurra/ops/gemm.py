@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from recurra.ops.instructions import kernels_in_use
+from recurra.ops.torch_private import is_onednn_enabled, onednn_linear
 
 LARGE = 2e7  # operations
 
@@ -28,8 +29,7 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (n, k) times weight (m, k) transposed, plus bias (m,); no part of an autograd graph."""
     if takes_onednn(x, weight):
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-        return found
+        return onednn_linear(x, weight, bias)
     return x.mm(weight.t()) if bias is None else torch.addmm(bias, x, weight.t())
 
 
@@ -101,8 +101,7 @@ def is_large(multiplications: int) -> bool:
 def takes_onednn(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN computes x (n, k) times weight (m, k) transposed."""
     is_ours = x.dtype == torch.float32 and x.device.type == "cpu" and is_dense(weight)
-    has_onednn = torch.backends.mkldnn.is_available() and torch._C._get_mkldnn_enabled()
-    return is_large(x.shape[0] * x.shape[1] * weight.shape[0]) and is_ours and has_onednn
+    return is_large(x.shape[0] * x.shape[1] * weight.shape[0]) and is_ours and is_onednn_enabled()
 
 
 def is_dense(matrix: Tensor) -> bool:

@@ -3,46 +3,41 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
-from recurra.ops.calls import Call
-from recurra.ops.composed import Weights
-from recurra.ops.kernels import Cell, Stream
-from recurra.ops.scan import KINDS, copy, scan_biases
-
-Slot = tuple[Tensor, ...]
+from recurra.ops.cells import Cell, State, Weights
+from recurra.ops.kernel_call import KernelCall
+from recurra.ops.kernels import Stream
+from recurra.ops.scan import copy
 
 
-class FusedSteps:
+class KernelStream:
     """Packed weights and state of a stack.
 
     Args:
-        kind: of `scan.KINDS`.
-        layers: weights of each layer, bottom first; what becomes of them later changes nothing here.
-        slots: state of each layer before the first step, (batch, hidden) each.
+        cell: of all layers.
+        layers: weights of each layer, bottom first; later changes to them change nothing here.
+        states: state of each layer before the first step, (batch, hidden) each.
     """
 
-    def __init__(self, kind: str, layers: Sequence[Weights], slots: Sequence[Slot]) -> None:
-        self.slots = [tuple(map(copy, slot)) for slot in slots]
-        pairs = zip(layers, self.slots, strict=True)
-        self.calls = [step_call(kind, weights, slot) for weights, slot in pairs]
+    def __init__(self, cell: Cell, layers: Sequence[Weights], states: Sequence[State]) -> None:
+        self.states = [tuple(map(copy, state)) for state in states]
+        self.calls = [step_call(cell, *pair) for pair in zip(layers, self.states, strict=True)]
         self.stream = Stream(self.calls[0].kernels, [call.scan for call in self.calls])
 
 
-def step_call(kind: str, weights: Weights, slot: Slot) -> Call:
-    """One layer as a call of one step, which finds its state in `slot` and leaves it there."""
-    cell, h = KINDS[kind].cell, slot[0]
-    weight_ih, weight_hh, *biases = (None if part is None else part.detach() for part in weights[:4])
-    assert weight_ih is not None
-    assert weight_hh is not None
-    call = Call(cell, weight_hh, 1, len(h), None, reverse=False)
-    call.multiply(None, weight_ih)
-    bias, inner_bias = scan_biases(cell, *biases)
+def step_call(cell: Cell, weights: Weights, state: State) -> KernelCall:
+    """One layer as a call of one step, which reads its state from `state` and writes the next one there."""
+    fused, h = cell.fused, state[0]
+    assert fused is not None
+    own = {name: weight.detach() for name, weight in weights.items()}
+    call = KernelCall(fused.kernel, own["weight_hh"], 1, len(h), None, reverse=False)
+    call.multiply(None, own["weight_ih"])
+    bias, inner_bias = fused.scan_biases(own.get("bias_ih"), own.get("bias_hh"))
     output = torch.empty_like(h)
     call.reads(h0=h, bias=bias, inner_bias=None if inner_bias is None else copy(inner_bias))
     call.writes(h=output, h_n=output)
-    if cell == Cell.lstm:
-        call.writes(c_n=slot[1])
-    if cell == Cell.gru_reset_before:
-        call.writes(gates=h.new_empty(len(h), len(weight_ih)), inner=torch.empty_like(h))
+    if len(state) > 1:
+        call.writes(c_n=state[1])
+    if fused.needs_scratch:
+        call.writes(gates=h.new_empty(len(h), len(own["weight_ih"])), inner=torch.empty_like(h))
     return call

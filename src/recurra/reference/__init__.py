@@ -39,17 +39,33 @@ from recurra.reference.crf import (
     crf_viterbi,
 )
 from recurra.reference.embedding import embedding_backward, embedding_forward
-from recurra.reference.gru import GRUGradients, gru_backward, gru_cell_backward, gru_cell_forward, gru_forward
-from recurra.reference.jacobian import (
+from recurra.reference.gru import (
+    GRUGradients,
+    gru_backward,
+    gru_cell_backward,
+    gru_cell_forward,
     gru_cell_jacobian,
+    gru_forward,
+)
+from recurra.reference.jacobian import over_time
+from recurra.reference.lstm import (
+    LSTMGradients,
+    lstm_backward,
+    lstm_cell_backward,
+    lstm_cell_forward,
     lstm_cell_jacobian,
     lstm_cell_path,
-    over_time,
-    rnn_cell_jacobian,
+    lstm_forward,
 )
-from recurra.reference.lstm import LSTMGradients, lstm_backward, lstm_cell_backward, lstm_cell_forward, lstm_forward
 from recurra.reference.output import OutputGradients, log_softmax, output_backward, output_forward, softmax
-from recurra.reference.rnn import RNNGradients, rnn_backward, rnn_cell_backward, rnn_cell_forward, rnn_forward
+from recurra.reference.rnn import (
+    RNNGradients,
+    rnn_backward,
+    rnn_cell_backward,
+    rnn_cell_forward,
+    rnn_cell_jacobian,
+    rnn_forward,
+)
 
 __all__ = [
     "AdditiveScoreGradients",

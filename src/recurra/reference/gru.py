@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recurra.reference.activations import sigmoid
+from recurra.reference.jacobian import diagonal, rows
 from recurra.reference.shapes import Array, check_sequence, check_shape, check_step
 from recurra.reference.truncation import check_window, is_cut
 
@@ -124,6 +125,22 @@ def gru_cell_backward(d_h_next: Array, cache: GRUCache) -> GRUGradients:
         d_bias_ih=d_u.sum(axis=0),
         d_bias_hh=d_v.sum(axis=0),
     )
+
+
+def gru_cell_jacobian(cache: GRUCache) -> Array:
+    """d h' / d h, (batch, hidden, hidden).
+
+    Source: docs/equations.md, What vanishes and what explodes.
+    """
+    w_r, w_z, w_n = np.split(cache.weight_hh, 3)  # each (H, H)
+    r, z, n, h = cache.r, cache.z, cache.n, cache.h
+    r_by_h = rows(r * (1.0 - r), w_r)
+    reset_after = rows(r, w_n) + rows(cache.v_n, r_by_h)
+    reset_before = w_n @ (diagonal(r) + rows(h, r_by_h))
+    a_n_by_h = reset_after if cache.reset_after else reset_before
+    by_candidate = rows((1.0 - z) * (1.0 - n**2), a_n_by_h)
+    by_update = rows((h - n) * z * (1.0 - z), w_z)
+    return diagonal(z) + by_candidate + by_update
 
 
 def gru_forward(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recurra.reference.activations import sigmoid
+from recurra.reference.jacobian import check_states, diagonal, rows
 from recurra.reference.shapes import Array, check_sequence, check_shape, check_step
 from recurra.reference.truncation import check_window, is_cut
 
@@ -110,6 +111,24 @@ def lstm_cell_backward(d_state_next: LSTMState, cache: LSTMCache) -> LSTMGradien
     )
 
 
+def lstm_cell_jacobian(cache: LSTMCache) -> Array:
+    """d (h', c') / d (h, c), (batch, 2*hidden, 2*hidden); h before c in rows and columns.
+
+    Source: docs/equations.md, What vanishes and what explodes.
+    """
+    w_i, w_f, w_g, w_o = np.split(cache.weight_hh, 4)  # each (H, H)
+    i, f, g, o, c = cache.i, cache.f, cache.g, cache.o, cache.c
+    tanh_c = np.tanh(cache.c_next)
+    c_by_h = (
+        rows(g * i * (1.0 - i), w_i) + rows(c * f * (1.0 - f), w_f) + rows(i * (1.0 - g**2), w_g)
+    )  # (B, H, H), through the gates
+    c_by_c = diagonal(f)  # the additive path: nothing but the forget gate
+    through_c = o * (1.0 - tanh_c**2)  # d h' / d c', (B, H)
+    h_by_h = rows(through_c, c_by_h) + rows(tanh_c * o * (1.0 - o), w_o)
+    h_by_c = rows(through_c, c_by_c)
+    return np.block([[h_by_h, h_by_c], [c_by_h, c_by_c]])
+
+
 def lstm_forward(
     x: Array, state: LSTMState, weight_ih: Array, weight_hh: Array, bias_ih: Array, bias_hh: Array
 ) -> tuple[Array, LSTMState, list[LSTMCache]]:
@@ -179,3 +198,26 @@ def lstm_backward(
         d_bias_ih=np.sum([step.d_bias_ih for step in steps], axis=0),
         d_bias_hh=np.sum([step.d_bias_hh for step in steps], axis=0),
     )
+
+
+def lstm_cell_path(cache: Sequence[LSTMCache], earlier: int, later: int) -> Array:
+    """The additive path alone: d c[later] / d c[earlier] with every gate held still, the product of forget gates.
+
+    Args:
+        cache: what `lstm_forward` returned; left untouched.
+        earlier: state from which, 0..later.
+        later: state to which, earlier..T.
+
+    Returns:
+        (batch, hidden), the diagonal of that Jacobian; ones where earlier equals later.
+
+    Raises:
+        UsageError: states that do not exist or stand in the wrong order.
+
+    Source: Gers et al. 2000; docs/equations.md, What vanishes and what explodes.
+    """
+    check_states(earlier, later, len(cache))
+    product = np.ones_like(cache[0].f)
+    for step in cache[earlier:later]:
+        product = product * step.f
+    return product

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recurra.reference.activations import Nonlinearity, activation
+from recurra.reference.jacobian import rows
 from recurra.reference.shapes import Array, check_sequence, check_shape, check_step
 from recurra.reference.truncation import check_window, is_cut
 
@@ -96,6 +97,14 @@ def rnn_cell_backward(d_h_next: Array, cache: RNNCache) -> RNNGradients:
         d_bias_ih=d_a.sum(axis=0),
         d_bias_hh=d_a.sum(axis=0),
     )
+
+
+def rnn_cell_jacobian(cache: RNNCache) -> Array:
+    """d h' / d h = diag(phi'(a)) W_hh, (batch, hidden, hidden).
+
+    Source: Bengio et al. 1994; docs/equations.md, What vanishes and what explodes.
+    """
+    return rows(activation(cache.nonlinearity).slope(cache.h_next), cache.weight_hh)
 
 
 def rnn_forward(

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from recurra.config import TrainingOptions
+from recurra.ops.torch_private import lerp_all_, multiply_all_
 
 EMA = "ema"  # key of the moving average in the optimizer's state of a weight
 
@@ -49,7 +49,7 @@ def update_ema(optimizer: Optimizer, decay: float, step: int) -> None:
             optimizer.state[weight][EMA] = weight.detach().clone()
     averages = ema_of(optimizer)
     weights = [weight.detach() for weight in averages]
-    torch._foreach_lerp_(list(averages.values()), weights, 1 - min(decay, step / (step + 9)))
+    lerp_all_(list(averages.values()), weights, 1 - min(decay, step / (step + 9)))
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def clip_gradients(parameters: list[nn.Parameter], options: TrainingOptions) -> 
     gradients: list[Tensor] = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
     if options.clip_norm and norm > options.clip_norm:
-        torch._foreach_mul_(gradients, options.clip_norm / (float(norm) + 1e-6))
+        multiply_all_(gradients, options.clip_norm / (float(norm) + 1e-6))
     elif options.clip_value:
         nn.utils.clip_grad_value_(parameters, options.clip_value)
     return float(norm)

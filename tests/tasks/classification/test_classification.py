@@ -11,11 +11,11 @@ import torch
 import recurra
 from recurra.config import resolve
 from recurra.errors import DataError, RunError, ShapeError, UsageError
-from recurra.inference import TrainedClassifier
 from recurra.progress import Progress
 from recurra.runs import Run
-from recurra.tasks import check_samples
 from recurra.tasks.classification.task import Classification, ClassificationRecipe, Encoded, collate
+from recurra.tasks.classification.trained import TrainedClassifier
+from recurra.tasks.task import check_samples
 
 PLACES = ("paris", "rome", "oslo", "lima")
 FILLERS = ("please", "now", "well", "the", "a", "so", "then")
@@ -142,7 +142,7 @@ def test_balanced_weights_make_rare_labels_count_alike(tmp_path: Path) -> None:
         ClassificationRecipe, task.recipe.model_dump(), {"training.class_weights": "balanced"}, "test"
     )
     batch = collate(task.encoded["train"], np.arange(12))
-    logits = task.judge(batch).logits
+    logits = task.predict(batch).logits
     nats = torch.nn.functional.cross_entropy(logits, batch.targets, reduction="none")
     each = torch.tensor(weights)[batch.targets]
     torch.testing.assert_close(task.loss(batch, None).mean, (nats * each).sum() / each.sum())
@@ -202,7 +202,7 @@ def test_series_are_learned_and_read_back(waves: Path, tmp_path: Path) -> None:
     normalized = np.concatenate(list(start(waves).encoded["train"].sequences))
     np.testing.assert_allclose(normalized.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(normalized.std(0), 1, atol=1e-5)
-    names, contents = zip(*model.task.inputs.read(str(waves), []), strict=True)
+    names, contents = zip(*model.task.inputs.read(str(waves), [], {}), strict=True)
     assert len(set(names)) == 200
     right = [one.label for one in model.predict(contents)] == np.load(waves)["y"]
     assert right.mean() > 0.9
@@ -258,7 +258,7 @@ def test_channels_are_told_apart_by_their_names(tmp_path: Path) -> None:
         epochs=15, learning_rate=0.02, hidden_size=[8], output_dropout=0.0,
     )  # fmt: skip
     model = recurra.load(run)
-    assert Run(run).read_model()["channels"] == ["a", "b"]
+    assert Run(run).read_model()["preprocessor"]["channels"] == ["a", "b"]
     metrics = model.evaluate(tmp_path / "turned.csv")
     assert metrics["model"]["all"]["accuracy"] > 0.95
     assert metrics["model"]["all"]["examples"] == 60
@@ -317,8 +317,8 @@ def test_labels_to_keep(places: Path) -> None:
     assert [len(task.splits["train"]), len(task.splits["test"])] == [len(kept) + 7, sum(
         label == "rome" for label, _ in sentences(40, 3))]  # fmt: skip
     (places / "other.csv").write_text("label,text\nparis,so paris\n")
-    with pytest.raises(DataError, match=r"other.csv: no examples labelled rome or oslo to judge by"):
-        task.find_held_out(str(places / "other.csv"), Progress(), {})
+    with pytest.raises(DataError, match=r"other.csv: no examples labelled rome or oslo to evaluate on"):
+        task.read_held_out(places / "other.csv", {}, Progress())
     with pytest.raises(DataError, match="places: no label 'york'; it has oslo, paris, rome"):
         start(places, labels=["rome", "york"])
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recurra.data.media.sound import Samples, as_samples, read_sound
 from recurra.decoding.ctc import BLANK, CTCHypothesis
 from recurra.errors import DataError, UsageError
-from recurra.nn.state import Slot
+from recurra.nn.state import LayerState
 from recurra.progress import Progress
 from recurra.tasks import Speech
 from recurra.tasks.speech.data import UNHEARD, Encoded, hear
@@ -40,7 +40,7 @@ class SpeechStream:
     def reset(self) -> None:
         """Begin a new recording."""
         self.samples = torch.zeros(0)  # those that do not make a whole step yet
-        self.slots: list[Slot] | None = None
+        self.slots: list[LayerState] | None = None
         self.last = BLANK
         self.symbols: list[int] = []
 

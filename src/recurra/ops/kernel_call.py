@@ -4,26 +4,27 @@ import torch
 from torch import Tensor
 
 from recurra.ops.instructions import kernels_in_use
-from recurra.ops.kernels import Cell, Scan
+from recurra.ops.kernels import Cell as Kernel
+from recurra.ops.kernels import Scan
 from recurra.ops.packing import Packing
 
 
-class Call:
+class KernelCall:
     """A call of the kernels, which see sizes and addresses only: the tensors behind those are held here.
 
     Args:
-        cell: which.
+        kernel: of which cell.
         weight_hh: (gates*hidden, hidden).
         time: steps.
         batch: sequences.
         packing: of the rows, None where all steps are valid.
         reverse: last step first.
-        backward: the way back.
+        backward: the backward pass.
     """
 
     def __init__(
         self,
-        cell: Cell,
+        kernel: Kernel,
         weight_hh: Tensor,
         time: int,
         batch: int,
@@ -34,7 +35,7 @@ class Call:
         self.held: list[Tensor] = []
         self.kernels = kernels_in_use()
         self.scan = Scan()
-        self.scan.cell, self.scan.reverse, self.scan.backward = cell, reverse, backward
+        self.scan.cell, self.scan.reverse, self.scan.backward = kernel, reverse, backward
         self.scan.is_double = weight_hh.dtype == torch.float64
         self.scan.steps, self.scan.batch, self.scan.hidden = time, batch, weight_hh.shape[1]
         self.reads(weights=self.packed(weight_hh))
