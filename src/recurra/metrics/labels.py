@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -27,6 +26,8 @@ def classification_scores(probabilities: Floats, targets: Ints) -> dict[str, flo
         loss (mean cross-entropy over the examples with a known label, nats), accuracy (0..1), macro_f1 (mean over the
         labels that occur, 0..1), calibration_error (0..1, see `calibration_error`), examples (their number).
     """
+    from sklearn.metrics import f1_score
+
     predicted, known = probabilities.argmax(1), targets != UNKNOWN
     of_targets = probabilities[np.flatnonzero(known), targets[known]]
     return {
@@ -88,6 +89,8 @@ def classification_details(
         (precision, recall, f1 and examples of each label); reliability; worst (the misclassified examples with the
         least probability of the true label: their fields, the predicted label and its probability).
     """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
     predicted = probabilities.argmax(1) if predicted is None else predicted
     indices, each = np.arange(len(labels)), np.arange(len(targets))
     columns = precision_recall_fscore_support(targets, predicted, labels=indices, zero_division=0)

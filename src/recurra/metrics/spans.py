@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.metrics import f1_score
 
 OUTSIDE = "O"
 Tags = Sequence[str]  # of the tokens of a sentence
@@ -69,6 +68,8 @@ def tagging_scores(true: Sequence[Tags], predicted: Sequence[Tags], *, by_span: 
         total = total_counts(span_counts(true, predicted).values())
         others = {"span_f1": total.f1, "span_precision": total.precision, "span_recall": total.recall}
     else:
+        from sklearn.metrics import f1_score
+
         labels = sorted(set(flat))
         f1 = f1_score(flat, flat_predicted, labels=labels, average="macro", zero_division=0)
         others = {"macro_f1": float(f1)}

@@ -1,4 +1,4 @@
-"""Tagging as a task: that it learns, judges fairly, comes back from its folder, and refuses bad sentences."""
+"""Tagging as a task: learning, evaluation, saved runs, and errors for bad sentences."""
 
 import random
 import shutil
@@ -14,10 +14,10 @@ from recurra.config import resolve
 from recurra.errors import DataError, RunError
 from recurra.progress import Progress
 from recurra.runs import Run
-from recurra.tasks import check_samples
 from recurra.tasks.tagging.data import Batch, Encoded, collate
 from recurra.tasks.tagging.task import Tagging, TaggingRecipe
 from recurra.tasks.tagging.trained import TrainedTagger
+from recurra.tasks.task import check_samples, fingerprint, load_data, restore
 from trained import trained
 
 CITIES = ("rome", "new york", "rio de janeiro", "york", "san jose")
@@ -29,7 +29,7 @@ TINY = {
 
 
 def trips(count: int, seed: int) -> list[tuple[list[str], list[str]]]:
-    """A city is left or reached by the verb far before it: its neighbors cannot know."""
+    """The verb far before a city decides between leave and reach: no window of neighbors suffices."""
     draw = random.Random(seed)
     found = []
     for _ in range(count):
@@ -43,7 +43,7 @@ def trips(count: int, seed: int) -> list[tuple[list[str], list[str]]]:
 
 
 def columns(sentences: list[tuple[list[str], list[str]]]) -> str:
-    """Sentences as a file of columns has them."""
+    """Sentences as a file of columns."""
     return "\n".join("".join(f"{token} {tag}\n" for token, tag in zip(*one, strict=True)) for one in sentences)
 
 
@@ -78,7 +78,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained(recipe_of(path, model, training, {}), path.parent)
 
 
-def test_learns_what_needs_memory(run: Path) -> None:
+def test_learns_dependencies_over_several_tokens(run: Path) -> None:
     metrics = Run(run).read_json("metrics.json")
     assert set(metrics) == {"model", "majority", "word", "linear", "mlp", "training"}
     assert metrics["model"]["test"]["span_f1"] > 0.95
@@ -120,18 +120,18 @@ def test_the_worst_tokens_are_marked_in_their_sentence(folder: Path) -> None:
 
 @pytest.mark.parametrize("crf", [False, True])
 @pytest.mark.parametrize("characters", [False, True])
-def test_judgements_do_not_depend_on_the_batch(crf: bool, characters: bool, folder: Path) -> None:
+def test_predictions_do_not_depend_on_the_batch(crf: bool, characters: bool, folder: Path) -> None:
     task = start(folder, {"crf": crf, "characters": characters})
     encoded = task.encoded["test"]
-    together = task.judge(encoded, Progress())
+    together = task.predict(encoded, Progress())
     for index in (0, 7, 23):
         alone = Encoded([encoded.words[index]], [encoded.spellings[index]], encoded.characters, [encoded.tags[index]])
-        (judgement,) = task.judge(alone, Progress())
-        np.testing.assert_allclose(judgement.probabilities, together[index].probabilities, atol=1e-6)
-        assert judgement.tags.tolist() == together[index].tags.tolist()
-        assert judgement.loss == pytest.approx(together[index].loss, rel=1e-5)
+        (prediction,) = task.predict(alone, Progress())
+        np.testing.assert_allclose(prediction.probabilities, together[index].probabilities, atol=1e-6)
+        assert prediction.tags.tolist() == together[index].tags.tolist()
+        assert prediction.loss == pytest.approx(together[index].loss, rel=1e-5)
         batch = collate(encoded, np.array([index]))
-        assert task.loss(batch, None).mean.item() * len(judgement.tags) == pytest.approx(judgement.loss, rel=1e-5)
+        assert task.loss(batch, None).mean.item() * len(prediction.tags) == pytest.approx(prediction.loss, rel=1e-5)
 
 
 def test_loss_is_a_mean_over_tokens(folder: Path) -> None:
@@ -139,13 +139,13 @@ def test_loss_is_a_mean_over_tokens(folder: Path) -> None:
     found = task.loss(task.batches(0)[2], None)
     indices = task.batches(0).buckets[2]
     assert found.num_items == sum(task.encoded["train"].lengths[index] for index in indices)
-    judged = task.judge(task.encoded["valid"], Progress())
-    expected = sum(one.loss for one in judged) / sum(len(one.tags) for one in judged)
+    predictions = task.predict(task.encoded["valid"], Progress())
+    expected = sum(one.loss for one in predictions) / sum(len(one.tags) for one in predictions)
     assert task.validate(Progress())["loss"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("crf", [False, True])
-def test_every_parameter_learns(crf: bool, folder: Path) -> None:
+def test_every_parameter_gets_a_gradient(crf: bool, folder: Path) -> None:
     task = start(folder, {"crf": crf})
     task.loss(task.batches(0)[0], None).mean.backward()
     for name, parameter in task.model.named_parameters():
@@ -153,7 +153,7 @@ def test_every_parameter_learns(crf: bool, folder: Path) -> None:
         assert float(parameter.grad.abs().max()) > 0, name
 
 
-def test_words_seen_once_are_read_as_unknown_in_half_of_the_cases(tmp_path: Path) -> None:
+def test_half_of_the_words_seen_once_are_replaced_by_unknown(tmp_path: Path) -> None:
     path = tmp_path / "rare.txt"
     path.write_text(columns([([f"Rare{n}", "often"], ["A", "B"]) for n in range(400)]))
     task = start(path)
@@ -163,7 +163,7 @@ def test_words_seen_once_are_read_as_unknown_in_half_of_the_cases(tmp_path: Path
     unknown = 0
     for index in range(len(batches)):
         batch, again = batches[index], task.batches(3)[index]
-        assert torch.equal(batch.tokens.words, again.tokens.words), "a resumed epoch reads other words"
+        assert torch.equal(batch.tokens.words, again.tokens.words), "a resumed epoch replaces other words"
         first, second = batch.tokens.words
         assert (second == often).all()
         original = collate(plain, batches.buckets[index]).tokens.words[0]
@@ -175,7 +175,7 @@ def test_words_seen_once_are_read_as_unknown_in_half_of_the_cases(tmp_path: Path
     assert [ids.tolist() for ids in task.encoded["valid"].words] == [[0, often]] * len(task.splits["valid"])
 
 
-def test_other_tags_are_judged_by_accuracy(tmp_path: Path) -> None:
+def test_other_tags_are_compared_by_accuracy(tmp_path: Path) -> None:
     path = tmp_path / "pos.txt"
     path.write_text(columns([([f"w{n % 7}", "is"], [f"T{n % 3}", "V"]) for n in range(200)]))
     task = start(path)
@@ -191,11 +191,11 @@ def test_unknown_tags_are_named_or_counted_as_wrong(folder: Path) -> None:
     with pytest.raises(DataError, match=r"test.txt line 1: tag 'B-stop' is none of the 5 that were trained on"):
         start(folder)
     task = start(folder, unknown_tags="wrong")
-    judged = task.judge(task.encoded["test"], Progress())
-    assert judged[0].loss is None
+    predictions = task.predict(task.encoded["test"], Progress())
+    assert predictions[0].loss is None
     metrics, details = task.evaluate({"test": task.splits["test"]}, Progress())
-    known = [one.loss for one in judged[1:]]
-    tokens = sum(len(one.tags) for one in judged[1:])
+    known = [one.loss for one in predictions[1:]]
+    tokens = sum(len(one.tags) for one in predictions[1:])
     assert metrics["test"]["loss"] == pytest.approx(sum(known) / tokens)
     assert metrics["test"]["tokens"] == tokens + 1
     assert len(details["test"]["confusion"]) == 6
@@ -218,9 +218,9 @@ def test_tags_that_break_bio(folder: Path) -> None:
     (folder / "test.txt").write_text("rome I-leave\n\n" + held_out)
     task = start(folder)
     assert task.constrained
-    judged = task.judge(task.encoded["test"], Progress())
-    assert judged[0].loss is None
-    assert judged[1].loss is not None
+    predictions = task.predict(task.encoded["test"], Progress())
+    assert predictions[0].loss is None
+    assert predictions[1].loss is not None
     (folder / "train.txt").write_text("rome I-leave\n\n" + (folder / "train.txt").read_text())
     notes = Notes()
     task = start(folder, progress=notes)
@@ -228,10 +228,10 @@ def test_tags_that_break_bio(folder: Path) -> None:
     assert "train.txt line 1" in notes.lines[0]
     for index in range(len(task.batches(0))):
         assert torch.isfinite(task.loss(task.batches(0)[index], None).mean)
-    assert all(one.loss is not None for one in task.judge(task.encoded["test"], Progress()))
+    assert all(one.loss is not None for one in task.predict(task.encoded["test"], Progress()))
 
 
-def test_words_begin_with_given_vectors(folder: Path, tmp_path: Path) -> None:
+def test_words_start_from_given_vectors(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "vectors.txt"
     rows = {"rome": 1.5, "Leave": 2.5, "paris": 3.5, "leave": 4.5}
     path.write_text("".join(f"{word} {' '.join([str(value)] * 9)}\n" for word, value in rows.items()))
@@ -243,11 +243,13 @@ def test_words_begin_with_given_vectors(folder: Path, tmp_path: Path) -> None:
         assert task.model.embedding.weight[task.lexicon.word_id(word)].tolist() == [value] * 9
     assert task.lexicon.num_words == num_words + 2
     recipe = recipe_of(folder, {}, {"batch_size": 6, "epochs": 1}, {"vectors": str(path)})
-    restored = Tagging.restore(Run(trained(recipe, tmp_path)))
+    run = Run(trained(recipe, tmp_path))
+    restored = restore(Tagging, run)
+    assert isinstance(restored, Tagging)
     assert restored.lexicon.word_id("paris") == task.lexicon.word_id("paris") > 0
     path.unlink()
-    restored.load_data(Progress())
-    assert restored.fingerprint() == task.fingerprint()
+    load_data(restored, run, Progress())
+    assert fingerprint(restored) == fingerprint(task)
 
 
 def test_one_tag_only(tmp_path: Path) -> None:
@@ -264,10 +266,10 @@ def test_a_run_of_another_shape_is_refused(run: Path, tmp_path: Path) -> None:
     recipe = (tmp_path / "changed" / "recipe.toml").read_text()
     (tmp_path / "changed" / "recipe.toml").write_text(recipe.replace("crf = true", "crf = false"))
     with pytest.raises(RunError, match="describe different models"):
-        Tagging.restore(Run(tmp_path / "changed"))
+        restore(Tagging, Run(tmp_path / "changed"))
 
 
-def test_check_says_what_to_look_at(folder: Path) -> None:
+def test_check_lists_problems(folder: Path) -> None:
     train = trips(60, 0)
     more = [(["leave", "Rome"], ["I-leave", "B-stop"]), train[0]]
     (folder / "test.txt").write_text(columns([*more, *trips(30, 2)]))
@@ -281,7 +283,7 @@ def test_check_says_what_to_look_at(folder: Path) -> None:
     problems = "\n".join(found["problems"])
     assert "in train too: 1 sentence of test, such as" in problems
     assert "with a tag that train lacks: 1 token of test, such as 'B-stop' at" in problems
-    assert "with an I- tag that goes on from nothing: 1 sentence of test" in problems
+    assert "with an I- tag that follows no tag of its type: 1 sentence of test" in problems
 
 
 def test_a_batch_lists_each_spelling_once(folder: Path) -> None:

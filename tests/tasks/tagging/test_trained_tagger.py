@@ -1,4 +1,4 @@
-"""A tagger in use: what it says of sentences however they are given, and of other files."""
+"""A tagger in use: sentences as texts, as token lists and in files, and evaluation on other files."""
 
 from pathlib import Path
 
@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from recurra.config import dump, resolve
-from recurra.errors import DataError, RunError
+from recurra.errors import DataError, RunError, UsageError
+from recurra.metrics.spans import Span
 from recurra.progress import Progress
 from recurra.runs import RECIPE, Run
 from recurra.tasks.tagging.data import Encoded, collate
 from recurra.tasks.tagging.task import Tagging, TaggingRecipe
-from recurra.tasks.tagging.trained import TrainedTagger
+from recurra.tasks.tagging.trained import TaggedTokens, TrainedTagger
+from recurra.tasks.task import describe, restore
+from recurra.tasks.trained import Input
 from recurra.training.loop import Training
 
 TEXT = "the O\nred B-thing\nhouse I-thing\nof O\nAnn B-person\n\nAnn B-person\nruns O\n"
@@ -30,8 +33,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
         torch.nn.init.normal_(parameter, std=0.7)
     found = Run(tmp_path / "run")
     found.write(RECIPE, dump(recipe))
-    description, files = task.describe()
-    found.write_model(task.name, {**description, "data": task.fingerprint()}, files)
+    found.write_model(task.name, *describe(task))
     Training(task, found, Progress()).save()
     return found
 
@@ -74,7 +76,7 @@ def test_nothing_to_tag(run: Run) -> None:
         assert (empty.tokens, empty.tags, empty.spans, empty.probabilities) == ([], [], [], [])
 
 
-def test_other_sentences_are_judged_with_the_baselines_of_the_training_ones(run: Run, tmp_path: Path) -> None:
+def test_other_sentences_are_evaluated_beside_the_baselines(run: Run, tmp_path: Path) -> None:
     model = TrainedTagger(run)
     other = tmp_path / "new.txt"
     other.write_text("Ann B-person\nruns O\n\nruns B-person\n")
@@ -90,4 +92,44 @@ def test_other_sentences_are_judged_with_the_baselines_of_the_training_ones(run:
 
 def test_a_run_of_another_task(tiny_run: Path) -> None:
     with pytest.raises(RunError, match="of task language-modelling, expected tagging"):
-        TrainedTagger(Run(tiny_run))
+        restore(Tagging, Run(tiny_run))
+
+
+def test_one_sentence_instead_of_a_list(run: Run) -> None:
+    with pytest.raises(UsageError, match=r"predict: expected a list, got one text; write predict\(\['Ann runs'\]\)"):
+        TrainedTagger(run).predict("Ann runs")
+
+
+def test_an_answer_as_text_json_and_table() -> None:
+    found = TaggedTokens(["to", "New", "York"], ["O", "B-city", "I-city"], [Span("city", 1, 3)], [0.5, 0.25, 0.125])
+    assert found.text == "O B-city I-city"
+    assert found.as_json() == {
+        "tokens": ["to", "New", "York"],
+        "tags": ["O", "B-city", "I-city"],
+        "spans": [{"type": "city", "start": 1, "stop": 3}],
+        "probabilities": [0.5, 0.25, 0.125],
+    }
+    columns, rows, style = found.as_table()
+    assert (columns, style) == (("token", "tag", "probability"), "table")
+    assert rows == [("to", "O", "0.5000"), ("New", "B-city", "0.2500"), ("York", "I-city", "0.1250")]
+
+
+def test_files_are_read_with_or_without_tags(run: Run, tmp_path: Path) -> None:
+    model = TrainedTagger(run)
+    tagged, lines, turned = tmp_path / "tagged.txt", tmp_path / "lines.txt", tmp_path / "turned.conll"
+    tagged.write_text("Ann B-person\nruns O\n\nruns B-person\n")
+    lines.write_text("Ann runs\n\nthe red house\n")
+    turned.write_text("B-person Ann\nO runs\n")
+    assert list(model.read_file(str(tagged), {}, Progress())) == [
+        Input("Ann runs", ["Ann", "runs"]),
+        Input("runs", ["runs"]),
+    ]
+    assert [one.value for one in model.read_file(str(lines), {}, Progress())] == [
+        ["Ann", "runs"],
+        [],
+        ["the", "red", "house"],
+    ]
+    columns = {"token_column": 1, "tag_column": 0}
+    assert [one.value for one in model.read_file(str(turned), columns, Progress())] == [["Ann", "runs"]]
+    from_file, given = model.predict(list(model.read_file(str(tagged), {}, Progress()))), model.predict(["Ann runs"])
+    assert from_file[0].tags == given[0].tags

@@ -1,6 +1,6 @@
-"""Tagging: one label for every token of a sentence, such as its part of speech or the slot it fills."""
+"""Tagging: a label for every token of a sentence, such as its part of speech or the slot that it fills."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -10,53 +10,51 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from recurra.baselines.tags import TAG_BASELINES
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.batches import bucket_by_length, longest_first
 from recurra.data.text.lexicon import UNKNOWN as UNKNOWN_WORD
-from recurra.data.text.lexicon import Ids, Lexicon
+from recurra.data.text.lexicon import Ids
 from recurra.data.text.tagged import TaggedSentence
-from recurra.errors import DataError, shortened
 from recurra.metrics.labels import UNKNOWN, classification_details
 from recurra.metrics.spans import is_bio, is_invalid_bio, scores_by_span_type, tagging_scores
-from recurra.models.tagger import Tagger, TaggerOptions, TaggerShape
+from recurra.models.tagger import Tagger, TaggerOptions
 from recurra.nn import bio_constraints
 from recurra.progress import Progress
-from recurra.runs import Json, Run
-from recurra.tasks.classification.data import digest_of
-from recurra.tasks.evaluation import inference
-from recurra.tasks.supervised import JudgedTask, refuse_unknown
-from recurra.tasks.tagging.checks import check_tagged
+from recurra.runs import Json
+from recurra.tasks import supervised
+from recurra.tasks.supervised import refuse_unknown
 from recurra.tasks.tagging.data import (
     Batch,
     Encoded,
-    TaggedOptions,
+    SentenceOptions,
+    TaggingPreprocessor,
+    WordVectors,
+    check_sentences,
     collate,
-    find_held_out,
+    find_other_sentences,
     find_sentences,
-    fit_lexicon,
 )
-from recurra.tasks.task import Metric, Metrics, StepLoss, parse_recipe, refuse_other_architecture
+from recurra.tasks.task import Metric, Preprocessor, Scores, StepLoss, inference
 
-LEXICON = "lexicon.json"
 NUM_SAMPLES = 4
-JUDGED_AT_ONCE = 128  # sentences
+EVALUATION_BATCH = 128  # sentences
 
 
 class TaggingTraining(TrainingOptions):
-    """The `[training]` section: the common one, and what counts."""
+    """The `[training]` section: the common options, batch size, selection of the epoch, and unknown words."""
 
     batch_size: int = Field(32, ge=1, description="sentences side by side in a step, of about one length")
     select_by: Literal["auto", "loss", "accuracy"] = Field(
         "auto",
         description="metric on validation that chooses the best epoch and decides when patience ends; auto is span F1 "
-        " where tags are O, B- and I-, else accuracy",
+        "where tags are O, B- and I-, else accuracy",
     )
     rare_as_unknown: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="how often a word seen once is read as unknown, so that something is learned of those",
+        description="probability of replacing a word that occurs once in training by the unknown word, so that its "
+        "embedding is trained",
     )
 
 
@@ -64,24 +62,24 @@ class TaggingRecipe(Recipe):
     """A recipe for a tagger."""
 
     task: Literal["tagging"] = Field("tagging", description="name of the task")
-    data: TaggedOptions
+    data: SentenceOptions
     model: TaggerOptions = TaggerOptions()
     training: TaggingTraining = TaggingTraining()
 
 
-class Judgement(NamedTuple):
-    """What the model makes of a sentence."""
+class Prediction(NamedTuple):
+    """Predicted tags of a sentence."""
 
-    tags: Ids  # the best, (time,)
-    probabilities: NDArray[np.float32]  # of each tag, given the sentence, (time, tags)
-    loss: float | None  # nats of the right tags; None where they are none that the model could give
+    tags: Ids  # best sequence, (time,)
+    probabilities: NDArray[np.float32]  # of each tag given the sentence, (time, tags)
+    loss: float | None  # nats of the correct tags; None where the model cannot predict them
 
 
 class Batches:
-    """The training batches of an epoch.
+    """Training batches of an epoch; some words that occur once are replaced by the unknown word.
 
     Args:
-        task: whose training sentences.
+        task: has the encoded training sentences.
         epoch: counted from 0.
     """
 
@@ -97,121 +95,104 @@ class Batches:
     def __getitem__(self, index: int) -> Batch:
         tokens, tags = collate(self.encoded, self.buckets[index])
         drawn = np.random.default_rng((*self.seed, index)).random(tokens.words.shape)
-        forgotten = self.rare[tokens.words] & (drawn < self.rare_as_unknown)
-        return Batch(tokens._replace(words=tokens.words.masked_fill(torch.from_numpy(forgotten), UNKNOWN_WORD)), tags)
+        replaced = self.rare[tokens.words] & (drawn < self.rare_as_unknown)
+        return Batch(tokens._replace(words=tokens.words.masked_fill(torch.from_numpy(replaced), UNKNOWN_WORD)), tags)
 
 
-class Tagging(JudgedTask[TaggedSentence, Encoded]):
-    """Tags, a tagger, and the sentences it is trained and judged on.
+class Tagging:
+    """A tagger and the tagged sentences it is trained and evaluated on.
 
     Args:
-        recipe: what to train on what.
-        lexicon: words and characters of the training sentences.
-        labels: names of the tags.
-        longest: tokens of the longest training sentence.
-        constrained: whether the conditional random field rules out what BIO does not allow.
+        recipe: options of data, model and training.
+        preprocessor: fitted to the training sentences.
     """
 
     name: ClassVar[str] = "tagging"
     recipe_type: ClassVar[type[Recipe]] = TaggingRecipe
+    preprocessor_type: ClassVar[type[Preprocessor]] = TaggingPreprocessor
     item: ClassVar[str] = "token"
-    may_differ: ClassVar[tuple[str, ...]] = ("token_column", "tag_column", "unknown_tags")
+    usage: ClassVar[str] = "predict {run} SENTENCE"
+    other_data_keys: ClassVar[tuple[str, ...]] = ("token_column", "tag_column", "unknown_tags")
 
-    def __init__(
-        self, recipe: TaggingRecipe, lexicon: Lexicon, labels: Sequence[str], longest: int, *, constrained: bool
-    ) -> None:
-        self.recipe, self.lexicon, self.labels, self.constrained = recipe, lexicon, list(labels), constrained
-        self.by_span = is_bio(labels)
-        self.shape = TaggerShape(lexicon.num_words, lexicon.num_characters, longest)
-        allowed = bio_constraints(self.labels) if constrained else None
-        self.model = Tagger(self.shape, len(self.labels), recipe.model, allowed)
-        self.splits, self.encoded = {}, {}
-        self.rare = np.zeros(0, np.bool_)  # whether a word was seen once, by id
+    held_out = supervised.held_out
+    read_held_out = supervised.read_held_out
+    evaluate = supervised.evaluate
+
+    def __init__(self, recipe: TaggingRecipe, preprocessor: TaggingPreprocessor) -> None:
+        self.recipe, self.preprocessor = recipe, preprocessor
+        self.lexicon, self.labels = preprocessor.lexicon, preprocessor.labels
+        self.by_span = is_bio(self.labels)
+        # whether the conditional random field forbids tag sequences that are not valid BIO
+        self.constrained = recipe.model.crf and preprocessor.is_valid_bio
+        allowed = bio_constraints(self.labels) if self.constrained else None
+        self.model = Tagger(preprocessor.shape, len(self.labels), recipe.model, allowed)
+        self.splits: dict[str, list[TaggedSentence]] = {}
+        self.encoded: dict[str, Encoded] = {}
+        self.rare = np.zeros(0, np.bool_)  # whether a word occurs once in training, by id
 
     @property
     def primary_metric(self) -> Metric:
-        """Span F1 where there are spans, else accuracy."""
+        """Span F1 where the tags are O, B- and I-, else accuracy."""
         return Metric("span_f1" if self.by_span else "accuracy", higher_is_better=True)
 
     @property
     def selection_metric(self) -> Metric:
-        """As the recipe names it."""
+        """`training.select_by` of the recipe; the primary metric where it is "auto"."""
         name = self.recipe.training.select_by
         return self.primary_metric if name == "auto" else Metric(name, higher_is_better=name != "loss")
 
     @classmethod
     def start(cls, recipe: TaggingRecipe, progress: Progress) -> Self:
-        """A new model for the sentences the recipe names.
+        """Read the sentences of a recipe and build a new model.
 
         Raises:
-            DataError: they or the word vectors cannot be used, or they have one tag only.
+            DataError: the sentences or the word vectors cannot be used, or all tokens have the same tag.
         """
         splits = find_sentences(recipe.data)
-        train = splits["train"]
-        labels = sorted({tag for sentence in train for tag in sentence.tags})
-        if len(labels) < 2:
-            raise DataError(
-                f"{recipe.data.path}: all training tokens have the tag {shortened(labels[0])!r}; expected at least two "
-                "tags"
-            )
-        broken = [sentence.place for sentence in train if is_invalid_bio(sentence.tags)] if is_bio(labels) else []
-        if broken:
-            progress.note(
-                f"{len(broken):,} training sentences have an I- tag that goes on from nothing, so it may in "
-                f"predictions too; the first: {broken[0]}"
-            )
-        lexicon, vectors = fit_lexicon(recipe.data, train, recipe.model.embedding_size, progress)
-        longest = max(len(sentence.tokens) for sentence in train)
-        constrained = recipe.model.crf and is_bio(labels) and not broken
-        task = cls(recipe, lexicon, labels, longest, constrained=constrained)
+        preprocessor, vectors = TaggingPreprocessor.fit(
+            splits["train"], recipe.data, recipe.model.embedding_size, progress
+        )
+        task = cls(recipe, preprocessor)
+        task.initialize_embedding(vectors)
+        task.set_data(splits)
+        return task
+
+    def initialize_embedding(self, vectors: WordVectors) -> None:
+        """Start the embeddings of some words from pretrained vectors."""
         with torch.no_grad():
             for id, vector in vectors.items():
-                task.model.embedding.weight[id] = torch.from_numpy(vector)
-        task.take(splits)
-        return task
+                self.model.embedding.weight[id] = torch.from_numpy(vector)
 
     @classmethod
     def check(cls, recipe: TaggingRecipe, progress: Progress) -> Json:  # noqa: ARG003
-        """Counts, lengths, tags and repetitions of the sentences the recipe names."""
-        return check_tagged(find_sentences(recipe.data), recipe.data)
-
-    @classmethod
-    def restore(cls, run: Run) -> Self:
-        """The model of a run as its architecture, without weights and sentences.
-
-        Raises:
-            RunError: missing, damaged, or of another task.
-        """
-        description, recipe = parse_recipe(run, TaggingRecipe)
-        there = description["architecture"]
-        lexicon = Lexicon.parse(run.read(LEXICON))
-        longest, constrained = there["shape"]["max_length"], there["constrained"]
-        task = cls(recipe, lexicon, description["labels"], longest, constrained=constrained)
-        refuse_other_architecture(run, there, task.architecture)
-        return task
+        """Counts, lengths, tags and repetitions of the sentences of a recipe."""
+        return check_sentences(find_sentences(recipe.data), recipe.data)
 
     @property
-    def architecture(self) -> Json:
-        """What the model is built from."""
-        options = self.recipe.model.model_dump(mode="json")
-        return {"shape": self.shape._asdict(), "constrained": self.constrained, **options}
+    def data_options(self) -> SentenceOptions:
+        """The data options of the recipe."""
+        return self.recipe.data
 
-    def load_data(self, progress: Progress) -> None:  # noqa: ARG002
-        """Read the sentences the recipe names.
+    def read_data(self, progress: Progress) -> dict[str, list[TaggedSentence]]:  # noqa: ARG002
+        """Read the sentences of the recipe by split.
 
         Raises:
-            DataError: they cannot be used, or a tag of theirs is none of the model's.
+            DataError: they cannot be used.
         """
-        self.take(find_sentences(self.recipe.data))
+        return find_sentences(self.recipe.data)
 
-    def take(self, splits: dict[str, list[TaggedSentence]]) -> None:
-        """Encode sentences by split."""
+    def set_data(self, splits: dict[str, list[TaggedSentence]]) -> None:
+        """Encode sentences by split and keep them.
+
+        Raises:
+            DataError: a tag that no training token has, where `data.unknown_tags` is "fail".
+        """
         self.refuse_unknown(splits, self.recipe.data)
-        super().take(splits)
-        seen = np.bincount(np.concatenate(self.encoded["train"].words), minlength=self.lexicon.num_words)
-        self.rare = seen == 1
+        supervised.keep(self, splits)
+        counts = np.bincount(np.concatenate(self.encoded["train"].words), minlength=self.lexicon.num_words)
+        self.rare = counts == 1
 
-    def refuse_unknown(self, splits: Mapping[str, Sequence[TaggedSentence]], options: TaggedOptions) -> None:
+    def refuse_unknown(self, splits: Mapping[str, Sequence[TaggedSentence]], options: SentenceOptions) -> None:
         """Refuse a tag that no training token has, where the options do not allow it."""
         if options.unknown_tags == "fail":
             sentences = (sentence for part in splits.values() for sentence in part)
@@ -223,111 +204,101 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
         tags = [np.array([ids.get(tag, UNKNOWN) for tag in sentence.tags], np.int64) for sentence in examples]
         return Encoded(*self.lexicon.encode(sentence.tokens for sentence in examples), tags)
 
-    def read_held_out(self, options: TaggedOptions, progress: Progress) -> dict[str, list[TaggedSentence]]:  # noqa: ARG002
-        """Other sentences to judge by, by split."""
-        found = find_held_out(options)
+    def read_other(self, options: SentenceOptions, progress: Progress) -> dict[str, list[TaggedSentence]]:  # noqa: ARG002
+        """Read other sentences to evaluate on, by split."""
+        found = find_other_sentences(options)
         self.refuse_unknown(found, options)
         return found
 
-    def describe(self) -> tuple[Json, Mapping[str, str]]:
-        """What model.json says, and the files that belong to the model."""
-        return {"architecture": self.architecture, "labels": self.labels}, {LEXICON: self.lexicon.dump()}
-
-    def fingerprint(self) -> dict[str, str]:
-        """Digest of the encoded sentences of each split."""
-        return {
-            split: digest_of([*found.words, *found.spellings, *found.characters], np.concatenate(found.tags))
-            for split, found in self.encoded.items()
-        }
-
     def batches(self, epoch: int) -> Batches:
-        """Training sentences in batches of about one length, in an order of the epoch's own."""
+        """Training sentences in batches of similar lengths, shuffled differently in each epoch."""
         return Batches(self, epoch)
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
-        """Mean nats of the right tag of a token."""
+        """Mean negative log-likelihood of the correct tags, nats per token."""
         tokens = batch.tokens.to(self.model.output.weight.device)
-        scores = self.model(tokens)
+        scores = self.model(tokens)  # (time, batch, tags)
         num_tokens = int(tokens.lengths.sum())
         nats = self.model.loss(scores, batch.tags.to(scores.device), tokens.lengths)  # (batch,)
         return StepLoss(nats.sum() / num_tokens, num_tokens, None)
 
-    @staticmethod
-    def describe_loss(loss: float) -> str:
-        """Nats of the right tag of a token."""
-        return f"loss {loss:.3f}"
-
-    def judge(self, encoded: Encoded, progress: Progress, title: str = "evaluating") -> list[Judgement]:
-        """What the model makes of each sentence."""
-        found: dict[int, Judgement] = {}
-        batches = longest_first(encoded.lengths, JUDGED_AT_ONCE)
+    def predict(self, encoded: Encoded, progress: Progress, title: str = "evaluating") -> list[Prediction]:
+        """Tags of each sentence, in order."""
+        found: dict[int, Prediction] = {}
+        batches = longest_first(encoded.lengths, EVALUATION_BATCH)
         with inference(self.model), progress.stage(title, len(batches)) as advance:
             for indices in batches:
-                for index, judgement in zip(indices, self.judge_batch(collate(encoded, indices)), strict=True):
-                    found[int(index)] = judgement
+                found.update(zip(indices.tolist(), self.predict_batch(collate(encoded, indices)), strict=True))
                 advance(1)
         return [found[index] for index in range(len(found))]
 
-    def judge_batch(self, batch: Batch) -> list[Judgement]:
-        """What the model makes of the sentences of a batch."""
-        lengths, tags = batch.tokens.lengths, batch.tags
-        scores = self.model(batch.tokens.to(self.model.output.weight.device))
-        best = self.model.decode(scores, lengths).cpu().numpy()
-        probabilities = self.model.probabilities(scores, lengths).cpu().numpy()
-        sayable = torch.tensor([self.could_say(tags[:length, i]) for i, length in enumerate(lengths.tolist())])
-        nats = self.model.loss(scores[:, sayable], tags[:, sayable].to(scores.device), lengths[sayable])
-        losses = iter(nats.tolist())
-        return [
-            Judgement(best[:length, i].copy(), probabilities[:length, i].copy(), next(losses) if sayable[i] else None)
-            for i, length in enumerate(lengths.tolist())
-        ]
+    def predict_tokens(self, sentences: Sequence[Sequence[str]], progress: Progress) -> list[Prediction]:
+        """Tags of sentences whose correct tags are not known."""
+        unknown = [np.full(len(tokens), UNKNOWN) for tokens in sentences]
+        return self.predict(Encoded(*self.lexicon.encode(sentences), unknown), progress, "tagging")
 
-    def could_say(self, tags: Tensor) -> bool:
-        """Whether the model gives the right tags of a sentence, (time,), any probability."""
+    def predict_batch(self, batch: Batch) -> Iterator[Prediction]:
+        """Tags of the sentences of a batch."""
+        lengths, tags = batch.tokens.lengths, batch.tags
+        scores = self.model(batch.tokens.to(self.model.output.weight.device))  # (time, batch, tags)
+        best = self.model.decode(scores, lengths).cpu().numpy()  # (time, batch)
+        probabilities = self.model.probabilities(scores, lengths).cpu().numpy()  # (time, batch, tags)
+        has_loss = torch.tensor([self.can_predict(tags[:length, i]) for i, length in enumerate(lengths.tolist())])
+        nats = self.model.loss(scores[:, has_loss], tags[:, has_loss].to(scores.device), lengths[has_loss])
+        losses = iter(nats.tolist())
+        for i, length in enumerate(lengths.tolist()):
+            loss = next(losses) if has_loss[i] else None
+            yield Prediction(best[:length, i].copy(), probabilities[:length, i].copy(), loss)
+
+    def can_predict(self, tags: Tensor) -> bool:
+        """Whether the model gives the correct tags of a sentence, (time,), a probability above 0."""
         ids = tags.tolist()
         return UNKNOWN not in ids and not (self.constrained and is_invalid_bio([self.labels[id] for id in ids]))
 
-    def names_of(self, judged: Sequence[Judgement]) -> list[list[str]]:
-        """Names of the best tags of each sentence."""
-        return [[self.labels[tag] for tag in judgement.tags] for judgement in judged]
+    def names_of(self, predictions: Sequence[Prediction]) -> list[list[str]]:
+        """Names of the predicted tags of each sentence."""
+        return [[self.labels[tag] for tag in one.tags] for one in predictions]
 
-    def scores(self, sentences: Sequence[TaggedSentence], judged: Sequence[Judgement]) -> Metrics:
-        """Loss, accuracy and F1."""
-        nats = sum(judgement.loss for judgement in judged if judgement.loss is not None)
-        num_tokens = sum(len(judgement.tags) for judgement in judged if judgement.loss is not None)
+    def scores(self, sentences: Sequence[TaggedSentence], predictions: Sequence[Prediction]) -> Scores:
+        """Loss, accuracy and F1. The loss leaves sentences out whose correct tags the model cannot predict."""
+        nats = sum(one.loss for one in predictions if one.loss is not None)
+        num_tokens = sum(len(one.tags) for one in predictions if one.loss is not None)
         loss = nats / num_tokens if num_tokens else float("nan")
         true = [sentence.tags for sentence in sentences]
-        return {"loss": loss, **tagging_scores(true, self.names_of(judged), by_span=self.by_span)}
+        return {"loss": loss, **tagging_scores(true, self.names_of(predictions), by_span=self.by_span)}
 
-    def validate(self, progress: Progress) -> Metrics:
+    def validate(self, progress: Progress) -> Scores:
         """Loss, accuracy and F1 on the validation sentences."""
-        found = self.scores(self.splits["valid"], self.judge(self.encoded["valid"], progress, "validating"))
+        found = self.scores(self.splits["valid"], self.predict(self.encoded["valid"], progress, "validating"))
         return {name: found[name] for name in ("loss", "accuracy", "span_f1" if self.by_span else "macro_f1")}
 
-    def judge_split(
+    def evaluate_split(
         self, split: str, examples: Sequence[TaggedSentence], encoded: Encoded, progress: Progress
-    ) -> tuple[Metrics, Json]:
-        """Scores of the model on the sentences of a split, and what figures are drawn from."""
-        judged = self.judge(encoded, progress, f"evaluating {split}")
+    ) -> tuple[Scores, Json]:
+        """Scores of the model on the sentences of a split, and details for the evaluation page."""
+        predictions = self.predict(encoded, progress, f"evaluating {split}")
         tokens = [(sentence, step) for sentence in examples for step in range(len(sentence.tokens))]
         details = classification_details(
-            np.concatenate([judgement.probabilities for judgement in judged]),
+            np.concatenate([one.probabilities for one in predictions]),
             np.concatenate(encoded.tags),
             self.labels,
             partial(describe_token, tokens),
-            np.concatenate([judgement.tags for judgement in judged]),
+            np.concatenate([one.tags for one in predictions]),
         )
         if self.by_span:
-            details["classes"] = scores_by_span_type([sentence.tags for sentence in examples], self.names_of(judged))
-        return self.scores(examples, judged), details
+            true = [sentence.tags for sentence in examples]
+            details["classes"] = scores_by_span_type(true, self.names_of(predictions))
+        return self.scores(examples, predictions), details
 
     def baselines(
         self, splits: Mapping[str, Sequence[TaggedSentence]], progress: Progress
-    ) -> dict[str, dict[str, Metrics]]:
-        """What taggers without recurrence reach, trained on the same sentences."""
+    ) -> dict[str, dict[str, Scores]]:
+        """Scores of taggers without recurrence, fitted to the same sentences."""
+        from recurra.baselines.tags import TAG_BASELINES
+
         train = self.splits["train"]
         tokens, tags = [sentence.tokens for sentence in train], [sentence.tags for sentence in train]
-        found: dict[str, dict[str, Metrics]] = {}
+        found: dict[str, dict[str, Scores]] = {}
         with progress.stage("training the baselines", len(TAG_BASELINES)) as advance:
             for name, baseline in TAG_BASELINES.items():
                 advance(0, name)
@@ -345,17 +316,21 @@ class Tagging(JudgedTask[TaggedSentence, Encoded]):
 
     def outputs_of(self, sample: Json) -> list[float]:
         """Probability of each tag at each token."""
-        found: list[float] = self.judge_tokens([sample["tokens"]], Progress())[0].probabilities.flatten().tolist()
-        return found
-
-    def judge_tokens(self, sentences: Sequence[Sequence[str]], progress: Progress) -> list[Judgement]:
-        """What the model makes of sentences whose tags nobody knows."""
-        unknown = [np.full(len(tokens), UNKNOWN) for tokens in sentences]
-        return self.judge(Encoded(*self.lexicon.encode(sentences), unknown), progress)
+        (found,) = self.predict_tokens([sample["tokens"]], Progress())
+        probabilities: list[float] = found.probabilities.flatten().tolist()
+        return probabilities
 
 
 def describe_token(tokens: Sequence[tuple[TaggedSentence, int]], number: int) -> Json:
-    """One of some tokens, given as sentence and step: its place, its tag, and the sentence in which it is marked."""
+    """A token as a row of a list: its place, its tag, and the sentence with brackets around the token.
+
+    Args:
+        tokens: each as its sentence and its position there.
+        number: index of the token.
+    """
     sentence, step = tokens[number]
     marked = [f"[{token}]" if at == step else token for at, token in enumerate(sentence.tokens)]
     return {"place": sentence.place, "content": " ".join(marked), "label": sentence.tags[step]}
+
+
+TASK = Tagging
