@@ -45,10 +45,12 @@ class Printer:
 
     def blank(self) -> None:
         """Print the answer to an empty line."""
-        if self.columns and not self.as_json:
+        if self.as_json:
+            self.write_json(None)
+        elif self.columns:
             self.rows.append([""] * len(self.columns))
-            return
-        self.write("null\n" if self.as_json else "\n")
+        else:
+            self.write("\n")
 
     def show(self, name: str, answer: Any) -> None:
         """Print one answer; `name` is that of its input."""

@@ -1,0 +1,36 @@
+"""One small run of each task, trained from the command line when it is first asked for."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_runs import TRAININGS, SmallRun
+
+
+@pytest.fixture(scope="session")
+def small_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SmallRun]:
+    """The run of a task by its name, or "series": a classifier that reads files."""
+    runs: dict[str, SmallRun] = {}
+
+    def run_of(name: str) -> SmallRun:
+        if name == "language-modelling":
+            return SmallRun(request.getfixturevalue("tiny_run"), request.getfixturevalue("story"))
+        if name not in runs:
+            folder = tmp_path_factory.mktemp(name)
+            data = TRAININGS[name].write(folder)
+            train(folder / "run", "classification" if name == "series" else name, data, *TRAININGS[name].options)
+            runs[name] = SmallRun(folder / "run", data)
+        return runs[name]
+
+    return run_of
+
+
+def train(run: Path, *arguments: object) -> None:
+    """`recurra train` in this process."""
+    from recurra.cli import main
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setattr(sys, "argv", ["recurra", "train", *map(str, arguments), "--run", str(run), "--quiet"])
+        main()
+    assert stop.value.code == 0
