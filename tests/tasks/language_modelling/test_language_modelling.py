@@ -13,7 +13,8 @@ from recurra.config import resolve
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Run
-from recurra.tasks.language_modelling.task import LanguageModelling, LanguageModellingRecipe, TextOptions
+from recurra.tasks.language_modelling.data import TextOptions, find_texts
+from recurra.tasks.language_modelling.task import LanguageModelling, LanguageModellingRecipe
 
 CYCLE = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 TINY = {"embedding_size": 6, "hidden_size": [9, 7], "batch_size": 4, "window": 5, "dropout": 0.0}
@@ -50,19 +51,19 @@ def test_learns_what_can_be_learned(cell: str, cycle: Path, tmp_path: Path) -> N
         "language-modelling", cycle, run=tmp_path / "run", progress=Progress(), clip_norm=1.0, **options
     )
     metrics = Run(run).read_json("metrics.json")
-    assert metrics["model"]["test"]["perplexity"] < 1.1  # the text has no surprise in it
+    assert metrics["model"]["test"]["perplexity"] < 1.1  # the text repeats itself
     assert metrics["unigram"]["test"]["perplexity"] > 9
-    assert recurra.load(run).predict("one two three")[0].token == "four"
-    assert recurra.load(run).generate("one two three four five", 3, temperature=0) == "six seven eight"
+    assert recurra.load(run).predict(["one two three"])[0].text == "four"
+    assert recurra.load(run).generate("one two three four five", length=3, temperature=0) == "six seven eight"
 
 
 @pytest.mark.parametrize("unit", ["character", "bpe"])
-def test_other_units_train_and_write(unit: str, cycle: Path, tmp_path: Path) -> None:
+def test_other_units_train_and_generate(unit: str, cycle: Path, tmp_path: Path) -> None:
     run = recurra.train(
         "language-modelling", cycle, run=tmp_path / "run", progress=Progress(), unit=unit, epochs=2,
         vocabulary_size=300 if unit == "bpe" else None, learning_rate=0.02, **TINY,
     )  # fmt: skip
-    assert len(recurra.load(run).generate("one t", 5, seed=1)) >= 5
+    assert len(recurra.load(run).generate("one t", length=5, seed=1)) >= 5
     metrics = Run(run).read_json("metrics.json")["model"]["test"]
     text = cycle.read_text()
     assert metrics["unknown"] == 0
@@ -80,19 +81,19 @@ def test_loss_counts_each_target_once(cycle: Path) -> None:
     task = start(cycle)
     batches = task.batches(0)
     counted = sum(task.loss(batches[index], None).num_items for index in range(len(batches)))
-    assert counted == len(task.splits["train"].ids)
+    assert counted == len(task.encoded["train"].ids)
 
 
-def test_evaluation_in_lanes_differs_only_by_their_cold_starts(cycle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluation_in_streams_differs_only_by_their_empty_states(cycle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = start(cycle)
-    tokens = task.splits["train"]
-    whole = task.evaluate(tokens, Progress())["loss"]
+    tokens = task.encoded["train"]
+    whole = task.evaluate_text(tokens, Progress())["loss"]
     monkeypatch.setattr(task_module, "EVALUATION_STEPS", 7)
-    assert task.evaluate(tokens, Progress())["loss"] == pytest.approx(whole, abs=1e-6)  # the state is carried
-    monkeypatch.setattr(task_module, "EVALUATION_LANE", 300)
-    lanes = task.evaluate(tokens, Progress())["loss"]
-    assert lanes == pytest.approx(whole, abs=1e-2)
-    assert lanes != whole
+    assert task.evaluate_text(tokens, Progress())["loss"] == pytest.approx(whole, abs=1e-6)  # the state is carried
+    monkeypatch.setattr(task_module, "EVALUATION_STREAM", 300)
+    streams = task.evaluate_text(tokens, Progress())["loss"]
+    assert streams == pytest.approx(whole, abs=1e-2)
+    assert streams != whole
 
 
 def test_evaluation_changes_neither_mode_nor_random_numbers(cycle: Path) -> None:
@@ -105,15 +106,15 @@ def test_evaluation_changes_neither_mode_nor_random_numbers(cycle: Path) -> None
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_perplexity_of_knowing_nothing_is_the_number_of_types(cycle: Path) -> None:
+def test_perplexity_of_equal_probabilities_is_the_number_of_types(cycle: Path) -> None:
     task = start(cycle)
     with torch.no_grad():
         task.model.output.weight.zero_()
         task.model.output.bias.zero_()
-    metrics = task.evaluate(task.splits["test"], Progress())
+    metrics = task.evaluate_text(task.encoded["test"], Progress())
     assert metrics["perplexity"] == pytest.approx(len(task.vocabulary), rel=1e-5)
     bits = math.log2(len(task.vocabulary)) * metrics["tokens"]
-    assert metrics["bits_per_character"] == pytest.approx(bits / task.splits["test"].num_characters, rel=1e-5)
+    assert metrics["bits_per_character"] == pytest.approx(bits / task.encoded["test"].num_characters, rel=1e-5)
 
 
 def write(folder: Path, **texts: str) -> Path:
@@ -123,7 +124,7 @@ def write(folder: Path, **texts: str) -> Path:
 
 
 def contents(options: dict[str, Any]) -> dict[str, str]:
-    splits = TextOptions.parse(options, "test").splits()
+    splits = find_texts(TextOptions.parse(options, "test"))
     return {name: "".join(text.pieces()) for name, text in splits.items()}
 
 
@@ -161,7 +162,7 @@ def test_impossible_shares(shares: list[float]) -> None:
         TextOptions.parse({"path": "x", "shares": shares}, "test")
 
 
-def test_shorter_than_one_window_in_each_lane(tmp_path: Path) -> None:
+def test_shorter_than_one_window_in_each_stream(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("a b c d e f\n" * 20)
-    with pytest.raises(DataError, match=r"fewer than one window of 50 steps in each of 4 lanes \(200\)"):
+    with pytest.raises(DataError, match=r"fewer than one window of 50 steps in each of 4 streams \(200\)"):
         start(tmp_path / "short.txt", window=50)

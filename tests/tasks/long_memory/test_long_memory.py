@@ -17,32 +17,32 @@ from recurra.errors import DataError, RunError, ShapeError, UsageError
 from recurra.models.long_memory import LongMemoryNetwork, LongMemoryOptions
 from recurra.progress import Progress
 from recurra.runs import Run
-from recurra.tasks import check_samples
 from recurra.tasks.long_memory.data import Adding, Copying
-from recurra.tasks.long_memory.task import Memory, MemoryRecipe
-from recurra.tasks.long_memory.trained import TrainedMemory
+from recurra.tasks.long_memory.task import LongMemory, LongMemoryRecipe
+from recurra.tasks.long_memory.trained import TrainedLongMemory
+from recurra.tasks.task import architecture_of, check_samples, describe, fingerprint, restore
 
 
-def recipe_of(problem: str, model: dict[str, Any] | None = None, seed: int = 2, **data: Any) -> MemoryRecipe:
+def recipe_of(problem: str, model: dict[str, Any] | None = None, seed: int = 2, **data: Any) -> LongMemoryRecipe:
     values = {
         "seed": seed,
         "data": {"path": problem, "length": 9, "train_size": 40, "held_out_size": 23, **data},
         "model": {"hidden_size": [6], **(model or {})},
         "training": {"batch_size": 7},
     }
-    return resolve(MemoryRecipe, values, {}, "test")
+    return resolve(LongMemoryRecipe, values, {}, "test")
 
 
-def start(problem: str, model: dict[str, Any] | None = None, seed: int = 2, **data: Any) -> Memory:
+def start(problem: str, model: dict[str, Any] | None = None, seed: int = 2, **data: Any) -> LongMemory:
     torch.manual_seed(seed)
-    return Memory.start(recipe_of(problem, model, seed, **data), Progress())
+    return LongMemory.start(recipe_of(problem, model, seed, **data), Progress())
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that adds over twenty steps."""
     return recurra.train(
-        "memory", "adding", run=tmp_path_factory.mktemp("memory") / "run", progress=Progress(),
+        "long-memory", "adding", run=tmp_path_factory.mktemp("memory") / "run", progress=Progress(),
         length=20, train_size=3000, held_out_size=300, hidden_size=32, epochs=6, batch_size=20, learning_rate=0.01,
     )  # fmt: skip
 
@@ -64,20 +64,22 @@ def test_learns_what_needs_memory(run: Path) -> None:
 
 
 def test_a_loaded_run_predicts_the_same(run: Path) -> None:
-    model = TrainedMemory(Run(run))
+    model = TrainedLongMemory(Run(run))
     assert check_samples(model.task, model.run) < 1e-6
     values = np.random.default_rng(4).random((3, 20))
     marks = np.zeros((3, 20))
     marks[[0, 1, 2], [1, 9, 4]] = marks[[0, 1, 2], [10, 19, 13]] = 1
     found = model.predict(np.stack([values, marks], 2))
-    np.testing.assert_allclose(found, (values * marks).sum(1), atol=0.25)  # three deviations of its errors
+    np.testing.assert_allclose(
+        [one.answer for one in found], (values * marks).sum(1), atol=0.25
+    )  # three deviations of its errors
     assert model.evaluate() == {k: v for k, v in Run(run).read_json("metrics.json").items() if k != "training"}
 
 
 def test_a_resumed_run_ends_in_the_same_weights(tmp_path: Path) -> None:
     options = {"length": 4, "train_size": 60, "held_out_size": 10, "hidden_size": 5, "epochs": 3, "batch_size": 7}
-    whole = recurra.train("memory", "copy", run=tmp_path / "whole", progress=Progress(), **options)
-    parts = recurra.train("memory", "copy", run=tmp_path / "parts", progress=Progress(), steps=13, **options)
+    whole = recurra.train("long-memory", "copy", run=tmp_path / "whole", progress=Progress(), **options)
+    parts = recurra.train("long-memory", "copy", run=tmp_path / "parts", progress=Progress(), steps=13, **options)
     recurra.resume(parts, progress=Progress(), steps=None)
     one, other = (Run(folder).read_tensors("last/checkpoint.safetensors").tensors for folder in (whole, parts))
     assert one.keys() == other.keys()
@@ -89,28 +91,28 @@ def test_a_run_whose_recipe_was_edited_is_refused(run: Path, tmp_path: Path) -> 
     copy = Path(shutil.copytree(run, tmp_path / "copy"))
     (copy / "recipe.toml").write_text((copy / "recipe.toml").read_text().replace("length = 20", "length = 21"))
     with pytest.raises(RunError, match=r"recipe\.toml and model\.json describe different models"):
-        Memory.restore(Run(copy))
+        restore(LongMemory, Run(copy))
 
 
 def test_a_run_that_is_older_than_an_option_is_read(run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(run, tmp_path / "copy"))
-    task, older = Memory.restore(Run(run)), Run(copy)
-    architecture = {key: value for key, value in task.architecture.items() if key != "dropout"}
-    assert architecture != task.architecture
-    older.write_model(task.name, {**task.describe()[0], "architecture": architecture}, {})
-    assert Memory.restore(older).architecture == task.architecture
+    task, older = restore(LongMemory, Run(run)), Run(copy)
+    description = describe(task)[0]
+    del description["architecture"]["model"]["dropout"]
+    older.write_model(task.name, description, {})
+    assert architecture_of(restore(LongMemory, older).recipe) == architecture_of(task.recipe)
 
 
 def test_a_run_does_not_go_on_with_another_problem(run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(run, tmp_path / "copy"))
-    with pytest.raises(DataError, match=r"its data has changed since it was begun \(test, valid\)"):
+    with pytest.raises(DataError, match=r"its data has changed since training began \(test, valid\)"):
         recurra.resume(copy, progress=Progress(), path="copy", epochs=7)
     assert Run(copy).read("recipe.toml") == Run(run).read("recipe.toml")
 
 
 def test_what_a_memory_run_does_not_take(run: Path) -> None:
-    model = TrainedMemory(Run(run))
-    with pytest.raises(UsageError, match=r"numbers\.csv: a memory problem is judged by sequences that it generates"):
+    model = TrainedLongMemory(Run(run))
+    with pytest.raises(UsageError, match=r"numbers\.csv: a memory problem is evaluated on sequences that it generates"):
         model.evaluate("numbers.csv")
     for wrong in (np.zeros(20), np.zeros((20, 3)), np.zeros((0, 2))):
         with pytest.raises(ShapeError, match=r"adding: expected numbers and marks \(time, 2\), got an array"):
@@ -131,7 +133,7 @@ def test_no_sequence_is_trained_on_and_judged_by(problem: str) -> None:
     epochs = [task.batches(epoch) for epoch in range(3)]
     assert [len(batches) for batches in epochs] == [6, 6, 6]  # 40 sequences, 7 a batch
     drawn = [batch.inputs for batches in epochs for batch in batches]
-    drawn += [examples.inputs for examples in task.held_out.values()]
+    drawn += [examples.inputs for examples in task.encoded.values()]
     columns = [column.numpy().tobytes() for inputs in drawn for column in inputs.unbind(1)]
     assert len(columns) == 3 * 42 + 2 * 23
     assert len(set(columns)) == len(columns)
@@ -140,15 +142,15 @@ def test_no_sequence_is_trained_on_and_judged_by(problem: str) -> None:
 
 @pytest.mark.parametrize("problem", ["adding", "copy"])
 def test_the_fingerprint_is_of_the_held_out_sequences(problem: str) -> None:
-    first = start(problem).fingerprint()
+    first = fingerprint(start(problem))
     assert list(first) == ["valid", "test"]
-    assert start(problem, {"cell": "lstm"}, train_size=90).fingerprint() == first
+    assert fingerprint(start(problem, {"cell": "lstm"}, train_size=90)) == first
     others = [start(problem, seed=3), start(problem, length=10), start(problem, held_out_size=24)]
-    assert len({digest for task in others for digest in task.fingerprint().values()} | set(first.values())) == 8
+    assert len({digest for task in others for digest in fingerprint(task).values()} | set(first.values())) == 8
 
 
 def test_check_counts() -> None:
-    found = Memory.check(recipe_of("copy"), Progress())
+    found = LongMemory.check(recipe_of("copy"), Progress())
     assert found["splits"] == {
         "train, each epoch": {"sequences": 42, "steps": 29},
         "valid": {"sequences": 23, "steps": 29},
@@ -191,7 +193,7 @@ def test_scores_of_copies_by_hand() -> None:
 
 def test_without_memory() -> None:
     task = start("copy", held_out_size=3000)
-    scores = task.baselines()["test"]
+    scores = task.baselines(task.encoded, Progress())["no_memory"]["test"]
     assert scores["loss"] == pytest.approx(copying_baseline(9), rel=1e-6)
     assert scores["accuracy"] == pytest.approx(1 / 8, abs=0.008)  # four standard deviations of 30,000 guesses
     assert scores["solved"] == 0
@@ -237,14 +239,14 @@ def test_chrono_remembers_as_far_as_the_sequence_is_long() -> None:
 
 def test_a_sequence_of_another_length_is_answered(tmp_path: Path) -> None:
     options = {"length": 4, "train_size": 20, "held_out_size": 10, "hidden_size": 5, "epochs": 1}
-    run = recurra.train("memory", "copy", run=tmp_path / "run", progress=Progress(), **options)
-    model = TrainedMemory(Run(run))
+    run = recurra.train("long-memory", "copy", run=tmp_path / "run", progress=Progress(), **options)
+    model = TrainedLongMemory(Run(run))
     symbols = [3, 1, 4, 1, 5, 2, 6, 5, 3, 5]
     for delay in (2, 40):
         sequence = [*symbols, *[BLANK] * (delay - 1), DELIMITER, *[BLANK] * 10]
         (found,) = model.predict([sequence])
         output, _ = model.task.model.recurrent(F.one_hot(torch.tensor(sequence), 10).float()[:, None])
-        assert found == model.task.model.output(output)[-10:, 0].argmax(1).tolist()
+        assert found.answer == model.task.model.output(output)[-10:, 0].argmax(1).tolist()
     for wrong in ([10] * 30, [0.5] * 30, [1] * 19, [[1] * 30]):
         with pytest.raises(ShapeError, match=r"copying: expected ids 0 to 9 \(time,\) of at least 20 steps, got an"):
             model.predict([wrong])

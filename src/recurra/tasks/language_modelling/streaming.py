@@ -1,4 +1,4 @@
-"""A language model that reads one token at a time: for text that comes as it is typed, or is drawn from the model."""
+"""A language model one token at a time, from ids to NumPy arrays: for text that is typed or sampled."""
 
 from typing import Any
 
@@ -11,15 +11,15 @@ from recurra.models.language_model import LanguageModel
 
 
 class LanguageModelStream:
-    """The steps of a language model as they come; made by `TrainedLanguageModel.stream()`.
+    """A language model one token at a time; made by `TrainedLanguageModel.stream()`.
 
-    It begins where a line begins. The recurrent layers are an `nn.Stream`, with weights of its own; embedding and
-    output are the model's, which must not be trained meanwhile.
+    It starts at the beginning of a line. The recurrent layers are an `nn.Stream`, which has a copy of their weights;
+    embedding and output layer are those of the model, which must not be trained meanwhile.
 
     Args:
-        model: the model, in evaluation mode.
-        start: id of the token before a beginning.
-        batch: texts that go on side by side; None for one.
+        model: in evaluation mode.
+        start: id of the token before the first one.
+        batch: number of texts that continue side by side; None for one.
     """
 
     def __init__(self, model: LanguageModel, start: int, batch: int | None = None) -> None:
@@ -33,14 +33,14 @@ class LanguageModelStream:
         """Read one token of each text.
 
         Args:
-            tokens: id of the next token, or (batch,) of them where the stream has a batch.
+            tokens: id of the next token, or ids (batch,) if the stream has a batch.
 
         Returns:
-            Natural logarithm of the probability of each type to come next, (types,) or (batch, types).
+            Natural logarithm of the probability of each type to come next, (vocabulary,) or (batch, vocabulary).
 
         Raises:
-            ShapeError: tokens of another shape.
-            UsageError: a token that the vocabulary does not have.
+            ShapeError: tokens of another shape, or no integers.
+            UsageError: an id outside the vocabulary.
         """
         ids = np.asarray(tokens)
         if ids.shape != self._shape or not np.issubdtype(ids.dtype, np.integer):
@@ -56,13 +56,13 @@ class LanguageModelStream:
         return found
 
     def reset(self) -> NDArray[Any]:
-        """Begin again, as if nothing had been read; returns what `step` does, of the first token."""
+        """Go back to the beginning of a line; returns the log-probabilities of the first token, as `step` does."""
         self._recurrent.reset()
         return self.step(self._start)
 
     @property
     def state(self) -> Any:
-        """State of the recurrent layers, in their form, as NumPy arrays; may be set."""
+        """State of the recurrent layers as NumPy arrays, in their form; may be set."""
         return self._recurrent.state
 
     @state.setter

@@ -9,64 +9,37 @@ import torch
 from pydantic import Field
 
 from recurra.baselines.ngrams import LARGEST_SAMPLE, Trigram, Unigram, frequencies
-from recurra.config import Recipe, Shares, TrainingOptions
+from recurra.config import Recipe, TrainingOptions
 from recurra.data.batches import TextWindow, TextWindows
 from recurra.data.splits import held_out_splits
-from recurra.data.text.corpus import TokenIds, encode_text
-from recurra.data.text.files import Text, find_text, whole_text
-from recurra.data.text.vocabulary import Vocabulary, VocabularyOptions
-from recurra.errors import DataError
+from recurra.data.text.corpus import TokenIds
+from recurra.data.text.files import find_text
+from recurra.errors import DataError, UsageError
 from recurra.models.language_model import LanguageModel, LanguageModelOptions
 from recurra.nn import linear_cross_entropy
 from recurra.progress import Progress
-from recurra.runs import Json, Run
-from recurra.tasks.evaluation import inference
-from recurra.tasks.task import Metric, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
+from recurra.runs import Json
+from recurra.tasks.language_modelling.data import (
+    LanguageModellingPreprocessor,
+    TextOptions,
+    check_tokens,
+    encode_texts,
+    find_texts,
+)
+from recurra.tasks.task import Metric, Preprocessor, Scores, StepLoss, inference
 
-EVALUATION_STEPS = 64  # of a window; the state is carried, so it changes no result
-EVALUATION_LANE = 8192  # tokens a lane has at least, so that the cold start of each weighs nothing
-EVALUATION_LANES = 32  # lanes at the most
+EVALUATION_STEPS = 64  # of a window; the state is carried, so the result does not depend on it
+EVALUATION_STREAM = 8192  # tokens of a stream at least, so that its start from an empty state hardly counts
+EVALUATION_STREAMS = 32  # streams side by side, at most
 SAMPLE_TOKENS = 12
-MOST_UNKNOWN = 0.1  # share of a split's tokens, above which `check` says so
 
 
-class TextOptions(VocabularyOptions):
-    """The `[data]` section: which text, and how it becomes tokens."""
+class LanguageModellingTraining(TrainingOptions):
+    """The `[training]` section: the common options, and the window of truncated backpropagation through time."""
 
-    path: str = Field(description="a text file, a folder, or the name of a data set (see `recurra data list`)")
-    valid: str | None = Field(None, description="validation text, where `path` does not bring it")
-    test: str | None = Field(None, description="test text, where `path` does not bring it")
-    shares: Shares = Field(
-        (0.9, 0.05, 0.05), description="training, validation and test share of a text that is not split"
+    window: int = Field(
+        35, ge=1, description="steps of truncated backpropagation through time; the state is carried beyond"
     )
-
-    def splits(self) -> dict[str, Text]:
-        """Text of "train", "valid" and "test" (which may be absent where the user gave only the other two).
-
-        Raises:
-            DataError: a text is missing or empty.
-        """
-        found = find_text(self.path)
-        given = {name: whole_text(path) for name, path in (("valid", self.valid), ("test", self.test)) if path}
-        if "all" not in found:
-            splits = {**found, **given}
-        elif "valid" in given:
-            splits = {"train": found["all"], **given}
-        else:
-            splits = dict(zip(("train", "valid", "test"), found["all"].split(self.shares), strict=True)) | given
-        if "valid" not in splits:
-            train, valid = splits["train"].split((self.shares[0], 1 - self.shares[0]))
-            splits |= {"train": train, "valid": valid}
-        for name, text in splits.items():
-            if not text.size:
-                raise DataError(f"{text.name}: too short to split; its {name} part would be empty")
-        return {name: splits[name] for name in ("train", "valid", "test") if name in splits}
-
-
-class WindowOptions(TrainingOptions):
-    """The `[training]` section: the common one, and the window of truncated backpropagation through time."""
-
-    window: int = Field(35, ge=1, description="steps the gradient goes back; the state is carried beyond")
 
 
 class LanguageModellingRecipe(Recipe):
@@ -75,109 +48,82 @@ class LanguageModellingRecipe(Recipe):
     task: Literal["language-modelling"] = Field("language-modelling", description="name of the task")
     data: TextOptions
     model: LanguageModelOptions = LanguageModelOptions()
-    training: WindowOptions = WindowOptions()
+    training: LanguageModellingTraining = LanguageModellingTraining()
 
 
 class LanguageModelling:
-    """A vocabulary, a language model, and the text they are trained and judged on.
+    """A language model and the text it is trained and evaluated on.
 
     Args:
-        recipe: what to train on what.
-        vocabulary: types of the text.
+        recipe: options of data, model and training.
+        preprocessor: fitted to the training text.
     """
 
     name: ClassVar[str] = "language-modelling"
     recipe_type: ClassVar[type[Recipe]] = LanguageModellingRecipe
+    preprocessor_type: ClassVar[type[Preprocessor]] = LanguageModellingPreprocessor
     primary_metric: ClassVar[Metric] = Metric("perplexity")
     selection_metric: ClassVar[Metric] = Metric("loss")
     item: ClassVar[str] = "token"
+    usage: ClassVar[str] = "generate {run} PROMPT"
 
-    def __init__(self, recipe: LanguageModellingRecipe, vocabulary: Vocabulary) -> None:
-        self.recipe = recipe
-        self.vocabulary = vocabulary
-        self.model = LanguageModel(len(vocabulary), recipe.model)
-        self.splits: dict[str, TokenIds] = {}
+    def __init__(self, recipe: LanguageModellingRecipe, preprocessor: LanguageModellingPreprocessor) -> None:
+        self.recipe, self.preprocessor = recipe, preprocessor
+        self.vocabulary = preprocessor.vocabulary
+        self.model = LanguageModel(len(self.vocabulary), recipe.model)
+        self.encoded: dict[str, TokenIds] = {}
 
     @classmethod
     def start(cls, recipe: LanguageModellingRecipe, progress: Progress) -> Self:
-        """A new model for the text the recipe names.
+        """Read the text of a recipe and build a new model.
 
         Raises:
-            DataError: the text is missing, empty, not UTF-8, too short, or all of one type.
+            DataError: the text is missing, empty, not UTF-8, too short, or has fewer than two types.
         """
-        train = recipe.data.splits()["train"]
-        with progress.stage("counting types", train.size) as advance:
-            vocabulary = Vocabulary.of(train.pieces(advance), recipe.data)
-        task = cls(recipe, vocabulary)
-        task.load_data(progress)
+        texts = find_texts(recipe.data)
+        task = cls(recipe, LanguageModellingPreprocessor.fit(texts["train"], recipe.data, progress))
+        task.set_data(encode_texts(texts, task.vocabulary, progress))
         if recipe.model.initial_range is None:
-            task.model.initialize_output_bias(torch.from_numpy(frequencies(task.splits["train"].ids, len(vocabulary))))
+            shares = frequencies(task.encoded["train"].ids, len(task.vocabulary))
+            task.model.initialize_output_bias(torch.from_numpy(shares))
         return task
 
     @classmethod
     def check(cls, recipe: LanguageModellingRecipe, progress: Progress) -> Json:
-        """Tokens of each split, and how many of them the vocabulary would lack."""
+        """Tokens of each split of a recipe, and how many of them are not in the vocabulary."""
         task = cls.start(recipe, progress)
-        splits = {
-            name: {"tokens": len(tokens), "characters": tokens.num_characters, "unknown": tokens.num_unknown}
-            for name, tokens in task.splits.items()
-        }
-        problems = [
-            f"{row['unknown'] / row['tokens']:.0%} of the tokens of {name} are unknown; raise vocabulary_size"
-            for name, row in splits.items()
-            if row["unknown"] > MOST_UNKNOWN * row["tokens"]
-        ]
-        return {"splits": splits, "vocabulary": {"types": {"kept": len(task.vocabulary)}}, "problems": problems}
+        return check_tokens(task.encoded, task.vocabulary)
 
-    @classmethod
-    def restore(cls, run: Run) -> Self:
-        """The model of a run as its architecture, without weights and text.
+    def read_data(self, progress: Progress) -> dict[str, TokenIds]:
+        """Read and encode the text of the recipe by split; encoded text comes from the cache.
 
         Raises:
-            RunError: missing, damaged, or of another task.
+            DataError: it cannot be used.
         """
-        description, recipe = parse_recipe(run, LanguageModellingRecipe)
-        vocabulary = Vocabulary.parse(run.read("tokenizer.json"), recipe.data.unit)
-        task = cls(recipe, vocabulary)
-        refuse_other_architecture(run, description["architecture"], task.architecture)
-        return task
+        return encode_texts(find_texts(self.recipe.data), self.vocabulary, progress)
 
-    @property
-    def architecture(self) -> Json:
-        """What the model is built from."""
-        return {"vocabulary_size": len(self.vocabulary), **self.recipe.model.model_dump(mode="json")}
-
-    def load_data(self, progress: Progress) -> None:
-        """Encode the text the recipe names.
+    def set_data(self, splits: dict[str, TokenIds]) -> None:
+        """Keep encoded text by split.
 
         Raises:
-            DataError: missing, empty, not UTF-8, or shorter than one window in each lane.
+            DataError: the training text is shorter than one window in each stream.
         """
-        for name, text in self.recipe.data.splits().items():
-            self.splits[name] = encode_text(text, self.vocabulary, progress, f"encoding {name}")
-        lanes, window = self.recipe.training.batch_size, self.recipe.training.window
-        tokens = len(self.splits["train"].ids)
-        if tokens < lanes * window:
+        streams, window = self.recipe.training.batch_size, self.recipe.training.window
+        tokens = len(splits["train"])
+        if tokens < streams * window:
             raise DataError(
                 f"{self.recipe.data.path}: {tokens:,} training tokens are fewer than one window of {window} steps in "
-                f"each of {lanes} lanes ({lanes * window:,}); give more text, or a smaller batch_size or window"
+                f"each of {streams} streams ({streams * window:,}); give more text, or a smaller batch_size or window"
             )
-
-    def describe(self) -> tuple[Json, Mapping[str, str]]:
-        """What model.json says, and the files that belong to the model."""
-        return {"architecture": self.architecture}, {"tokenizer.json": self.vocabulary.dump()}
-
-    def fingerprint(self) -> dict[str, str]:
-        """Digest of the encoded text of each split."""
-        return {name: tokens.digest for name, tokens in self.splits.items()}
+        self.encoded = splits
 
     def batches(self, epoch: int) -> TextWindows:  # noqa: ARG002
-        """Windows of the training text; every epoch reads it in the same order."""
+        """Windows of the training text, in the order of the text in every epoch."""
         options = self.recipe.training
-        return TextWindows(self.splits["train"].ids, options.batch_size, options.window, self.vocabulary.start_id)
+        return TextWindows(self.encoded["train"].ids, options.batch_size, options.window, self.vocabulary.start_id)
 
     def loss(self, batch: TextWindow, state: Any) -> StepLoss:
-        """Mean nats per token of a window; the state comes out cut from its history."""
+        """Mean cross entropy of a window, nats per token; the new state is detached from its graph."""
         output = self.model.output
         inputs, targets = (part.to(output.weight.device) for part in batch)
         hidden, state = self.model.hidden(inputs, state)
@@ -185,60 +131,78 @@ class LanguageModelling:
         num_items = int((targets >= 0).sum())
         return StepLoss(total / num_items, num_items, self.model.detach(state))
 
-    @staticmethod
-    def describe_loss(loss: float) -> str:
-        """Nats per token, and the perplexity they mean."""
-        return f"loss {loss:.3f}  perplexity {perplexity(loss):.4g}"
+    def evaluate_text(self, tokens: TokenIds, progress: Progress, title: str = "evaluating") -> Scores:
+        """Scores of the model on a text.
 
-    def evaluate(self, tokens: TokenIds, progress: Progress, title: str = "evaluating") -> Metrics:
-        """Perplexity of the model on a text.
-
-        The text is read in a few long lanes, each from an empty state; every token counts once.
+        The text is cut into a few long streams, each of which starts from an empty state; every token counts once.
 
         Returns:
-            loss (nats per token), perplexity, bits_per_character (unknown words count as what `<unk>` costs),
-            tokens, unknown (tokens that are `<unk>`).
+            See `text_scores`.
         """
-        num_lanes = min(max(len(tokens.ids) // EVALUATION_LANE, 1), EVALUATION_LANES)
-        lanes = TextWindows(tokens.ids, num_lanes, EVALUATION_STEPS, self.vocabulary.start_id)
+        num_streams = min(max(len(tokens) // EVALUATION_STREAM, 1), EVALUATION_STREAMS)
+        windows = TextWindows(tokens.ids, num_streams, EVALUATION_STEPS, self.vocabulary.start_id)
         total, state = 0.0, None
-        with inference(self.model), progress.stage(title, len(lanes)) as advance:
-            for window in lanes:
+        with inference(self.model), progress.stage(title, len(windows)) as advance:
+            for window in windows:
                 step = self.loss(window, state)
                 total, state = total + step.mean.item() * step.num_items, step.state
                 advance(1)
-        return metrics_of(total, tokens)
+        return text_scores(total, tokens)
 
-    def validate(self, progress: Progress) -> Metrics:
+    def validate(self, progress: Progress) -> Scores:
         """Loss and perplexity on the validation text."""
-        metrics = self.evaluate(self.splits["valid"], progress, "validating")
-        return {name: metrics[name] for name in ("loss", "perplexity")}
+        scores = self.evaluate_text(self.encoded["valid"], progress, "validating")
+        return {name: scores[name] for name in ("loss", "perplexity")}
 
-    def report(self, progress: Progress) -> Report:
-        """The model and its baselines on the validation and test text."""
-        held_out = held_out_splits(self.splits)
-        model = {name: self.evaluate(tokens, progress, f"evaluating {name}") for name, tokens in held_out.items()}
-        return Report({"model": model, **self.baselines(held_out, progress)}, {})
+    def held_out(self) -> dict[str, TokenIds]:
+        """The validation and test text."""
+        return held_out_splits(self.encoded)
 
-    def baselines(self, texts: Mapping[str, TokenIds], progress: Progress) -> dict[str, dict[str, Metrics]]:
-        """What counting reaches on some texts: unigrams, and Kneser-Ney trigrams."""
-        result = {}
-        train = self.splits["train"].ids
+    def read_held_out(self, data: Any, options: Mapping[str, Any], progress: Progress) -> dict[str, TokenIds]:
+        """Read other text to evaluate on, by split; "all" where it has no splits.
+
+        Args:
+            data: a text file, a folder or the name of a data set.
+            options: must be empty, since all text is read in the same way.
+            progress: shows how far encoding is.
+
+        Raises:
+            DataError: missing, empty or not UTF-8.
+            UsageError: an option.
+        """
+        if options:
+            raise UsageError(
+                f"{next(iter(options))}: is fixed by the training; other text is read in the same way, leave it out"
+            )
+        found = find_text(str(data))
+        return encode_texts(held_out_splits(found) or found, self.vocabulary, progress)
+
+    def evaluate(self, splits: Mapping[str, TokenIds], progress: Progress) -> tuple[dict[str, Scores], Json]:
+        """Scores of the model by split; no details."""
+        scores = {
+            split: self.evaluate_text(tokens, progress, f"evaluating {split}") for split, tokens in splits.items()
+        }
+        return scores, {}
+
+    def baselines(self, splits: Mapping[str, TokenIds], progress: Progress) -> dict[str, dict[str, Scores]]:
+        """Scores of a unigram model and of a Kneser-Ney trigram model, counted on the training text."""
+        found = {}
+        train = self.encoded["train"].ids
         if len(train) > LARGEST_SAMPLE:
             progress.note(f"the trigram baseline counts the first {LARGEST_SAMPLE:,} of {len(train):,} training tokens")
         with progress.stage("counting n-grams", 2) as advance:
             for baseline in (Unigram, Trigram):
                 counted = baseline(len(self.vocabulary)).fit(train)
-                result[baseline.name] = {
-                    name: metrics_of(counted.nats(tokens.ids, self.vocabulary.start_id), tokens)
-                    for name, tokens in texts.items()
+                found[baseline.name] = {
+                    split: text_scores(counted.nats(tokens.ids, self.vocabulary.start_id), tokens)
+                    for split, tokens in splits.items()
                 }
                 advance(1)
-        return result
+        return found
 
     def samples(self) -> list[Json]:
         """The beginning of the validation text."""
-        ids = np.asarray(self.splits["valid"].ids[: SAMPLE_TOKENS + 1]).astype(int).tolist()
+        ids = np.asarray(self.encoded["valid"].ids[: SAMPLE_TOKENS + 1]).astype(int).tolist()
         return [{"ids": ids, "text": self.vocabulary.decode(ids)}]
 
     def outputs_of(self, sample: Json) -> list[float]:
@@ -246,28 +210,40 @@ class LanguageModelling:
         return self.log_probabilities(sample["ids"])
 
     def log_probabilities(self, ids: list[int]) -> list[float]:
-        """Log-probability of each token of a text that begins a line, in nats."""
+        """Log-probability of each token of a text from the beginning of a line, in nats."""
         device = self.model.output.weight.device
         inputs = torch.tensor([self.vocabulary.start_id, *ids[:-1]], device=device).unsqueeze(1)  # (time, 1)
         with inference(self.model):
-            logits, _ = self.model(inputs)
-        targets = torch.tensor(ids, device=device).unsqueeze(1)
+            logits, _ = self.model(inputs)  # (time, 1, vocabulary)
+        targets = torch.tensor(ids, device=device).unsqueeze(1)  # (time, 1)
         picked: list[float] = logits[:, 0].log_softmax(-1).gather(1, targets).squeeze(1).tolist()
         return picked
 
 
 def perplexity(loss: float) -> float:
-    """Perplexity of a loss in nats per token, up to where floating point ends."""
+    """Perplexity of a loss in nats per token, at most about 1e304."""
     return math.exp(min(loss, 700))
 
 
-def metrics_of(nats: float, tokens: TokenIds) -> Metrics:
-    """Total negative log-probability of a text in the usual units."""
-    loss = nats / len(tokens.ids)
+def text_scores(nats: float, tokens: TokenIds) -> Scores:
+    """Scores of a text.
+
+    Args:
+        nats: negative log-probability of the whole text.
+        tokens: the text.
+
+    Returns:
+        loss (nats per token), perplexity, bits_per_character (an unknown word costs what `<unk>` costs), tokens (their
+        number), unknown (number of tokens that are `<unk>`).
+    """
+    loss = nats / len(tokens)
     return {
         "loss": loss,
         "perplexity": perplexity(loss),
         "bits_per_character": nats / math.log(2) / tokens.num_characters,
-        "tokens": len(tokens.ids),
+        "tokens": len(tokens),
         "unknown": tokens.num_unknown,
     }
+
+
+TASK = LanguageModelling

@@ -19,7 +19,7 @@ from recurra.data.builtin.long_memory import (
     copying,
 )
 from recurra.errors import ShapeError
-from recurra.tasks.task import Metric, Metrics
+from recurra.tasks.task import Metric, Scores
 
 SOLVED = 0.04  # error of a sum below which it counts as right, as in Hochreiter & Schmidhuber 1997
 
@@ -54,7 +54,7 @@ class Problem(Protocol):
         """What is minimized; answers (num_answers, batch, output_size)."""
         ...
 
-    def scores(self, answers: Tensor, targets: Tensor) -> Metrics:
+    def scores(self, answers: Tensor, targets: Tensor) -> Scores:
         """How good answers are."""
         ...
 
@@ -66,7 +66,7 @@ class Problem(Protocol):
         """A sequence from outside as a batch of one, in the form that is drawn."""
         ...
 
-    def tell(self, answers: Tensor) -> Any:
+    def decode(self, answers: Tensor) -> Any:
         """What answers to a batch of one mean."""
         ...
 
@@ -103,7 +103,7 @@ class Adding:
         """Mean squared error of the sum."""
         return F.mse_loss(answers[-1, :, 0], targets)
 
-    def scores(self, answers: Tensor, targets: Tensor) -> Metrics:
+    def scores(self, answers: Tensor, targets: Tensor) -> Scores:
         """Mean squared error, and the share of sums that are right but for SOLVED."""
         error = (answers[-1, :, 0] - targets).double()
         solved = (error.abs() < SOLVED).double().mean()
@@ -124,13 +124,13 @@ class Adding:
             raise ShapeError(f"adding: expected numbers and marks (time, 2), got an array {values.shape}")
         return torch.from_numpy(values.astype(np.float32))[:, None]
 
-    def tell(self, answers: Tensor) -> float:
+    def decode(self, answers: Tensor) -> float:
         """The sum."""
         return float(answers[-1, 0, 0])
 
     def outputs(self, answers: Tensor) -> list[float]:
         """The sum."""
-        return [self.tell(answers)]
+        return [self.decode(answers)]
 
 
 class Copying:
@@ -161,7 +161,7 @@ class Copying:
         """Mean nats of the right answer of a step."""
         return F.cross_entropy(answers.flatten(0, 1), targets.flatten())
 
-    def scores(self, answers: Tensor, targets: Tensor) -> Metrics:
+    def scores(self, answers: Tensor, targets: Tensor) -> Scores:
         """Nats per step, share of recalled symbols that are right, and of sequences in which all ten are."""
         right = answers[-NUM_COPIED:].argmax(2) == targets[-NUM_COPIED:]  # (ten, batch)
         return {
@@ -197,7 +197,7 @@ class Copying:
             )
         return torch.from_numpy(ids.astype(np.int64))[:, None]
 
-    def tell(self, answers: Tensor) -> list[int]:
+    def decode(self, answers: Tensor) -> list[int]:
         """The ten symbols recalled."""
         symbols: list[int] = answers[-NUM_COPIED:, 0].argmax(1).tolist()
         return symbols

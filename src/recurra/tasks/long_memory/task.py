@@ -1,7 +1,7 @@
-"""Memory: generated problems whose answer stands hundreds of steps before the question."""
+"""Long memory: generated problems whose answer depends on inputs hundreds of steps before."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field
@@ -9,21 +9,20 @@ from torch import Tensor
 
 from recurra.config import Recipe, Section, TrainingOptions
 from recurra.data.builtin.long_memory import GeneratedBatches, ProblemBatch
+from recurra.errors import UsageError
 from recurra.models.long_memory import LongMemoryNetwork, LongMemoryOptions
 from recurra.progress import Progress
-from recurra.runs import Json, Run
-from recurra.tasks.classification.data import digest_of
-from recurra.tasks.evaluation import inference
+from recurra.runs import Json
 from recurra.tasks.long_memory.data import problem_of
-from recurra.tasks.task import Metric, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
+from recurra.tasks.task import Metric, NoPreprocessor, Preprocessor, Scores, StepLoss, digest_of, inference
 
 HELD_OUT = {"valid": 0, "test": 1}  # parts of what a seed draws; the epochs are those after them
 NUM_SAMPLES = 4
-JUDGED_AT_ONCE = 250  # sequences
+EVALUATION_BATCH = 250  # sequences
 
 
-class MemoryData(Section):
-    """The `[data]` section: which problem, how hard, how much of it."""
+class LongMemoryData(Section):
+    """The `[data]` section: the problem, its length and the number of sequences."""
 
     path: Literal["adding", "copy"] = Field(description="the problem: two marked numbers to add, or symbols to repeat")
     length: int = Field(
@@ -35,126 +34,125 @@ class MemoryData(Section):
     held_out_size: int = Field(2000, ge=1, description="sequences drawn for validation, and for the test")
 
 
-class MemoryRecipe(Recipe):
+class LongMemoryRecipe(Recipe):
     """A recipe for a memory problem."""
 
-    task: Literal["memory"] = Field("memory", description="name of the task")
-    data: MemoryData
+    task: Literal["long-memory"] = Field("long-memory", description="name of the task")
+    data: LongMemoryData
     model: LongMemoryOptions = LongMemoryOptions()
     training: TrainingOptions = TrainingOptions()
 
 
-class Memory:
-    """A generated problem and a network that is to remember.
+class HeldOut(NamedTuple):
+    """Sequences of a split."""
+
+    inputs: Tensor  # as drawn, (time, batch, ...)
+    targets: Tensor  # (batch,) or (time, batch)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the sequences; where it differs, the training sequences are drawn differently, too."""
+        return digest_of([self.inputs.numpy()], self.targets.numpy())
+
+
+class LongMemory:
+    """A generated problem and a recurrent network.
 
     Args:
-        recipe: which problem, and what network.
+        recipe: options of problem, model and training.
+        preprocessor: none is needed.
 
     Raises:
         UsageError: an initialization that does not fit the cell.
     """
 
-    name: ClassVar[str] = "memory"
-    recipe_type: ClassVar[type[Recipe]] = MemoryRecipe
+    name: ClassVar[str] = "long-memory"
+    recipe_type: ClassVar[type[Recipe]] = LongMemoryRecipe
     selection_metric: ClassVar[Metric] = Metric("loss")
+    preprocessor_type: ClassVar[type[Preprocessor]] = NoPreprocessor
     item: ClassVar[str] = "sequence"
+    usage: ClassVar[str] = "predict {run} SEQUENCES.jsonl"
 
-    def __init__(self, recipe: MemoryRecipe) -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: LongMemoryRecipe, preprocessor: NoPreprocessor) -> None:
+        self.recipe, self.preprocessor = recipe, preprocessor
         self.problem = problem_of(recipe.data.path, recipe.data.length)
         sizes = self.problem.input_size, self.problem.output_size
         self.model = LongMemoryNetwork(*sizes, self.problem.steps, recipe.model)
-        self.held_out: dict[str, ProblemBatch] = {}
+        self.encoded: dict[str, HeldOut] = {}
 
     @property
     def primary_metric(self) -> Metric:
-        """Squared error of the sum, or accuracy of the symbols recalled."""
+        """Squared error of the sum, or accuracy of the recalled symbols."""
         return self.problem.primary_metric
 
     @classmethod
-    def start(cls, recipe: MemoryRecipe, progress: Progress) -> Self:
-        """A new model for the problem the recipe names."""
-        task = cls(recipe)
-        task.load_data(progress)
+    def start(cls, recipe: LongMemoryRecipe, progress: Progress) -> Self:
+        """Build a new model and draw the held-out sequences."""
+        task = cls(recipe, NoPreprocessor())
+        task.set_data(task.read_data(progress))
         return task
 
     @classmethod
-    def check(cls, recipe: MemoryRecipe, progress: Progress) -> Json:
-        """How many sequences of how many steps, and what can be had without memory."""
+    def check(cls, recipe: LongMemoryRecipe, progress: Progress) -> Json:
+        """Number and length of the sequences, and the scores that are possible without memory."""
         task = cls.start(recipe, progress)
         sizes = {
             "train, each epoch": len(task.batches(0)) * recipe.training.batch_size,
             **dict.fromkeys(HELD_OUT, recipe.data.held_out_size),
         }
+        without_memory = task.baselines(task.encoded, progress)[task.problem.baseline]
         return {
             "splits": {split: {"sequences": size, "steps": task.problem.steps} for split, size in sizes.items()},
-            "without memory": {split: rounded(scores) for split, scores in task.baselines().items()},
+            "without memory": {split: rounded(scores) for split, scores in without_memory.items()},
             "problems": [],
         }
 
-    @classmethod
-    def restore(cls, run: Run) -> Self:
-        """The model of a run as its architecture, without weights and held-out sequences.
-
-        Raises:
-            RunError: missing, damaged, or of another task.
-        """
-        description, recipe = parse_recipe(run, MemoryRecipe)
-        task = cls(recipe)
-        refuse_other_architecture(run, description["architecture"], task.architecture)
-        return task
-
-    @property
-    def architecture(self) -> Json:
-        """What the model is built from."""
+    def read_data(self, progress: Progress) -> dict[str, ProblemBatch]:  # noqa: ARG002
+        """Draw the held-out sequences of the recipe, which `--resume` may have changed: the digests show it."""
         data = self.recipe.data
-        return {"problem": data.path, "length": data.length, **self.recipe.model.model_dump(mode="json")}
-
-    def load_data(self, progress: Progress) -> None:  # noqa: ARG002
-        """Draw what the model is judged by."""
-        data = self.recipe.data
-        problem = problem_of(data.path, data.length)  # of a recipe that --resume may have changed: its digests tell
-        self.held_out = {
+        problem = problem_of(data.path, data.length)
+        return {
             split: problem.draw(data.held_out_size, 1, self.recipe.seed, part)[0] for split, part in HELD_OUT.items()
         }
 
-    def describe(self) -> tuple[Json, Mapping[str, str]]:
-        """What model.json says; nothing else belongs to the model."""
-        return {"architecture": self.architecture}, {}
+    def set_data(self, splits: dict[str, ProblemBatch]) -> None:
+        """Keep the held-out sequences."""
+        self.encoded = {split: HeldOut(*examples) for split, examples in splits.items()}
 
-    def fingerprint(self) -> dict[str, str]:
-        """Digest of the held-out sequences: another way to draw them would draw others to train on, too."""
-        return {
-            split: digest_of([examples.inputs.numpy()], examples.targets.numpy())
-            for split, examples in self.held_out.items()
-        }
+    def held_out(self) -> dict[str, "HeldOut"]:
+        """The held-out sequences by split."""
+        return self.encoded
+
+    def read_held_out(self, data: Any, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:  # noqa: ARG002
+        """Refuse other data.
+
+        Raises:
+            UsageError: always.
+        """
+        given = f"{data}" if str(data) != self.recipe.data.path else ", ".join(options)
+        raise UsageError(f"{given}: a memory problem is evaluated on sequences that it generates; leave this out")
 
     def batches(self, epoch: int) -> GeneratedBatches:
-        """Sequences of the epoch's own."""
+        """New sequences for each epoch."""
         batch_size = self.recipe.training.batch_size
         num_batches = -(-self.recipe.data.train_size // batch_size)
         return self.problem.draw(batch_size, num_batches, self.recipe.seed, len(HELD_OUT) + epoch)
 
     def loss(self, batch: ProblemBatch, state: Any) -> StepLoss:  # noqa: ARG002
-        """Mean squared error of the sum, or mean nats of the right answer of a step."""
+        """Mean squared error of the sum, or mean cross entropy of a step, nats."""
         answers = self.answers(batch.inputs)
         mean = self.problem.loss(answers, batch.targets.to(answers.device))
         return StepLoss(mean, answers.shape[1], None)
 
     def answers(self, inputs: Tensor) -> Tensor:
-        """What the network says of a batch as it is drawn, (answers, batch, outputs)."""
+        """Answers to a batch as it is drawn, (answers, batch, outputs)."""
         read = self.problem.read(inputs.to(self.model.output.weight.device))
         answers: Tensor = self.model(read, min(self.problem.num_answers, len(read)))
         return answers
 
-    @staticmethod
-    def describe_loss(loss: float) -> str:
-        """Squared error of a sum, or nats of a step."""
-        return f"loss {loss:.5f}"
-
-    def judge(self, inputs: Tensor, progress: Progress, title: str = "evaluating") -> Tensor:
-        """What the network says of any number of sequences, on the CPU."""
-        parts = inputs.split(JUDGED_AT_ONCE, 1)
+    def predict(self, inputs: Tensor, progress: Progress, title: str = "evaluating") -> Tensor:
+        """Answers to sequences in any number, on the CPU, (answers, batch, outputs)."""
+        parts = inputs.split(EVALUATION_BATCH, 1)
         found = []
         with inference(self.model), progress.stage(title, len(parts)) as advance:
             for part in parts:
@@ -162,41 +160,49 @@ class Memory:
                 advance(1)
         return torch.cat(found, 1)
 
-    def validate(self, progress: Progress) -> Metrics:
-        """Loss, what it is judged by, and the share of sequences solved."""
-        inputs, targets = self.held_out["valid"]
-        answers = self.judge(inputs, progress, "validating")
+    def validate(self, progress: Progress) -> Scores:
+        """Loss, the primary metric, and the share of sequences solved."""
+        inputs, targets = self.encoded["valid"]
+        answers = self.predict(inputs, progress, "validating")
         scores = self.problem.scores(answers, targets)
         return {
             "loss": float(self.problem.loss(answers, targets)),
             **{name: scores[name] for name in (self.primary_metric.name, "solved")},
         }
 
-    def report(self, progress: Progress) -> Report:
-        """The model, and what can be had without memory, on the held-out sequences."""
+    def evaluate(self, splits: Mapping[str, "HeldOut"], progress: Progress) -> tuple[dict[str, Scores], Json]:
+        """Scores on the held-out sequences; no details."""
         metrics = {
-            split: self.problem.scores(self.judge(inputs, progress, f"evaluating {split}"), targets)
-            for split, (inputs, targets) in self.held_out.items()
+            split: self.problem.scores(self.predict(inputs, progress, f"evaluating {split}"), targets)
+            for split, (inputs, targets) in splits.items()
         }
-        return Report({"model": metrics, self.problem.baseline: self.baselines()}, {})
+        return metrics, {}
 
-    def baselines(self) -> dict[str, Metrics]:
-        """The best that can be had without memory, by split."""
-        return {
+    def baselines(
+        self,
+        splits: Mapping[str, "HeldOut"],
+        progress: Progress,  # noqa: ARG002
+    ) -> dict[str, dict[str, Scores]]:
+        """The best scores that are possible without memory, by split."""
+        scores = {
             split: self.problem.scores(self.problem.answers_without_memory(targets), targets)
-            for split, (_, targets) in self.held_out.items()
+            for split, (_, targets) in splits.items()
         }
+        return {self.problem.baseline: scores}
 
     def samples(self) -> list[Json]:
         """The first validation sequences."""
-        inputs = self.held_out["valid"].inputs
+        inputs = self.encoded["valid"].inputs
         return [{"sequence": inputs[:, index].tolist()} for index in range(min(NUM_SAMPLES, inputs.shape[1]))]
 
     def outputs_of(self, sample: Json) -> list[float]:
-        """The sum, or logarithms of the probabilities of each answer."""
-        return self.problem.outputs(self.judge(self.problem.parse(sample["sequence"]), Progress()))
+        """The sum, or the log-probabilities of each answer."""
+        return self.problem.outputs(self.predict(self.problem.parse(sample["sequence"]), Progress()))
 
 
-def rounded(scores: Metrics) -> Metrics:
-    """Scores with as many digits as one reads."""
+def rounded(scores: Scores) -> Scores:
+    """Scores with four significant digits."""
     return {name: value if isinstance(value, int) else float(f"{value:.4g}") for name, value in scores.items()}
+
+
+TASK = LongMemory

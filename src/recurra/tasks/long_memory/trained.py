@@ -1,53 +1,86 @@
-"""A network trained to remember, in use."""
+"""A network trained on a memory problem, in use."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
-from numpy.typing import ArrayLike
-
-from recurra.errors import UsageError
+from recurra.config import Section
+from recurra.errors import DataError
 from recurra.progress import Progress
 from recurra.runs import Json
-from recurra.tasks.long_memory.task import Memory
-from recurra.tasks.trained import TrainedModel
+from recurra.tasks.long_memory.task import LongMemory
+from recurra.tasks.trained import Input, TrainedModel, Verb
 
 
-class TrainedMemory(TrainedModel[Memory]):
-    """A network trained to remember, ready to use; arguments and errors as of `TrainedModel`."""
+class Recalled(NamedTuple):
+    """The answer to one sequence."""
 
-    task_type = Memory
+    input: str  # file and line of the sequence
+    answer: float | list[int]  # the sum; or the ten symbols
 
-    def predict(self, sequences: Sequence[ArrayLike]) -> list[Any]:
-        """The answer to each sequence, of any length.
+    @property
+    def text(self) -> str:
+        """The sum with four digits, or the symbols between spaces."""
+        return f"{self.answer:.4f}" if isinstance(self.answer, float) else " ".join(map(str, self.answer))
 
-        Args:
-            sequences: of adding, numbers and marks (time, 2); of copying, ids (time,), 0 to 7 for symbols, 8 for the
-                blank, 9 for the delimiter, and ten blanks last.
+    def as_json(self) -> Json:
+        """All fields."""
+        return self._asdict()
 
-        Returns:
-            The sum of each; or its ten symbols.
+    def as_table(self) -> None:
+        """None."""
+        return
+
+
+class PredictOptions(Section):
+    """Options of `predict`: none."""
+
+
+def predict(
+    model: "TrainedLongMemory",
+    inputs: list[Input],
+    options: PredictOptions,  # noqa: ARG001
+    progress: Progress,
+) -> list[Recalled]:
+    """The answer to each sequence, of any length.
+
+    A sequence of adding is numbers and marks (time, 2); of copying, ids (time,): 0 to 7 for symbols, 8 for the blank, 9
+    for the delimiter, and ten blanks last.
+
+    Raises:
+        ShapeError: sequences of another kind.
+    """
+    problem = model.task.problem
+    answers = (model.task.predict(problem.parse(one.value), progress) for one in inputs)
+    return [Recalled(one.name, problem.decode(answer)) for one, answer in zip(inputs, answers, strict=True)]
+
+
+class TrainedLongMemory(TrainedModel[LongMemory]):
+    """A network trained on a memory problem, ready to use; arguments and errors as of `TrainedModel`."""
+
+    verbs: ClassVar[Mapping[str, Verb]] = {"predict": Verb(PredictOptions, predict)}
+
+    @property
+    def reads_files(self) -> bool:
+        """Sequences are given as files."""
+        return True
+
+    def read_file(self, path: str, options: Mapping[str, Any], progress: Progress) -> Iterator[Input]:  # noqa: ARG002
+        """The sequences of a file, a JSON array in each line.
 
         Raises:
-            ShapeError: sequences of another kind.
+            DataError: no such file, or a line that is not JSON.
         """
-        problem = self.task.problem
-        return [problem.tell(self.task.judge(problem.parse(sequence), Progress())) for sequence in sequences]
+        try:
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot be read: {error}") from None
+        for number, line in enumerate(lines, 1):
+            try:
+                yield Input(f"{path} line {number}", json.loads(line))
+            except ValueError as error:
+                raise DataError(f"{path} line {number}: expected a JSON array, got {line[:40]!r}: {error}") from None
 
-    def evaluate(self, data: str | Path | None = None, progress: Progress | None = None) -> Json:
-        """Scores of the model and, beside it, of what can be had without memory, on the held-out sequences.
 
-        Args:
-            data: for other tasks; here sequences are generated, and nothing can be given.
-            progress: told how far it is.
-
-        Returns:
-            Scores by model ("model", and "always_1" or "no_memory") and by split.
-
-        Raises:
-            UsageError: data was given.
-            DataError: this version draws other sequences than the run was judged by.
-        """
-        if data is not None:
-            raise UsageError(f"{data}: a memory problem is judged by sequences that it generates; leave the data out")
-        return self.evaluate_held_out(progress or Progress())
+TRAINED = TrainedLongMemory
