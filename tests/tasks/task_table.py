@@ -87,7 +87,7 @@ CASES = {
         {"embedding_size": 7, "hidden_size": [9, 6], "batch_size": 4, "window": 11, **NO_DROPOUT},
         lambda task: ["the cat", "nobody sees the"],  # noqa: ARG005
         "",
-        "is empty",
+        "empty; expected plain UTF-8 text",
     ),
     "classification": Case(
         write_labels,
@@ -100,8 +100,8 @@ CASES = {
         write_tags,
         {"embedding_size": 7, "hidden_size": [9], "character_hidden_size": 5, "batch_size": 8, **NO_DROPOUT},
         lambda task: ["so paris then", "rome", "well now please so"],  # noqa: ARG005
-        "one\n",
-        "line 1",
+        "paris B-city\nso\n",
+        "line 2: 1 column, where the first has 2",
     ),
     "forecasting": Case(
         write_series,

@@ -1,5 +1,8 @@
-"""Recordings with transcripts, and how they become what a recognizer reads."""
+"""Recordings with transcripts as log-mel features and symbols."""
 
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
@@ -18,21 +21,23 @@ from recurra.data.media.sound import Samples, SoundOptions, Utterance, read_utte
 from recurra.data.splits import SPLITS, held_out_splits
 from recurra.data.text.alphabet import Alphabet, Unit, symbols_of
 from recurra.decoding.ctc import min_frames
-from recurra.errors import DataError, UsageError, counted
+from recurra.errors import DataError, UsageError
 from recurra.nn.spectrogram import LogMel
 from recurra.progress import Progress
 from recurra.runs import Json
-from recurra.tasks.checks import leaks
+from recurra.tasks.task import ReadFile
 
 Features = NDArray[np.float32]  # log-mel of a recording, (frames, mels)
 
+ALPHABET, TRANSCRIPTS = "alphabet.json", "transcripts.json"
+MAX_TRANSCRIPTS = 50_000  # different training transcripts that the language model is counted from
 TOUCH_TONES = "touch-tones"  # the name of a data set that is made
-MADE_AS_IT_IS = ("connected", "words", "shares", "by_speaker")  # options that it does not heed
-JUDGED_AT_ONCE = 64  # recordings
+MADE_AS_IT_IS = ("connected", "connected_words", "shares", "by_speaker")  # options that it does not heed
+EVALUATION_BATCH = 64  # recordings
 THIRDS = 3  # parts of a recording whose mean features the nearest neighbor is found by
 FRONT_AT_ONCE = 1 << 22  # samples, those of padding among them
 MOST_SHOWN = 40  # characters of a transcript, or symbols, in a message
-UNHEARD = np.zeros(0, np.int64)  # symbols of what counts in no loss
+NO_TARGETS = np.zeros(0, np.int64)  # symbols of what counts in no loss
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 
@@ -45,7 +50,7 @@ def rising(ends: tuple[int, int]) -> tuple[int, int]:
 
 
 class RecordingOptions(Section):
-    """The `[data]` section: which recordings, and how they are heard."""
+    """The `[data]` section: the recordings, their features and symbols."""
 
     path: str = Field(
         description="a table of recordings and transcripts, a folder with one, or spoken digits; see docs/formats.md"
@@ -64,10 +69,10 @@ class RecordingOptions(Section):
     by_speaker: bool = Field(True, description="where the files do not say: keep each speaker on one side of a split")
     connected: tuple[Count, Count, Count] | None = Field(
         None,
-        description="instead of single recordings: strings of `words` joined from one speaker, so many for training, "
-        "validation and test",
+        description="instead of single recordings: this many strings for training, validation and test, each of "
+        "`connected_words` recordings of one speaker",
     )
-    words: Annotated[tuple[Count, Count], AfterValidator(rising)] = Field(
+    connected_words: Annotated[tuple[Count, Count], AfterValidator(rising)] = Field(
         (2, 5), description="fewest and most recordings in such a string"
     )
     on_short: Literal["fail", "drop"] = Field(
@@ -82,19 +87,20 @@ class RecordingOptions(Section):
 
 
 class Encoded(NamedTuple):
-    """Recordings as the model hears them."""
+    """Recordings as the model reads them."""
 
     features: list[Features]
     targets: list[NDArray[np.int64]]  # symbols of each transcript, none where it counts in no loss
-    uncounted: Sequence[str] = ()  # of such transcripts, why
+    uncounted: Sequence[str] = ()  # why, for each such transcript
+    digest: str = ""  # SHA-256 of samples and transcripts, which do not depend on the machine as features do
 
     @property
     def lengths(self) -> list[int]:
         """Frames of each."""
         return [len(features) for features in self.features]
 
-    def tell_uncounted(self, progress: Progress) -> None:
-        """Say how many recordings count in no loss."""
+    def note_uncounted(self, progress: Progress) -> None:
+        """Note how many recordings count in no loss."""
         if self.uncounted:
             number, first = len(self.uncounted), self.uncounted[0]
             progress.note(f"{number:,} recordings are scored but count in no loss, such as {first}")
@@ -131,8 +137,8 @@ def find_recordings(options: RecordingOptions, seed: int, progress: Progress) ->
     return splits if options.connected is None else strings_of(splits, options, seed)
 
 
-def find_held_out(options: RecordingOptions, seed: int, progress: Progress) -> dict[str, list[Utterance]]:
-    """Recordings to judge by: those of every split but the training one, or all where there are no splits.
+def find_other_recordings(options: RecordingOptions, seed: int, progress: Progress) -> dict[str, list[Utterance]]:
+    """Recordings to evaluate on: all splits except the training split, or "all" where there are no splits.
 
     Raises:
         DataError: they cannot be used; the message names the place.
@@ -158,11 +164,13 @@ def strings_of(splits: dict[str, list[Utterance]], options: RecordingOptions, se
     found = {}
     for split, single in splits.items():
         part = split if split in counts else "test"
-        found[split] = join_utterances(single, counts[part], options.sample_rate, f"{part} {seed}", options.words)
+        found[split] = join_utterances(
+            single, counts[part], options.sample_rate, f"{part} {seed}", options.connected_words
+        )
     return found
 
 
-def hear(recordings: Sequence[Samples], front: LogMel) -> list[Features]:
+def log_mel_features(recordings: Sequence[Samples], front: LogMel) -> list[Features]:
     """Log-mel features of recordings: those of about one length together, and as many as fit into a bounded memory."""
     order = np.argsort([len(samples) for samples in recordings], kind="stable").tolist()
     found: list[Features] = [np.zeros((0, front.num_mels), np.float32)] * len(order)
@@ -179,7 +187,7 @@ def hear(recordings: Sequence[Samples], front: LogMel) -> list[Features]:
 
 
 def encode(utterances: Sequence[Utterance], front: LogMel, alphabet: Alphabet, reduction: int) -> Encoded:
-    """Recordings as the model hears them.
+    """Recordings as the model reads them.
 
     Args:
         utterances: any. A transcript that no output of the model can be counts in no loss.
@@ -192,9 +200,11 @@ def encode(utterances: Sequence[Utterance], front: LogMel, alphabet: Alphabet, r
         unknown = unknown_in(one, alphabet)
         if unknown:
             reason = f"{one.place}: training transcripts have no {shown(unknown)}"
-        targets.append(UNHEARD if reason else alphabet.encode(one.transcript, one.place))
+        targets.append(NO_TARGETS if reason else alphabet.encode(one.transcript, one.place))
         uncounted += [reason] if reason else []
-    return Encoded(hear([one.samples for one in utterances], front), targets, uncounted)
+    rows = "\n".join(f"{one.digest} {one.transcript}" for one in utterances)
+    digest = hashlib.sha256(rows.encode()).hexdigest()
+    return Encoded(log_mel_features([one.samples for one in utterances], front), targets, uncounted, digest)
 
 
 def unknown_in(utterance: Utterance, alphabet: Alphabet) -> set[str]:
@@ -267,8 +277,8 @@ def collate(encoded: Encoded, indices: NDArray[np.integer]) -> Batch:
 def side_by_side(log_probabilities: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Log-probabilities (steps, symbols) of recordings in batches (steps, batch, symbols), with their lengths."""
     found = []
-    for first in range(0, len(log_probabilities), JUDGED_AT_ONCE):
-        several = list(log_probabilities[first : first + JUDGED_AT_ONCE])
+    for first in range(0, len(log_probabilities), EVALUATION_BATCH):
+        several = list(log_probabilities[first : first + EVALUATION_BATCH])
         lengths = torch.tensor([len(one) for one in several])
         found.append((torch.nn.utils.rnn.pad_sequence(several), lengths))
     return found
@@ -281,57 +291,37 @@ def summaries(features: Sequence[Features]) -> NDArray[np.float32]:
     return np.stack([np.concatenate([part.mean(0) for part in each]) for each in parts])
 
 
-def check_recordings(
-    splits: Mapping[str, Sequence[Utterance]], options: RecordingOptions, front: LogMel, reduction: int
-) -> Json:
-    """Counts, lengths, symbols and repetitions of recordings.
+class SpeechPreprocessor(NamedTuple):
+    """What a recognizer learns from its training recordings before training.
 
     Args:
-        splits: recordings by split.
-        options: how they are heard.
-        front: makes the frames.
-        reduction: frames of a step.
-
-    Returns:
-        splits (recordings, seconds, and speakers where they are known), transcripts (recordings of each split that is
-        held out, and of how many of them the transcript stands in train), alphabet (symbols), problems (in words, each
-        with the place of one).
+        alphabet: symbols of the transcripts.
+        max_length: frames of the longest recording.
+        transcripts: each transcript with the number of its recordings, for the language model of symbols.
     """
-    are_told = any(one.speaker for part in splits.values() for one in part)
-    rows, repeated = {}, {}
-    trained = {one.transcript for one in splits["train"]}
-    problems = leaks(splits, lambda one: one.digest, "recording")
-    for split, utterances in splits.items():
-        seconds = [len(one.samples) / options.sample_rate for one in utterances]
-        rows[split] = {"recordings": len(utterances), "seconds": round(sum(seconds)), "longest": round(max(seconds), 1)}
-        rows[split] |= {"speakers": len({one.speaker for one in utterances if one.speaker})} if are_told else {}
-        short = [reason for reason in shortages(utterances, front, reduction, options.unit) if reason]
-        if short:
-            number = counted(len(short), "recording")
-            problems.append(f"too short for the transcript: {number} of {split}, such as {short[0]}")
-        if split != "train":
-            said = sum(one.transcript in trained for one in utterances)
-            repeated[split] = {"recordings": len(utterances), "said in train": said}
-            problems += held_out_problems(splits["train"], utterances, split, options.unit)
-    symbols = len(Alphabet.of(trained, options.unit).symbols)
-    return {"splits": rows, "transcripts": repeated, "alphabet": {"symbols": {"kept": symbols}}, "problems": problems}
 
+    alphabet: Alphabet
+    max_length: int
+    transcripts: dict[str, int]
 
-def held_out_problems(train: Sequence[Utterance], utterances: Sequence[Utterance], split: str, unit: Unit) -> list[str]:
-    """Voices that make a split easier than new recordings, and what cannot be heard."""
-    problems = []
-    shared = {one.speaker for one in train if one.speaker} & {one.speaker for one in utterances}
-    if shared:
-        number = sum(one.speaker in shared for one in utterances)
-        problems.append(
-            f"by speakers that train has: {number:,} of {counted(len(utterances), 'recording')} of {split}, such as "
-            f"{min(map(str, shared))}; {split} is easier than new voices would be"
-        )
-    alphabet = Alphabet.of((one.transcript for one in train), unit)
-    unknown = [(one.place, found) for one in utterances if (found := unknown_in(one, alphabet))]
-    if unknown:
-        problems.append(
-            f"scored but in no loss: {counted(len(unknown), 'recording')} of {split}, such as {unknown[0][0]}: "
-            f"training transcripts have no {shown(set().union(*(found for _, found in unknown)))}"
-        )
-    return problems
+    @classmethod
+    def fit(cls, train: Sequence[Utterance], options: RecordingOptions, front: LogMel) -> "SpeechPreprocessor":
+        """That of training recordings; `front` makes the frames."""
+        alphabet = Alphabet.of((one.transcript for one in train), options.unit)
+        max_length = max(int(front.frames_in(torch.tensor(len(one.samples)))) for one in train)
+        counts = Counter(one.transcript for one in train).most_common(MAX_TRANSCRIPTS)
+        return cls(alphabet, max_length, dict(counts))
+
+    def values(self) -> Json:
+        """Frames of the longest recording."""
+        return {"max_length": self.max_length}
+
+    def files(self) -> Mapping[str, str]:
+        """Alphabet and transcripts."""
+        transcripts = json.dumps(self.transcripts, ensure_ascii=False, indent=0)
+        return {ALPHABET: self.alphabet.dump(), TRANSCRIPTS: transcripts}
+
+    @classmethod
+    def load(cls, values: Json, read: ReadFile, recipe: Section) -> "SpeechPreprocessor":  # noqa: ARG003
+        """Undo `values` and `files`."""
+        return cls(Alphabet.parse(read(ALPHABET)), values["max_length"], json.loads(read(TRANSCRIPTS)))

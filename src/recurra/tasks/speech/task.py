@@ -1,8 +1,5 @@
-"""Speech: what is said in a recording, by a recurrent acoustic model and connectionist temporal classification."""
+"""Speech recognition: the transcript of a recording, by a recurrent network trained with CTC."""
 
-import hashlib
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, NamedTuple, Self
@@ -10,12 +7,10 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 import torch
 from pydantic import Field, ValidationInfo, field_validator
-from sklearn.neighbors import NearestNeighbors
 
 from recurra.config import Recipe, Section, TrainingOptions
 from recurra.data.batches import CollatedBatches, bucket_by_length, longest_first
 from recurra.data.media.sound import Utterance
-from recurra.data.text.alphabet import Alphabet
 from recurra.decoding.ctc import (
     CTCHypothesis,
     SymbolLanguageModel,
@@ -29,48 +24,46 @@ from recurra.metrics.texts import highest_cer_transcripts, transcript_scores
 from recurra.models.recognizer import Recognizer, RecognizerOptions, RecognizerOutput, RecognizerShape
 from recurra.nn.spectrogram import LogMel
 from recurra.progress import Progress
-from recurra.runs import Json, Run
-from recurra.tasks.evaluation import inference
+from recurra.runs import Json
+from recurra.tasks import supervised
+from recurra.tasks.speech.checks import check_recordings
 from recurra.tasks.speech.data import (
-    JUDGED_AT_ONCE,
-    UNHEARD,
+    EVALUATION_BATCH,
+    NO_TARGETS,
     Batch,
     Encoded,
     Features,
     RecordingOptions,
-    check_recordings,
+    SpeechPreprocessor,
     collate,
     encode,
-    find_held_out,
+    find_other_recordings,
     find_recordings,
     long_enough,
     side_by_side,
     summaries,
 )
-from recurra.tasks.supervised import JudgedTask
-from recurra.tasks.task import Metric, Metrics, StepLoss, parse_recipe, refuse_other_architecture
+from recurra.tasks.task import Metric, Preprocessor, Scores, StepLoss, inference
 
-ALPHABET, TRANSCRIPTS = "alphabet.json", "transcripts.json"
 NUM_SAMPLES = 2
 NUM_SHOWN = 4  # recordings of each split whose probabilities are kept
-MOST_LEARNED = 50_000  # kinds of training transcripts that a language is counted from
 
 
 class SpeechTraining(TrainingOptions):
-    """The `[training]` section: the common one, and what counts."""
+    """The `[training]` section."""
 
     batch_size: int = Field(32, ge=1, description="recordings side by side in a step, of about one length")
     select_by: Literal["wer", "cer", "exact", "loss"] = Field(
-        "wer", description="metric on validation, of the likeliest alignments, that chooses the best epoch"
+        "wer", description="metric on validation, of the best alignments, that selects the best epoch"
     )
 
 
-class ReadingOptions(Section):
-    """The `[decoding]` section: how transcripts are searched for."""
+class SearchOptions(Section):
+    """The `[decoding]` section: the search for transcripts."""
 
-    beam: int = Field(8, ge=1, description="prefixes under way; 1 reads the likeliest alignment")
+    beam_size: int = Field(8, ge=1, description="prefixes that the search keeps; 1: the best alignment")
     lm_weight: float = Field(
-        0.0, ge=0, description="weight of symbols counted on the training transcripts, each after the two before it"
+        0.0, ge=0, description="weight of a trigram model of the symbols of the training transcripts"
     )
     insertion_bonus: float = Field(
         0.0,
@@ -80,20 +73,20 @@ class ReadingOptions(Section):
     @field_validator("lm_weight", "insertion_bonus")
     @classmethod
     def of_a_search(cls, value: float, info: ValidationInfo) -> float:
-        """The likeliest alignment is what it is."""
-        if value and info.data.get("beam") == 1:
-            raise ValueError("0 beside a beam of 1, which reads the likeliest alignment")
+        """Without a search there is nothing to weigh."""
+        if value and info.data.get("beam_size") == 1:
+            raise ValueError("0 beside a beam_size of 1, which takes the best alignment")
         return value
 
     def given(self, num_best: int, **options: float | None) -> Self:
-        """The same with some options that are asked for, those that are None left as they are.
+        """The same with given options; those that are None stay as they are.
 
         Raises:
             UsageError: a value outside its range.
         """
         chosen = {name: value for name, value in options.items() if value is not None}
         found = self.parse({**self.model_dump(), **chosen}, "decoding")
-        return found.model_copy(update={"beam": max(found.beam, num_best)})
+        return found.model_copy(update={"beam_size": max(found.beam_size, num_best)})
 
 
 class SpeechRecipe(Recipe):
@@ -103,118 +96,107 @@ class SpeechRecipe(Recipe):
     data: RecordingOptions
     model: RecognizerOptions = RecognizerOptions()
     training: SpeechTraining = SpeechTraining()
-    decoding: ReadingOptions = ReadingOptions()
+    decoding: SearchOptions = SearchOptions()
 
 
-class Judged(NamedTuple):
-    """What the model makes of some recordings."""
+class Predictions(NamedTuple):
+    """Outputs of the model for some recordings."""
 
-    nats: float  # of all transcripts that count
+    nats: float  # of all transcripts that count in the loss
     log_probabilities: list[torch.Tensor]  # of each recording, (steps, symbols)
 
 
-class Speech(JudgedTask[Utterance, Encoded]):
-    """An alphabet, a recognizer, and the recordings it is trained and judged on.
+class Speech:
+    """A recognizer and the recordings it is trained and evaluated on.
 
     Args:
-        recipe: what to train on what.
-        alphabet: symbols of the training transcripts.
-        longest: frames of the longest training recording.
-        transcripts: what is said in training and how often, from which a language is counted.
+        recipe: options of data, model and training.
+        preprocessor: fitted to the training recordings.
     """
 
     name: ClassVar[str] = "speech"
     recipe_type: ClassVar[type[Recipe]] = SpeechRecipe
+    preprocessor_type: ClassVar[type[Preprocessor]] = SpeechPreprocessor
     item: ClassVar[str] = "symbol"
-    may_differ: ClassVar[tuple[str, ...]] = (
+    usage: ClassVar[str] = "transcribe {run} SOUND"
+    other_data_keys: ClassVar[tuple[str, ...]] = (
         "audio_column",
         "transcript_column",
         "speaker_column",
         "connected",
-        "words",
+        "connected_words",
     )
 
-    def __init__(self, recipe: SpeechRecipe, alphabet: Alphabet, longest: int, transcripts: Mapping[str, int]) -> None:
-        self.recipe, self.alphabet, self.transcripts = recipe, alphabet, dict(transcripts)
+    held_out = supervised.held_out
+    read_held_out = supervised.read_held_out
+    evaluate = supervised.evaluate
+
+    def __init__(self, recipe: SpeechRecipe, preprocessor: SpeechPreprocessor) -> None:
+        self.recipe, self.preprocessor = recipe, preprocessor
+        self.alphabet = preprocessor.alphabet
         self.front = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
-        self.shape = RecognizerShape(recipe.data.num_mels, len(alphabet), longest)
-        self.model = Recognizer(self.shape, recipe.model)
-        self.splits, self.encoded = {}, {}
+        shape = RecognizerShape(recipe.data.num_mels, len(self.alphabet), preprocessor.max_length)
+        self.model = Recognizer(shape, recipe.model)
+        self.splits: dict[str, list[Utterance]] = {}
+        self.encoded: dict[str, Encoded] = {}
 
     @property
     def primary_metric(self) -> Metric:
-        """The criterion where that is a score of transcripts, else errors of words."""
+        """`training.select_by` where that is a score of transcripts, else the word error rate."""
         name = self.recipe.training.select_by
         return Metric("wer" if name == "loss" else name, higher_is_better=name == "exact")
 
     @property
     def selection_metric(self) -> Metric:
-        """As the recipe names it."""
+        """`training.select_by` of the recipe."""
         return Metric("loss") if self.recipe.training.select_by == "loss" else self.primary_metric
 
     @classmethod
     def start(cls, recipe: SpeechRecipe, progress: Progress) -> Self:
-        """A new model for the recordings the recipe names.
+        """Read the recordings of a recipe and build a new model.
 
         Raises:
-            DataError: they cannot be used.
+            DataError: the recordings cannot be used.
             UsageError: an initialization that does not fit the cell, or more mels than the sample rate allows.
         """
         front = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
         splits = usable_recordings(recipe, front, progress)
-        alphabet = Alphabet.of((one.transcript for one in splits["train"]), recipe.data.unit)
-        longest = max(int(front.frames_in(torch.tensor(len(one.samples)))) for one in splits["train"])
-        counts = Counter(one.transcript for one in splits["train"]).most_common(MOST_LEARNED)
-        task = cls(recipe, alphabet, longest, dict(counts))
-        task.take(splits)
-        task.tell_uncounted(progress)
+        task = cls(recipe, SpeechPreprocessor.fit(splits["train"], recipe.data, front))
+        task.set_data(splits)
+        task.note_uncounted(progress)
         task.model.fit_normalization(torch.from_numpy(np.concatenate(task.encoded["train"].features)))
         return task
 
     @classmethod
     def check(cls, recipe: SpeechRecipe, progress: Progress) -> Json:
-        """Counts, lengths, symbols and repetitions of the recordings the recipe names, without those to be left out."""
+        """Counts, lengths, symbols and repetitions of the recordings of a recipe, without those that are dropped."""
         front = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
         splits = find_recordings(recipe.data, recipe.seed, progress)
         if recipe.data.on_short == "drop":
             splits["train"] = long_enough(splits["train"], recipe.data, front, recipe.model.time_reduction, progress)
         return check_recordings(splits, recipe.data, front, recipe.model.time_reduction)
 
-    @classmethod
-    def restore(cls, run: Run) -> Self:
-        """The model of a run as its architecture, without weights and recordings.
-
-        Raises:
-            RunError: missing, damaged, or of another task.
-        """
-        description, recipe = parse_recipe(run, SpeechRecipe)
-        there = description["architecture"]
-        transcripts = json.loads(run.read(TRANSCRIPTS))
-        task = cls(recipe, Alphabet.parse(run.read(ALPHABET)), there["shape"]["max_length"], transcripts)
-        refuse_other_architecture(run, there, task.architecture)
-        return task
-
     @property
-    def architecture(self) -> Json:
-        """What the model is built from."""
-        return {"shape": self.shape._asdict(), **self.recipe.model.model_dump(mode="json")}
+    def data_options(self) -> RecordingOptions:
+        """The data options of the recipe."""
+        options: RecordingOptions = self.recipe.data
+        return options
 
-    def load_data(self, progress: Progress) -> None:
-        """Read the recordings the recipe names.
+    def read_data(self, progress: Progress) -> dict[str, list[Utterance]]:
+        """Read the recordings of the recipe by split.
 
         Raises:
             DataError: they cannot be used.
         """
-        self.take(usable_recordings(self.recipe, self.front, progress))
-        self.tell_uncounted(progress)
+        return usable_recordings(self.recipe, self.front, progress)
 
-    def take(self, splits: dict[str, list[Utterance]]) -> None:
-        """Encode recordings by split; the samples of training are let go, for nobody listens to them again.
+    def set_data(self, splits: dict[str, list[Utterance]]) -> None:
+        """Encode recordings by split and keep them; samples of training recordings are dropped to save memory.
 
         Raises:
-            DataError: no validation recording has a transcript that the model could say.
+            DataError: no validation recording has a transcript that the model can produce.
         """
-        super().take(splits)
+        supervised.keep(self, splits)
         if not any(map(len, self.encoded["valid"].targets)):
             raise DataError(
                 f"{self.recipe.data.path}: no validation recording counts in the loss; give others for it: "
@@ -223,133 +205,119 @@ class Speech(JudgedTask[Utterance, Encoded]):
         nothing = np.zeros(0, np.float32)
         splits["train"] = [one._replace(samples=nothing) for one in splits["train"]]
 
-    def tell_uncounted(self, progress: Progress) -> None:
-        """Say of which recordings the transcript counts in no loss."""
+    def note_uncounted(self, progress: Progress) -> None:
+        """Note how many recordings count in no loss, since the model cannot produce their transcripts."""
         for encoded in self.encoded.values():
-            encoded.tell_uncounted(progress)
+            encoded.note_uncounted(progress)
 
     def encode(self, examples: Sequence[Utterance]) -> Encoded:
-        """Recordings as the model hears them."""
+        """Recordings as the model reads them."""
         return encode(examples, self.front, self.alphabet, self.model.reduction)
 
-    def read_held_out(self, options: RecordingOptions, progress: Progress) -> dict[str, list[Utterance]]:
-        """Other recordings to judge by, by split."""
-        return find_held_out(options, self.recipe.seed, progress)
-
-    def describe(self) -> tuple[Json, Mapping[str, str]]:
-        """What model.json says, and the files that belong to the model."""
-        transcripts = json.dumps(self.transcripts, ensure_ascii=False, indent=0)
-        return {"architecture": self.architecture}, {ALPHABET: self.alphabet.dump(), TRANSCRIPTS: transcripts}
-
-    def fingerprint(self) -> dict[str, str]:
-        """Digest of the recordings of each split as they were read, and of what is said in them."""
-        rows = {
-            split: "\n".join(f"{one.digest} {one.transcript}" for one in part) for split, part in self.splits.items()
-        }
-        return {split: hashlib.sha256(text.encode()).hexdigest() for split, text in rows.items()}
+    def read_other(self, options: RecordingOptions, progress: Progress) -> dict[str, list[Utterance]]:
+        """Read other recordings to evaluate on, by split."""
+        return find_other_recordings(options, self.recipe.seed, progress)
 
     def batches(self, epoch: int) -> CollatedBatches[Batch]:
-        """Training recordings in batches of about one length, in an order of the epoch's own."""
+        """Training recordings in batches of similar lengths, shuffled differently in each epoch."""
         encoded, options = self.encoded["train"], self.recipe.training
         groups = bucket_by_length(encoded.lengths, options.batch_size, self.recipe.seed, epoch)
         return CollatedBatches(groups, partial(collate, encoded))
 
     def loss(self, batch: Batch, state: Any) -> StepLoss:  # noqa: ARG002
-        """Mean nats of a symbol of the right transcript, over all alignments of it."""
+        """Mean nats per symbol of the right transcript, summed over its alignments."""
         batch = batch.to(self.model.output.weight.device)
-        heard = self.model(batch.features, batch.lengths)
+        output = self.model(batch.features, batch.lengths)
         num_symbols = int(batch.target_lengths.sum())
-        nats = self.model.loss(heard, batch.targets, batch.target_lengths)
+        nats = self.model.loss(output, batch.targets, batch.target_lengths)
         return StepLoss(nats.sum() / num_symbols, num_symbols, None)
 
-    @staticmethod
-    def describe_loss(loss: float) -> str:
-        """Nats of a symbol."""
-        return f"loss {loss:.3f}"
-
-    def judge(self, encoded: Encoded, progress: Progress, title: str) -> Judged:
-        """What the model makes of each recording; of one shorter than a step, nothing."""
+    def predict(self, encoded: Encoded, progress: Progress, title: str) -> Predictions:
+        """Outputs for all recordings; empty for a recording shorter than one step."""
         lengths, device, total = np.array(encoded.lengths, np.int64), self.model.output.weight.device, 0.0
         found = [torch.zeros(0, len(self.alphabet))] * len(lengths)
         audible = np.flatnonzero(lengths >= self.model.reduction)
-        groups = [audible[group] for group in longest_first(lengths[audible].tolist(), JUDGED_AT_ONCE)]
+        groups = [audible[group] for group in longest_first(lengths[audible].tolist(), EVALUATION_BATCH)]
         with inference(self.model), progress.stage(title, len(groups)) as advance:
             for indices in groups:
                 batch = collate(encoded, indices).to(device)
-                heard = self.model(batch.features, batch.lengths)
-                total += self.nats_that_count(heard, batch)
-                for column, (index, steps) in enumerate(zip(indices.tolist(), heard.lengths.tolist(), strict=True)):
-                    found[index] = heard.log_probabilities[:steps, column].cpu()
+                output = self.model(batch.features, batch.lengths)
+                total += self.counted_nats(output, batch)
+                for column, (index, steps) in enumerate(zip(indices.tolist(), output.lengths.tolist(), strict=True)):
+                    found[index] = output.log_probabilities[:steps, column].cpu()
                 advance(1)
-        return Judged(total, found)
+        return Predictions(total, found)
 
-    def nats_that_count(self, heard: RecognizerOutput, batch: Batch) -> float:
-        """Nats of all transcripts that the model could say."""
+    def counted_nats(self, output: RecognizerOutput, batch: Batch) -> float:
+        """Loss of all transcripts that the model can produce, nats."""
         counts = batch.target_lengths > 0
         if not counts.any():
             return 0.0
-        audible = RecognizerOutput(heard.log_probabilities[:, counts], heard.lengths[counts])
+        audible = RecognizerOutput(output.log_probabilities[:, counts], output.lengths[counts])
         return float(self.model.loss(audible, batch.targets[counts], batch.target_lengths[counts]).sum())
 
-    def likeliest(self, log_probabilities: Sequence[torch.Tensor]) -> list[str]:
-        """What the likeliest alignment of each recording reads as, from log-probabilities (steps, symbols)."""
+    def greedy_texts(self, log_probabilities: Sequence[torch.Tensor]) -> list[str]:
+        """Transcripts of the best alignments, from log-probabilities (steps, symbols) of each recording."""
         found = []
         for several, lengths in side_by_side(log_probabilities):
             found += [self.alphabet.decode(symbols) for symbols in greedy_decode(several, lengths)]
         return found
 
-    def readings(self, log_probabilities: Sequence[torch.Tensor], options: ReadingOptions) -> list[list[CTCHypothesis]]:
-        """The best readings of each recording, from log-probabilities (steps, symbols); with a beam of 1 only one."""
+    def hypotheses(
+        self, log_probabilities: Sequence[torch.Tensor], options: SearchOptions
+    ) -> list[list[CTCHypothesis]]:
+        """The best hypotheses for each recording, from log-probabilities (steps, symbols); one for a beam of 1."""
         language = self.language if options.lm_weight else None
         weight, bonus = options.lm_weight, options.insertion_bonus
         found = []
         for several, lengths in side_by_side(log_probabilities):
-            if options.beam == 1:
+            if options.beam_size == 1:
                 found += [[one] for one in greedy_hypotheses(several, lengths)]
             else:
-                found += prefix_beam_search(several, lengths, options.beam, language, weight, bonus)
+                found += prefix_beam_search(several, lengths, options.beam_size, language, weight, bonus)
         return found
 
     @cached_property
     def language(self) -> SymbolLanguageModel:
-        """Symbols counted on the training transcripts."""
-        targets = [
-            self.alphabet.encode(text, "").tolist() for text, count in self.transcripts.items() for _ in range(count)
-        ]
+        """Trigram model of the symbols of the training transcripts."""
+        counts = self.preprocessor.transcripts.items()
+        targets = [self.alphabet.encode(text, "").tolist() for text, count in counts for _ in range(count)]
         return trigram_language_model(targets, len(self.alphabet))
 
     def texts_of(self, log_probabilities: Sequence[torch.Tensor]) -> list[str]:
-        """The transcript of each recording as the recipe searches for it."""
-        found = self.readings(log_probabilities, self.recipe.decoding)
+        """The transcript of each recording by the search of the recipe."""
+        found = self.hypotheses(log_probabilities, self.recipe.decoding)
         return [self.alphabet.decode(best[0].symbols) if best else "" for best in found]
 
-    def validate(self, progress: Progress) -> Metrics:
-        """Loss on the validation recordings, and errors of the likeliest alignments."""
+    def validate(self, progress: Progress) -> Scores:
+        """Loss on the validation recordings, and error rates of the best alignments."""
         encoded = self.encoded["valid"]
-        judged = self.judge(encoded, progress, "validating")
-        said = [one.transcript for one in self.splits["valid"]]
-        loss = judged.nats / sum(map(len, encoded.targets))
-        return {"loss": loss, **transcript_scores(self.likeliest(judged.log_probabilities), said)}
+        predicted = self.predict(encoded, progress, "validating")
+        transcripts = [one.transcript for one in self.splits["valid"]]
+        loss = predicted.nats / sum(map(len, encoded.targets))
+        return {"loss": loss, **transcript_scores(self.greedy_texts(predicted.log_probabilities), transcripts)}
 
-    def judge_split(
+    def evaluate_split(
         self, split: str, examples: Sequence[Utterance], encoded: Encoded, progress: Progress
-    ) -> tuple[Metrics, Json]:
-        """Scores of the model on the recordings of a split, and what a page is drawn from."""
+    ) -> tuple[Scores, Json]:
+        """Scores of the model on the recordings of a split, and details for the evaluation page."""
         if encoded is not self.encoded.get(split):
-            encoded.tell_uncounted(progress)
-        nats, log_probabilities = self.judge(encoded, progress, f"evaluating {split}")
-        said, outputs = [one.transcript for one in examples], self.texts_of(log_probabilities)
+            encoded.note_uncounted(progress)
+        nats, log_probabilities = self.predict(encoded, progress, f"evaluating {split}")
+        transcripts, outputs = [one.transcript for one in examples], self.texts_of(log_probabilities)
         num_symbols = sum(map(len, encoded.targets))
         metrics = {"loss": nats / num_symbols} if num_symbols else {}
-        metrics |= transcript_scores(outputs, said)
-        metrics["greedy_wer"] = transcript_scores(self.likeliest(log_probabilities), said)["wer"]
+        metrics |= transcript_scores(outputs, transcripts)
+        metrics["greedy_wer"] = transcript_scores(self.greedy_texts(log_probabilities), transcripts)["wer"]
         metrics["recordings"] = len(examples)
-        worst = highest_cer_transcripts(outputs, said, [one.place for one in examples])
-        shown = zip(encoded.features[:NUM_SHOWN], log_probabilities, outputs, said, strict=False)
-        return metrics, {"worst": worst, "hearings": [self.hearing(*one) for one in shown]}
+        worst = highest_cer_transcripts(outputs, transcripts, [one.place for one in examples])
+        shown = zip(encoded.features[:NUM_SHOWN], log_probabilities, outputs, transcripts, strict=False)
+        return metrics, {"worst": worst, "outputs": [self.spectrum_and_output(*one) for one in shown]}
 
-    def hearing(self, features: Features, log_probabilities: torch.Tensor, output: str, said: str) -> Json:
-        """A recording and what was heard in it, as plain values.
+    def spectrum_and_output(
+        self, features: Features, log_probabilities: torch.Tensor, output: str, target: str
+    ) -> Json:
+        """A recording and the output for it, as plain values.
 
         Returns:
             features (frames, mels), probabilities (steps, symbols), symbols, output and target.
@@ -359,29 +327,32 @@ class Speech(JudgedTask[Utterance, Encoded]):
             "probabilities": log_probabilities.exp().numpy().round(3).tolist(),
             "symbols": ["(blank)", *self.alphabet.symbols],
             "output": output,
-            "target": said,
+            "target": target,
         }
 
     def baselines(
         self,
         splits: Mapping[str, Sequence[Utterance]],
         progress: Progress,  # noqa: ARG002
-    ) -> dict[str, dict[str, Metrics]]:
-        """What the most frequent training transcript reaches, and that of the training recording most alike."""
-        frequent = max(self.transcripts, key=lambda text: self.transcripts[text])
+    ) -> dict[str, dict[str, Scores]]:
+        """Scores of the most frequent training transcript, and of that of the nearest training recording."""
+        from sklearn.neighbors import NearestNeighbors
+
+        counts = self.preprocessor.transcripts
+        frequent = max(counts, key=lambda text: counts[text])
         train = [one.transcript for one in self.splits["train"]]
         neighbors = NearestNeighbors(n_neighbors=1).fit(summaries(self.encoded["train"].features))
-        found: dict[str, dict[str, Metrics]] = {"frequent": {}, "nearest": {}}
+        found: dict[str, dict[str, Scores]] = {"frequent": {}, "nearest": {}}
         for split, given in splits.items():
-            said = [one.transcript for one in given]
-            heard = summaries(self.encoding_of(split, given).features)
-            nearest = neighbors.kneighbors(heard, return_distance=False)[:, 0]
-            found["frequent"][split] = transcript_scores([frequent] * len(said), said)
-            found["nearest"][split] = transcript_scores([train[at] for at in nearest], said)
+            transcripts = [one.transcript for one in given]
+            output = summaries(supervised.encoding_of(self, split, given).features)
+            nearest = neighbors.kneighbors(output, return_distance=False)[:, 0]
+            found["frequent"][split] = transcript_scores([frequent] * len(transcripts), transcripts)
+            found["nearest"][split] = transcript_scores([train[at] for at in nearest], transcripts)
         return found
 
     def samples(self) -> list[Json]:
-        """The first validation recordings that count, as they are heard."""
+        """The first validation recordings that count, as they are output."""
         encoded, utterances = self.encoded["valid"], self.splits["valid"]
         counting = [index for index, target in enumerate(encoded.targets) if len(target)]
         return [
@@ -392,8 +363,8 @@ class Speech(JudgedTask[Utterance, Encoded]):
     def outputs_of(self, sample: Json) -> list[float]:
         """Log-probability of the blank and of each symbol at each step."""
         features = np.array(sample["features"], np.float32)
-        judged = self.judge(Encoded([features], [UNHEARD]), Progress(), "")
-        found: list[float] = judged.log_probabilities[0].flatten().tolist()
+        predicted = self.predict(Encoded([features], [NO_TARGETS]), Progress(), "")
+        found: list[float] = predicted.log_probabilities[0].flatten().tolist()
         return found
 
 
@@ -407,3 +378,6 @@ def usable_recordings(recipe: SpeechRecipe, front: LogMel, progress: Progress) -
     splits = find_recordings(recipe.data, recipe.seed, progress)
     splits["train"] = long_enough(splits["train"], recipe.data, front, recipe.model.time_reduction, progress)
     return splits
+
+
+TASK = Speech

@@ -1,36 +1,127 @@
-"""A trained recognizer in use: of whole recordings, and of sound as it comes."""
+"""A trained recognizer in use: on whole recordings, and on sound as it comes."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from recurra.data.media.sound import Samples, as_samples, read_sound
-from recurra.decoding.ctc import BLANK, CTCHypothesis
+from recurra.config import Section
+from recurra.data.media.sound import SOUNDS, Samples, as_samples, read_sound
+from recurra.decoding.ctc import BLANK
 from recurra.errors import DataError, UsageError
 from recurra.nn.state import LayerState
 from recurra.progress import Progress
-from recurra.tasks import Speech
-from recurra.tasks.speech.data import UNHEARD, Encoded, hear
-from recurra.tasks.trained import TrainedOnExamples, refuse_one
+from recurra.runs import Json
+from recurra.tasks.speech.data import NO_TARGETS, Encoded, log_mel_features
+from recurra.tasks.speech.task import Speech
+from recurra.tasks.trained import Input, StreamedText, Table, TrainedModel, Verb
+
+STANDARD_INPUT = "-"
+CHUNKS = 10  # per second, of a recording that is streamed
+HEADERS = (b"RIFF", b"fLaC", b"OggS")  # of sound files; raw samples hardly ever start like this
 
 
 class Transcript(NamedTuple):
-    """One reading of a recording."""
+    """One hypothesis for a recording."""
 
     text: str
     log_probability: float  # nats, of all its alignments that the search has kept
-    score: float  # with what language and bonus add; by which readings of a recording are ranked
+    score: float  # with language model and insertion bonus; hypotheses of a recording are ranked by it
+
+
+class Transcripts(NamedTuple):
+    """The transcript of one recording."""
+
+    sound: str  # name of the file
+    texts: list[Transcript]  # the best first; none where nothing was found
+    num_best: int
+
+    @property
+    def text(self) -> str:
+        """The best transcript."""
+        return self.texts[0].text if self.texts else ""
+
+    def as_json(self) -> Json:
+        """The name, and all hypotheses."""
+        return {"sound": self.sound, "texts": [one._asdict() for one in self.texts]}
+
+    def as_table(self) -> Table | None:
+        """A row for each hypothesis, where several were asked for."""
+        if self.num_best == 1:
+            return None
+        rows = [(one.text, f"{one.score:.3f}", f"{one.log_probability:.2f}") for one in self.texts]
+        return Table((self.sound, "score", "log-probability"), rows)
+
+
+class PredictOptions(Section):
+    """Options of `predict`."""
+
+    num_best: int = Field(1, ge=1, description="transcripts of each recording")
+    beam_size: int | None = Field(
+        None,
+        ge=1,
+        description="prefixes that the search keeps; 1: the best alignment; by default that of the recipe",
+    )
+    lm_weight: float | None = Field(
+        None, ge=0, description="weight of the trigram model of training transcripts; by default that of the recipe"
+    )
+    insertion_bonus: float | None = Field(None, description="nats added for each symbol; by default that of the recipe")
+    stream: bool = Field(False, description="print text while listening; needs a model of one direction")
+
+    @model_validator(mode="after")
+    def no_search_while_streaming(self) -> "PredictOptions":
+        """A stream prints the best alignment."""
+        if self.stream and (self.num_best > 1 or any(value is not None for value in self.searched.values())):
+            raise ValueError(
+                "no beam_size, num_best, lm_weight or insertion_bonus beside stream, which does not search"
+            )
+        return self
+
+    @property
+    def searched(self) -> dict[str, float | None]:
+        """Options of the search."""
+        return {"beam_size": self.beam_size, "lm_weight": self.lm_weight, "insertion_bonus": self.insertion_bonus}
+
+
+def predict(
+    model: "TrainedRecognizer", inputs: list[Input], options: PredictOptions, progress: Progress
+) -> list[Transcripts] | list[StreamedText]:
+    """The transcripts of recordings: mono samples (samples,) at the sample rate of the model.
+
+    Raises:
+        DataError: a sample that is not finite, or a recording shorter than one step.
+        ShapeError, UsageError: anything but mono samples, floats in -1..1 or integers.
+    """
+    if options.stream:
+        return [StreamedText(("sound", one.name), model.stream_pieces(one.value)) for one in inputs]
+    waiting = next((one for one in inputs if isinstance(one.value, Iterator)), None)
+    if waiting is not None:
+        raise UsageError(f"{waiting.name}: standard input is transcribed with --stream only")
+    search = model.task.recipe.decoding.given(options.num_best, **options.searched)
+    features = log_mel_features([model.samples_of(one) for one in inputs], model.task.front)
+    encoded = Encoded(features, [NO_TARGETS] * len(features))
+    log_probabilities = model.task.predict(encoded, progress, "transcribing").log_probabilities
+    decode, num_best = model.task.alphabet.decode, options.num_best
+    return [
+        Transcripts(
+            one.name,
+            [Transcript(decode(h.symbols), h.log_probability, h.score) for h in hypotheses[:num_best]],
+            num_best,
+        )
+        for one, hypotheses in zip(inputs, model.task.hypotheses(log_probabilities, search), strict=True)
+    ]
 
 
 class SpeechStream:
-    """Sound as it comes: samples in, text out as soon as it is heard.
+    """Streaming recognition: samples in, text out.
 
     Args:
-        task: whose layers read in one direction.
+        task: its layers must run in one direction.
     """
 
     def __init__(self, task: Speech) -> None:
@@ -38,26 +129,26 @@ class SpeechStream:
         self.reset()
 
     def reset(self) -> None:
-        """Begin a new recording."""
-        self.samples = torch.zeros(0)  # those that do not make a whole step yet
-        self.slots: list[LayerState] | None = None
+        """Start a new recording."""
+        self.samples = torch.zeros(0)  # samples that do not fill a step yet
+        self.states: list[LayerState] | None = None
         self.last = BLANK
         self.symbols: list[int] = []
 
     @property
     def text(self) -> str:
-        """All that was heard so far."""
+        """The transcript so far."""
         return self.task.alphabet.decode(self.symbols)
 
     def feed(self, samples: NDArray[Any]) -> str:
-        """Listen on.
+        """Recognize further samples.
 
         Args:
             samples: mono, -1 to 1 or integers over their full scale, at the sample rate of the model, any number of
                 them, (samples,).
 
         Returns:
-            What is new in `text`.
+            What was added to `text`.
 
         Raises:
             ShapeError, UsageError, DataError: as of `as_samples`.
@@ -70,7 +161,7 @@ class SpeechStream:
         used = (frames - 1) * front.hop_size + front.window_size
         with torch.inference_mode():
             features, _ = front(self.samples[:used].unsqueeze(1), torch.tensor([used]))
-            log_probabilities, self.slots = model.forward_chunk(features.to(model.output.weight.device), self.slots)
+            log_probabilities, self.states = model.forward_chunk(features.to(model.output.weight.device), self.states)
         self.samples = self.samples[frames * front.hop_size :]
         for symbol in log_probabilities[:, 0].argmax(1).tolist():
             if symbol not in (BLANK, self.last):
@@ -79,81 +170,86 @@ class SpeechStream:
         return self.text[before:]
 
 
-class TrainedRecognizer(TrainedOnExamples[Speech]):
-    """A recognizer, ready to use; arguments and errors as of `TrainedModel`."""
+class TrainedRecognizer(TrainedModel[Speech]):
+    """A recognizer, ready to use; arguments and errors as of `TrainedModel`.
 
-    task_type = Speech
+    Inputs are sound files, or arrays of mono samples at the model's sample rate: floats in -1..1, or integers.
+    """
 
-    def transcribe(
-        self,
-        recordings: Sequence[str | Path | NDArray[Any]],
-        *,
-        beam: int | None = None,
-        num_best: int = 1,
-        lm_weight: float | None = None,
-        insertion_bonus: float | None = None,
-        progress: Progress | None = None,
-    ) -> list[list[Transcript]]:
-        """What is said in each recording.
+    verbs: ClassVar[Mapping[str, Verb]] = {"predict": Verb(PredictOptions, predict)}
+    batch_size: ClassVar[int] = 64
+    transcribe = TrainedModel.predict
 
-        Args:
-            recordings: sound files; or mono samples, -1 to 1 or integers over their full scale, at the sample rate of
-                the model, (samples,).
-            beam: prefixes under way, at least `num_best`; 1 reads the likeliest alignment. By default that of the
-                recipe.
-            num_best: readings of each.
-            lm_weight: of symbols counted on the training transcripts, 0 up. By default that of the recipe.
-            insertion_bonus: nats that each symbol is worth. By default that of the recipe.
-            progress: told how many files were resampled or had their channels averaged.
+    @property
+    def reads_files(self) -> bool:
+        """Recordings are given as files."""
+        return True
 
-        Returns:
-            Of each recording up to `num_best` readings, the best first.
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Of sound files."""
+        return SOUNDS
 
-        Raises:
-            DataError: a file that cannot be read, a sample that is not finite, or a recording shorter than one step.
-            UsageError: a value outside its range, one recording instead of a list, or an array of anything else.
-        """
-        refuse_one(recordings, "transcribe")
-        if isinstance(recordings, np.ndarray):
-            raise UsageError("transcribe: expected a list, got one array; write transcribe([samples])")
-        if num_best < 1:
-            raise UsageError(f"num_best: expected at least 1, got {num_best}")
-        chosen = {"beam": beam, "lm_weight": lm_weight, "insertion_bonus": insertion_bonus}
-        options, progress = self.task.recipe.decoding.given(num_best, **chosen), progress or Progress()
-        samples = [self.samples_of(one, progress) for one in recordings]
-        features = hear(samples, self.task.front)
-        encoded = Encoded(features, [UNHEARD] * len(features))
-        log_probabilities = self.task.judge(encoded, progress, "hearing").log_probabilities
-        found = self.task.readings(log_probabilities, options)
-        return [[self.transcript_of(one) for one in best[:num_best]] for best in found]
+    def expand(self, inputs: Sequence[Any], progress: Progress) -> list[Input]:
+        """Refuse one array of samples instead of a list of such."""
+        if isinstance(inputs, np.ndarray):
+            raise UsageError("predict: expected a list, got one array; write predict([samples])")
+        return super().expand(inputs, progress)
 
-    def transcript_of(self, reading: CTCHypothesis) -> Transcript:
-        """A reading as text."""
-        return Transcript(self.task.alphabet.decode(reading.symbols), reading.log_probability, reading.score)
-
-    def samples_of(self, recording: str | Path | NDArray[Any], progress: Progress) -> Samples:
-        """A recording as those that were trained on, at least one step long; errors as of `transcribe`."""
-        if isinstance(recording, np.ndarray):
-            name, samples, change = "recording", as_samples(recording, "transcribe"), None
-        elif isinstance(recording, str | Path):
-            name, (samples, change) = str(recording), read_sound(Path(recording), self.task.recipe.data.sample_rate)
-        else:
-            raise UsageError(f"transcribe: expected sound files or arrays of samples, got {type(recording).__name__}")
-        if int(self.task.front.frames_in(torch.tensor(len(samples)))) < self.task.model.reduction:
-            raise DataError(f"{name}: shorter than one step of the model, so nothing is to be heard")
+    def read_file(self, path: str, options: Mapping[str, Any], progress: Progress) -> Iterator[Input]:  # noqa: ARG002
+        """The samples of a sound file at the sample rate of the model; those of standard input as they come."""
+        if path == STANDARD_INPUT:
+            yield Input(path, standard_input(self.task.recipe.data.sample_rate))
+            return
+        samples, change = read_sound(Path(path), self.task.recipe.data.sample_rate)
         if change:
-            progress.note(f"{name}: {change}")
+            progress.note(f"{path}: {change}")
+        yield Input(path, self.samples_of(Input(path, samples)))
+
+    def samples_of(self, one: Input) -> Samples:
+        """The samples of an input, at least one step long."""
+        if not isinstance(one.value, np.ndarray):
+            raise UsageError(f"predict: expected sound files or arrays of samples, got {type(one.value).__name__}")
+        name, samples = one.name or "recording", as_samples(one.value, "predict")
+        if int(self.task.front.frames_in(torch.tensor(len(samples)))) < self.task.model.reduction:
+            raise DataError(f"{name}: shorter than one step of the model, so there is nothing to recognize")
         return samples
 
     def stream(self) -> SpeechStream:
-        """Sound as it comes.
+        """Streaming recognition.
 
         Raises:
-            UsageError: the layers read in both directions, so nothing can be said before the end.
+            UsageError: the layers run in both directions, so that nothing can be recognized before the end.
         """
         if self.task.recipe.model.bidirectional:
             raise UsageError(
-                f"{self.run}: reads in both directions, so nothing is known before the end; train with "
-                "--no-bidirectional to recognize while sound comes"
+                f"{self.run}: bidirectional, so nothing can be recognized before the end; train with "
+                "--no-bidirectional for streaming"
             )
         return SpeechStream(self.task)
+
+    def stream_pieces(self, value: NDArray[Any] | Iterator[NDArray[Any]]) -> Iterator[str]:
+        """Text while samples are fed to a stream, a tenth of a second at a time."""
+        stream, size = self.stream(), max(self.task.recipe.data.sample_rate // CHUNKS, 1)
+        chunks = value if isinstance(value, Iterator) else (value[at : at + size] for at in range(0, len(value), size))
+        return (stream.feed(chunk) for chunk in chunks)
+
+
+def standard_input(sample_rate: int) -> Iterator[NDArray[Any]]:
+    """Raw mono samples on standard input, 16-bit little-endian, a tenth of a second at a time, (samples,).
+
+    Raises:
+        DataError: a sound file instead of raw samples.
+    """
+    size, is_first = max(sample_rate // CHUNKS, 1), True
+    while block := sys.stdin.buffer.read(2 * size):
+        if is_first and block.startswith(HEADERS):
+            raise DataError(
+                f"{STANDARD_INPUT}: a sound file, where raw samples are expected; give its name instead, or remove its "
+                f"header, as with: ffmpeg -i FILE -f s16le -ac 1 -ar {sample_rate} -"
+            )
+        is_first = False
+        yield np.frombuffer(block, "<i2", len(block) // 2)
+
+
+TRAINED = TrainedRecognizer

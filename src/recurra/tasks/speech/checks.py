@@ -1,0 +1,67 @@
+"""Checks of recordings before training."""
+
+from collections.abc import Mapping, Sequence
+
+from recurra.data.media.sound import Utterance
+from recurra.data.text.alphabet import Alphabet, Unit
+from recurra.errors import counted
+from recurra.nn.spectrogram import LogMel
+from recurra.runs import Json
+from recurra.tasks.checks import leaks
+from recurra.tasks.speech.data import RecordingOptions, shortages, shown, unknown_in
+
+
+def check_recordings(
+    splits: Mapping[str, Sequence[Utterance]], options: RecordingOptions, front: LogMel, reduction: int
+) -> Json:
+    """Counts, lengths, symbols and repetitions of recordings.
+
+    Args:
+        splits: recordings by split.
+        options: how they are heard.
+        front: makes the frames.
+        reduction: frames of a step.
+
+    Returns:
+        splits (recordings, seconds, and speakers where they are known), transcripts (recordings of each split that is
+        held out, and of how many of them the transcript stands in train), alphabet (symbols), problems (in words, each
+        with the place of one).
+    """
+    are_told = any(one.speaker for part in splits.values() for one in part)
+    rows, repeated = {}, {}
+    trained = {one.transcript for one in splits["train"]}
+    problems = leaks(splits, lambda one: one.digest, "recording")
+    for split, utterances in splits.items():
+        seconds = [len(one.samples) / options.sample_rate for one in utterances]
+        rows[split] = {"recordings": len(utterances), "seconds": round(sum(seconds)), "longest": round(max(seconds), 1)}
+        rows[split] |= {"speakers": len({one.speaker for one in utterances if one.speaker})} if are_told else {}
+        short = [reason for reason in shortages(utterances, front, reduction, options.unit) if reason]
+        if short:
+            number = counted(len(short), "recording")
+            problems.append(f"too short for the transcript: {number} of {split}, such as {short[0]}")
+        if split != "train":
+            said = sum(one.transcript in trained for one in utterances)
+            repeated[split] = {"recordings": len(utterances), "said in train": said}
+            problems += held_out_problems(splits["train"], utterances, split, options.unit)
+    symbols = len(Alphabet.of(trained, options.unit).symbols)
+    return {"splits": rows, "transcripts": repeated, "alphabet": {"symbols": {"kept": symbols}}, "problems": problems}
+
+
+def held_out_problems(train: Sequence[Utterance], utterances: Sequence[Utterance], split: str, unit: Unit) -> list[str]:
+    """Voices that make a split easier than new recordings, and what cannot be heard."""
+    problems = []
+    shared = {one.speaker for one in train if one.speaker} & {one.speaker for one in utterances}
+    if shared:
+        number = sum(one.speaker in shared for one in utterances)
+        problems.append(
+            f"by speakers that train has: {number:,} of {counted(len(utterances), 'recording')} of {split}, such as "
+            f"{min(map(str, shared))}; {split} is easier than new voices would be"
+        )
+    alphabet = Alphabet.of((one.transcript for one in train), unit)
+    unknown = [(one.place, found) for one in utterances if (found := unknown_in(one, alphabet))]
+    if unknown:
+        problems.append(
+            f"scored but in no loss: {counted(len(unknown), 'recording')} of {split}, such as {unknown[0][0]}: "
+            f"training transcripts have no {shown(set().union(*(found for _, found in unknown)))}"
+        )
+    return problems
