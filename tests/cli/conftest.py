@@ -19,7 +19,9 @@ def small_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         if name not in runs:
             folder = tmp_path_factory.mktemp(name)
             data = TRAININGS[name].write(folder)
-            train(folder / "run", "classification" if name == "series" else name, data, *TRAININGS[name].options)
+            train(
+                folder / "run", "classification" if name == "series" else name, data, *TRAININGS[name].options.split()
+            )
             runs[name] = SmallRun(folder / "run", data)
         return runs[name]
 
@@ -30,7 +32,8 @@ def train(run: Path, *arguments: object) -> None:
     """`recurra train` in this process."""
     from recurra.cli import main
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["recurra", "train", *map(str, arguments), "--run", str(run), "--quiet"])
-        main()
+        with pytest.raises(SystemExit) as stop:
+            main()
     assert stop.value.code == 0

@@ -11,8 +11,8 @@ import pytest
 CITIES, TOWNS = ("rome", "oslo", "lima"), ("york", "bath", "ulm")
 LETTERS = "abcdef"
 RATE = 4000  # Hz
-QUICK = ["--hidden-size", "12", "--epochs", "3", "--learning-rate", "0.02"]
-SLOW = ["--hidden-size", "12", "--learning-rate", "0.02", "--batch-size", "8"]
+QUICK = "--hidden-size 12 --epochs 3 --learning-rate 0.02"
+SLOW = "--hidden-size 12 --learning-rate 0.02 --batch-size 8"
 
 
 class SmallRun(NamedTuple):
@@ -26,7 +26,7 @@ class SmallTraining(NamedTuple):
     """What a run is trained on."""
 
     write: Callable[[Path], Path]  # writes the data into a folder
-    options: list[str]
+    options: str
 
 
 def write_places(folder: Path) -> Path:
@@ -100,24 +100,19 @@ TRAININGS = {
     "classification": SmallTraining(write_places, QUICK),
     "series": SmallTraining(write_segments, QUICK),  # classification, too, of files
     "tagging": SmallTraining(write_trips, QUICK),
-    "forecasting": SmallTraining(
-        write_waves, ["--target", "level", "--context", "30", "--horizon", "6", "--head", "quantile", *QUICK]
-    ),
+    "forecasting": SmallTraining(write_waves, f"--target level --context 30 --horizon 6 --head quantile {QUICK}"),
     "long-memory": SmallTraining(
         lambda folder: Path("adding"),  # noqa: ARG005
-        ["--length", "7", "--hidden-size", "5", "--train-size", "40", "--held-out-size", "12", "--epochs", "1"],
+        "--length 7 --hidden-size 5 --train-size 40 --held-out-size 12 --epochs 1",
     ),
     "translation": SmallTraining(
         write_letters,
-        ["--unit", "character", "--embedding-size", "16", "--hidden-size", "24", "--epochs", "12"]
-        + ["--learning-rate", "0.02", "--batch-size", "16"],
+        "--unit character --embedding-size 16 --hidden-size 24 --epochs 12 --learning-rate 0.02 --batch-size 16",
     ),
-    "captioning": SmallTraining(
-        write_shades, ["--image-size", "8,8", "--channels", "6", "--embedding-size", "8", "--epochs", "20", *SLOW]
-    ),
+    "captioning": SmallTraining(write_shades, f"--image-size 8,8 --channels 6 --embedding-size 8 --epochs 20 {SLOW}"),
     "speech": SmallTraining(
         write_tones,
-        ["--sample-rate", str(RATE), "--num-mels", "12", "--unit", "word", "--no-bidirectional", "--epochs", "40"]
-        + ["--frequency-masks", "0", "--time-masks", "0", *SLOW],
+        f"--sample-rate {RATE} --num-mels 12 --unit word --no-bidirectional --frequency-masks 0 --time-masks 0 "
+        f"--epochs 40 {SLOW}",
     ),
 }
