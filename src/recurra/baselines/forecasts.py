@@ -9,9 +9,6 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Ridge
-from sklearn.neural_network import MLPRegressor
 
 from recurra.errors import ShapeError
 
@@ -79,6 +76,8 @@ class LinearForecaster:
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
+        from sklearn.linear_model import Ridge  # slow to import, and not needed to use a model
+
         self.ridge = Ridge(alpha)
 
     def fit(self, context: Values, targets: Values) -> Self:
@@ -105,11 +104,15 @@ class MLPForecaster:
     def fit(self, context: Values, targets: Values) -> Self:
         """Fit to windows (context, batch, channels) and the values after them, (horizon, batch, targets)."""
         self.horizon, batch, self.num_targets = targets.shape
+        from sklearn.neural_network import MLPRegressor
+
         self.network = MLPRegressor(
             hidden_layer_sizes=(64,), early_stopping=batch > 20, max_iter=60, random_state=self.seed
         )
         flat = flatten_windows(targets)
         with warnings.catch_warnings():
+            from sklearn.exceptions import ConvergenceWarning
+
             warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is limited on purpose
             self.network.fit(flatten_windows(context), flat[:, 0] if flat.shape[1] == 1 else flat)
         return self

@@ -1,23 +1,31 @@
-"""Series to forecast: the options of a recipe, what series have in common, and what to know of them beforehand."""
+"""Series to forecast: options, preprocessing, and checks before training."""
 
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
 from pydantic import Field
 
+from recurra.config import Section
+from recurra.data.normalizer import Normalizer
 from recurra.data.splits import SPLITS
+from recurra.data.timeline.scaling import training_normalizer
 from recurra.data.timeline.timeline import Timeline, read_timelines
 from recurra.data.timeline.timestamps import Step
 from recurra.data.timeline.windows import SplitOptions, Windows, describe_dropped, drop_short, split_spans
 from recurra.progress import Progress
 from recurra.runs import Json
+from recurra.tasks.task import ReadFile, digest_of
+
+NORMALIZER = "normalizer.json"
 
 Spans = dict[str, list[range]]  # steps of each series, by split
 
 
 class ForecastOptions(SplitOptions):
-    """The `[data]` section: the table, how its time is split, and what is forecast from what."""
+    """The `[data]` section: the table, its split by time, context and horizon."""
 
-    context: int = Field(ge=1, description="steps that a forecast is made from")
+    context: int = Field(ge=1, description="steps before a forecast that the model reads")
     horizon: int = Field(ge=1, description="steps to forecast")
     stride: int = Field(1, ge=1, description="steps from one training window to the next; held-out windows all count")
     season: int | None = Field(
@@ -25,16 +33,16 @@ class ForecastOptions(SplitOptions):
     )
     scaling: Literal["global", "window-last", "window-mean"] = Field(
         "global",
-        description="what the network reads: training deviations from the training mean; or the window's own, from "
-        "its last value or its mean",
+        description="scaling of the inputs: by mean and standard deviation of the training part (global), or of each "
+        "window, centered on its last value or its mean",
     )
     residual: Literal["persistence", "season"] | None = Field(
-        None, description="persistence or season: forecast the difference to the last value, or to the last season"
+        None, description="forecast the difference to the last value (persistence) or to the last season"
     )
 
 
 class SeriesShape(NamedTuple):
-    """What the series of a run have in common."""
+    """Channels, step and season, the same for all series of a run."""
 
     channels: tuple[str, ...]  # targets, covariates of the past, covariates known beforehand
     num_targets: int
@@ -47,6 +55,50 @@ class SeriesShape(NamedTuple):
         """That of the series of a table, with the season of a recipe or else a usual one."""
         season = options.season or timeline.step.season
         return cls(timeline.channels, timeline.num_targets, timeline.num_known, timeline.step, season)
+
+
+class ForecastPreprocessor(NamedTuple):
+    """What a forecaster learns from its series before training.
+
+    Args:
+        shape: channels, step and season of the series.
+        normalizer: mean and standard deviation of the training part of each channel.
+    """
+
+    shape: SeriesShape
+    normalizer: Normalizer
+
+    @classmethod
+    def fit(cls, timelines: Sequence[Timeline], spans: Spans, options: ForecastOptions) -> "ForecastPreprocessor":
+        """That of series, of which `spans["train"]` are the training steps."""
+        return cls(SeriesShape.of(timelines[0], options), training_normalizer(timelines, spans["train"]))
+
+    def values(self) -> Json:
+        """The shape."""
+        return {**self.shape._asdict(), "channels": list(self.shape.channels), "step": list(self.shape.step)}
+
+    def files(self) -> Mapping[str, str]:
+        """The normalizer."""
+        return {NORMALIZER: self.normalizer.dump()}
+
+    @classmethod
+    def load(cls, values: Json, read: ReadFile, recipe: Section) -> "ForecastPreprocessor":  # noqa: ARG003
+        """Undo `values` and `files`."""
+        shape = SeriesShape(**{**values, "channels": tuple(values["channels"]), "step": Step(*values["step"])})
+        return cls(shape, Normalizer.parse(read(NORMALIZER)))
+
+
+class Encoded(NamedTuple):
+    """The steps of one split in training deviations."""
+
+    scaled: list[Timeline]
+    spans: list[range]  # of each series
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the values, those before the split included."""
+        values = [timeline.data[: span.stop] for timeline, span in zip(self.scaled, self.spans, strict=True)]
+        return digest_of(values, np.array([[span.start, span.stop] for span in self.spans]))
 
 
 def find_series(options: ForecastOptions, progress: Progress) -> tuple[list[Timeline], Spans]:

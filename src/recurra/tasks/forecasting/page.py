@@ -6,8 +6,13 @@ from typing import Any
 from recurra.figures.pages import set_layout
 from recurra.runs import Json
 
-FILE = "forecast.html"
 HEIGHT = 420  # pixels
+
+
+def figures(evaluation: Json) -> list[Any]:
+    """Error by step ahead for all splits, and some forecasts of the last one."""
+    details = list(evaluation.values())[-1]
+    return [error_figure(evaluation), *map(fan_figure, by_series(details["fans"]))]
 
 
 def by_series(fans: Sequence[Json]) -> list[list[Json]]:

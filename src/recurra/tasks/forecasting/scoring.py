@@ -1,4 +1,4 @@
-"""Forecasts with what stands around them, and how far they are off."""
+"""Forecasts in units of the table, their scores, and the baselines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -29,11 +29,12 @@ from recurra.metrics.forecasts import (
     symmetric_percentage_errors,
 )
 from recurra.runs import Json
-from recurra.tasks.task import Metrics
+from recurra.tasks.task import Scores
+from recurra.tasks.trained import Table
 
-MOST_NUMBERS = 30_000_000  # that a plain model is trained on
-JUDGED_AT_ONCE = 256  # windows
-SHOWN = 3  # times the horizon, of what stands before a forecast in a figure
+MAX_NUMBERS = 30_000_000  # values that a baseline is fitted to
+EVALUATION_BATCH = 256  # windows
+HISTORY = 3  # horizons of history in a figure
 
 Values = NDArray[np.floating[Any]]
 Losses = dict[str, Values]  # by score, (horizon, batch, targets), NaN where not defined
@@ -41,24 +42,54 @@ PlainForecast = Callable[[ForecastWindow], Values]  # (horizon, batch, targets) 
 
 
 class Forecast(NamedTuple):
-    """What is said of some steps of a series, in units of the table."""
+    """A forecast of one series, in units of the table."""
 
     timeline: Timeline
     start: int  # the step it begins at
     times: Times  # (horizon,)
     values: Values  # (horizon, targets)
     quantiles: dict[float, Values]  # by level, (horizon, targets)
+    is_backtest: bool = False  # whether the actual values are shown beside it
+
+    @property
+    def text(self) -> str:
+        """The values of the first target."""
+        return " ".join(f"{value:.4g}" for value in self.values[:, 0])
+
+    def as_json(self) -> Json:
+        """All rows of the table, as objects."""
+        return {"series": self.timeline.name, "forecast": self.rows()}
+
+    def as_table(self) -> Table:
+        """The rows as CSV: series, target, made_at, time, forecast, with actual values in a backtest, and quantiles."""
+        rows = self.rows()
+        return Table(tuple(rows[0]), [list(map(as_cell, row.values())) for row in rows], "csv")
+
+    def rows(self) -> list[Json]:
+        """A row for each target and step."""
+        found = []
+        (made_at,) = self.timeline.format_times(self.timeline.times[self.start - 1 : self.start])
+        for target, name in enumerate(self.timeline.channels[: self.values.shape[1]]):
+            actual = plain(self.actual[:, target]) if self.is_backtest else []
+            for step, time in enumerate(self.timeline.format_times(self.times)):
+                row: Json = {"series": self.timeline.name, "target": name, "made_at": made_at, "time": time}
+                row["forecast"] = float(self.values[step, target])
+                if self.is_backtest:
+                    row["actual"] = actual[step]
+                levels = self.quantiles.items()
+                found.append(row | {f"q{level:g}": float(values[step, target]) for level, values in levels})
+        return found
 
     @property
     def actual(self) -> Values:
-        """What came, as far as the table goes, NaN where it holds nothing, (0 to horizon, targets)."""
+        """The actual values as far as the table goes, NaN where a cell is empty, (0 to horizon, targets)."""
         return self.timeline.observed(
             np.arange(self.start, min(self.start + len(self.times), len(self.timeline.times)))
         )
 
     def fan(self, target: int) -> Json:
-        """One target as plain values that a figure is drawn from."""
-        first = max(self.start - SHOWN * len(self.times), 0)
+        """One target as plain values for a figure."""
+        first = max(self.start - HISTORY * len(self.times), 0)
         name = self.timeline.channels[target]
         return {
             "title": name if name == self.timeline.name else f"{self.timeline.name}: {name}",
@@ -71,9 +102,23 @@ class Forecast(NamedTuple):
         }
 
 
+def as_cell(value: str | float | None) -> str:
+    """A value in a CSV file, with ten significant digits."""
+    if value is None:
+        return ""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
 def plain(values: Values) -> list[float | None]:
-    """Numbers as JSON holds them: None where there is none."""
+    """Numbers as JSON has them: None for NaN."""
     return [None if np.isnan(value) else value for value in values.tolist()]
+
+
+class HeldOut(NamedTuple):
+    """Windows to evaluate on, and their scores."""
+
+    windows: Windows
+    scorer: "Scorer"
 
 
 class Scorer:
@@ -82,7 +127,7 @@ class Scorer:
     Args:
         normalizer: what made these of those.
         timelines: the series, in units of the table.
-        spans: steps of each that say how hard it is to forecast, for MASE.
+        spans: steps of each whose seasonal error is the unit of MASE.
         season: steps.
     """
 
@@ -127,7 +172,7 @@ def quantile_losses(quantiles: Values, targets: Values, levels: Sequence[float])
 
 
 class Means:
-    """Mean losses of all batches; what is not defined is left out."""
+    """Mean losses over all batches, without undefined ones."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Values] = {}  # by step ahead, (horizon,)
@@ -140,7 +185,7 @@ class Means:
             self.counts[name] = self.counts.get(name, 0) + count
             self.sums[name] = self.sums.get(name, 0) + np.nansum(values, (1, 2))
 
-    def scores(self) -> Metrics:
+    def scores(self) -> Scores:
         """Means over everything."""
         return {name: float(self.sums[name].sum() / count.sum()) for name, count in self.counts.items() if count.any()}
 
@@ -160,7 +205,7 @@ def without_gaps(example: ForecastWindow) -> Values:
 def in_batches(windows: Windows) -> list[NDArray[np.int64]]:
     """All windows, some at once."""
     numbers = np.arange(len(windows))
-    return np.array_split(numbers, -(-len(numbers) // JUDGED_AT_ONCE))
+    return np.array_split(numbers, -(-len(numbers) // EVALUATION_BATCH))
 
 
 def plain_forecasts(train: Windows, season: int, seed: int) -> dict[str, Callable[[], PlainForecast]]:
@@ -181,7 +226,7 @@ def plain_forecasts(train: Windows, season: int, seed: int) -> dict[str, Callabl
 
     def learned(baseline: LearnedForecaster) -> PlainForecast:
         width = train.context * len(one.channels) + horizon * (one.num_known + num_targets)
-        count = min(len(train), max(MOST_NUMBERS // width, 1))
+        count = min(len(train), max(MAX_NUMBERS // width, 1))
         example = train.batch(np.linspace(0, len(train) - 1, count).astype(np.int64))
         fitted = baseline.fit(features(example), without_gaps(example) - past(example)[-1:])
         return lambda example: fitted.predict(features(example)) + past(example)[-1:]
@@ -196,7 +241,7 @@ def plain_forecasts(train: Windows, season: int, seed: int) -> dict[str, Callabl
     return found
 
 
-def scores_of(forecast: PlainForecast, windows: Windows, scorer: Scorer) -> Metrics:
+def scores_of(forecast: PlainForecast, windows: Windows, scorer: Scorer) -> Scores:
     """Scores of a plain forecast."""
     means = Means()
     for numbers in in_batches(windows):

@@ -1,6 +1,7 @@
-"""Forecasting: what comes next in one or several series, from what was and what is known beforehand."""
+"""Forecasting: the next values of one or several series, with covariates known up to the present or in advance."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -12,23 +13,28 @@ from torch import Tensor
 from recurra.baselines.forecasts import seasonal_naive
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.batches import CollatedBatches
-from recurra.data.normalizer import Normalizer
 from recurra.data.splits import SPLITS
-from recurra.data.timeline.scaling import WindowScale, normalize, normalize_series, restore, training_normalizer
-from recurra.data.timeline.timeline import Timeline
-from recurra.data.timeline.timestamps import Step
+from recurra.data.tables import Table
+from recurra.data.timeline.scaling import WindowScale, normalize, normalize_series, restore
+from recurra.data.timeline.timeline import Timeline, read_timelines
 from recurra.data.timeline.windows import ForecastWindow, Windows
-from recurra.errors import UsageError
+from recurra.errors import DataError, UsageError
 from recurra.metrics.forecasts import absolute_errors, squared_errors
 from recurra.models.forecast_heads import PointLoss, build_head
 from recurra.models.forecaster import Forecaster, ForecasterOptions, ForecasterShape
 from recurra.progress import Progress
-from recurra.runs import Json, Run
-from recurra.tasks.classification.data import digest_of
-from recurra.tasks.evaluation import inference
-from recurra.tasks.forecasting.data import ForecastOptions, SeriesShape, Spans, check_series, find_series
+from recurra.runs import Json
+from recurra.tasks.forecasting.data import (
+    Encoded,
+    ForecastOptions,
+    ForecastPreprocessor,
+    Spans,
+    check_series,
+    find_series,
+)
 from recurra.tasks.forecasting.scoring import (
     Forecast,
+    HeldOut,
     Means,
     Scorer,
     Values,
@@ -38,24 +44,19 @@ from recurra.tasks.forecasting.scoring import (
     scores_of,
     without_gaps,
 )
-from recurra.tasks.task import Metric, Metrics, Report, StepLoss, parse_recipe, refuse_other_architecture
+from recurra.tasks.task import Metric, Preprocessor, Scores, StepLoss, inference
 
-NORMALIZER = "normalizer.json"
 NUM_SAMPLES = 4
 NUM_SHOWN = 3  # forecasts of a split that are kept for figures
-READING = {  # options of the data that change what the model makes of a table
-    *("target", "covariates_past", "covariates_future", "calendar", "on_bad", "missing"),
-    *("context", "horizon", "season", "scaling", "residual"),
-}
 
 
 class ForecastTraining(TrainingOptions):
-    """The `[training]` section: the common one, and what a wrong forecast costs."""
+    """The `[training]` section."""
 
     batch_size: int = Field(64, ge=1, description="windows side by side in a step")
     loss: PointLoss = Field("mse", description="where head = point; else the likelihood or the pinball loss")
     select_by: Literal["loss", "mse", "mae"] = Field(
-        "loss", description="metric on validation that chooses the best epoch and decides when patience ends"
+        "loss", description="metric on validation that selects the best epoch and that `patience` counts"
     )
 
 
@@ -75,8 +76,8 @@ class ForecastingRecipe(Recipe):
         return self
 
 
-class Judged(NamedTuple):
-    """Some windows and what the model says of them, in training deviations."""
+class Prediction(NamedTuple):
+    """Some windows and the output of the model for them, in training deviations."""
 
     numbers: NDArray[np.int64]  # which these are, (batch,)
     example: ForecastWindow
@@ -84,12 +85,11 @@ class Judged(NamedTuple):
 
 
 class Forecasting:
-    """A forecaster, and the series it is trained and judged on.
+    """A forecaster and the series it is trained and evaluated on.
 
     Args:
-        recipe: what to train on what.
-        shape: of the series.
-        normalizer: of the training part of all channels.
+        recipe: options of data, model and training.
+        preprocessor: fitted to the training part of the series.
 
     Raises:
         UsageError: a season longer than the context, where the difference to it is forecast.
@@ -98,109 +98,124 @@ class Forecasting:
     name: ClassVar[str] = "forecasting"
     recipe_type: ClassVar[type[Recipe]] = ForecastingRecipe
     primary_metric: ClassVar[Metric] = Metric("mse")
+    preprocessor_type: ClassVar[type[Preprocessor]] = ForecastPreprocessor
     item: ClassVar[str] = "window"
+    usage: ClassVar[str] = "forecast {run} TABLE"
 
-    def __init__(self, recipe: ForecastingRecipe, shape: SeriesShape, normalizer: Normalizer) -> None:
+    def __init__(self, recipe: ForecastingRecipe, preprocessor: ForecastPreprocessor) -> None:
         options = recipe.data
+        shape, self.normalizer = preprocessor
         if options.residual == "season" and shape.season > options.context:
             raise UsageError(
                 f"data.residual: season needs a context of at least a season, {shape.season} steps, got "
                 f"{options.context}; choose a longer context or another season"
             )
-        self.recipe, self.shape, self.normalizer = recipe, shape, normalizer
+        self.recipe, self.preprocessor, self.shape = recipe, preprocessor, shape
         self.head = build_head(recipe.model.head, recipe.model.quantiles, recipe.training.loss)
         sizes = (len(shape.channels), shape.num_targets, shape.num_known, options.context, options.horizon)
         self.model = Forecaster(ForecasterShape(*sizes), self.head, recipe.model)
-        self.timelines: list[Timeline] = []
-        self.scaled: list[Timeline] = []
-        self.spans: Spans = {}
+        self.timelines: list[Timeline] = []  # in units of the table
+        self.encoded: dict[str, Encoded] = {}
 
     @property
     def selection_metric(self) -> Metric:
-        """As the recipe names it."""
+        """`training.select_by` of the recipe."""
         return Metric(self.recipe.training.select_by)
 
     @property
     def levels(self) -> list[float]:
-        """Quantiles it is judged by; none where its head tells none."""
+        """Quantiles that are scored; none where the head has none."""
         return self.recipe.model.quantiles if self.head.has_quantiles else []
 
     @classmethod
     def start(cls, recipe: ForecastingRecipe, progress: Progress) -> Self:
-        """A new model for the series the recipe names.
+        """Read the series of a recipe and build a new model.
 
         Raises:
-            DataError: they cannot be used, or are too short.
+            DataError: the series cannot be used, or are too short.
+            UsageError: a season longer than the context, where the difference to it is forecast.
         """
         timelines, spans = find_series(recipe.data, progress)
         for timeline in timelines:
             progress.note(str(timeline))
-        shape = SeriesShape.of(timelines[0], recipe.data)
-        task = cls(recipe, shape, training_normalizer(timelines, spans["train"]))
-        task.take(timelines, spans)
+        task = cls(recipe, ForecastPreprocessor.fit(timelines, spans, recipe.data))
+        task.set_data((timelines, spans))
         return task
 
     @classmethod
     def check(cls, recipe: ForecastingRecipe, progress: Progress) -> Json:  # noqa: ARG003
-        """Length, gaps and repairs of the series the recipe names, and the windows of each split."""
+        """Length, gaps and repairs of the series of a recipe, and the windows of each split."""
         return check_series(recipe.data)
 
-    @classmethod
-    def restore(cls, run: Run) -> Self:
-        """The model of a run as its architecture, without weights and series.
-
-        Raises:
-            RunError: missing, damaged, or of another task.
-        """
-        description, recipe = parse_recipe(run, ForecastingRecipe)
-        series = description["series"]
-        shape = SeriesShape(**{**series, "channels": tuple(series["channels"]), "step": Step(*series["step"])})
-        task = cls(recipe, shape, Normalizer.parse(run.read(NORMALIZER)))
-        refuse_other_architecture(run, description["architecture"], task.architecture)
-        return task
-
-    @property
-    def architecture(self) -> Json:
-        """What the model is built from."""
-        data = self.recipe.data.model_dump(mode="json", include=READING)
-        return {"channels": len(self.shape.channels), **data, **self.recipe.model.model_dump(mode="json")}
-
-    def load_data(self, progress: Progress) -> None:
-        """Read the series the recipe names.
+    def read_data(self, progress: Progress) -> tuple[list[Timeline], Spans]:
+        """Read the series of the recipe, with the steps of each split.
 
         Raises:
             DataError: they cannot be used.
         """
-        self.take(*find_series(self.recipe.data, progress))
+        return find_series(self.recipe.data, progress)
 
-    def take(self, timelines: list[Timeline], spans: Spans) -> None:
-        """Series to train and to be judged on, with the steps of each split."""
-        self.timelines, self.spans = timelines, spans
-        self.scaled = [normalize_series(timeline, self.normalizer) for timeline in timelines]
-
-    def describe(self) -> tuple[Json, Mapping[str, str]]:
-        """What model.json says, and the files that belong to the model."""
-        series = {**self.shape._asdict(), "channels": list(self.shape.channels), "step": list(self.shape.step)}
-        return {"architecture": self.architecture, "series": series}, {NORMALIZER: self.normalizer.dump()}
-
-    def fingerprint(self) -> dict[str, str]:
-        """Digest of the values of each split, what stands before it included."""
-        return {
-            split: digest_of(
-                [timeline.data[: span.stop] for timeline, span in zip(self.scaled, spans, strict=True)],
-                np.array([[span.start, span.stop] for span in spans]),
-            )
-            for split, spans in self.spans.items()
-        }
+    def set_data(self, data: tuple[list[Timeline], Spans]) -> None:
+        """Normalize series and keep them."""
+        self.timelines, spans = data
+        scaled = [normalize_series(timeline, self.normalizer) for timeline in self.timelines]
+        self.encoded = {split: Encoded(scaled, spans[split]) for split in SPLITS}
 
     def windows(self, split: str) -> Windows:
         """Windows of a split, in training deviations."""
         options = self.recipe.data
         stride = options.stride if split == "train" else 1
-        return Windows(self.scaled, self.spans[split], options.context, options.horizon, stride)
+        return Windows(*self.encoded[split], options.context, options.horizon, stride)
+
+    def held_out(self) -> dict[str, HeldOut]:
+        """The validation and test windows."""
+        scorer = self.scorer(self.timelines, self.encoded["train"].spans)
+        return {split: HeldOut(self.windows(split), scorer) for split in SPLITS[1:]}
+
+    def read_held_out(self, data: Any, options: Mapping[str, Any], progress: Progress) -> dict[str, HeldOut]:  # noqa: ARG002
+        """All windows of another table, under "all".
+
+        Args:
+            data: its path, or a Table.
+            options: none; the table is read as in training.
+            progress: unused.
+
+        Raises:
+            DataError: the table cannot be used, or is too short.
+            UsageError: options.
+        """
+        if options:
+            raise UsageError(f"{next(iter(options))}: is fixed by the training; all tables are read in the same way")
+        timelines, horizon = self.read_series(data), self.recipe.data.horizon
+        whole = [range(len(timeline.times)) for timeline in timelines]
+        scaled = [normalize_series(timeline, self.normalizer) for timeline in timelines]
+        windows = Windows(scaled, whole, self.recipe.data.context, horizon)
+        if not len(windows):
+            raise DataError(
+                f"{timelines[0].place}: expected at least {self.recipe.data.context + horizon:,} steps, a context and "
+                f"a horizon, got {max(map(len, whole)):,}; give more data"
+            )
+        return {"all": HeldOut(windows, self.scorer(timelines, whole))}
+
+    def read_series(self, data: str | Path | Table | None) -> list[Timeline]:
+        """The series of a table, by default that of the recipe, read as in training.
+
+        Raises:
+            DataError: they cannot be used, or their steps are not those of training.
+        """
+        known, options = self.shape.step, self.recipe.data
+        if isinstance(data, Table):
+            timelines = read_timelines(options, data, known)
+        else:
+            path = options.path if data is None else str(data)
+            timelines = read_timelines(options.model_copy(update={"path": path}), expected=known)
+        for timeline in timelines:
+            if timeline.step._replace(day=1) != known._replace(day=1):
+                raise DataError(f"{timeline.place}: steps of {timeline.step}, expected {known}, as in training")
+        return timelines
 
     def batches(self, epoch: int) -> CollatedBatches[ForecastWindow]:
-        """Training windows in batches, in an order of the epoch's own."""
+        """Training windows in batches, shuffled differently in each epoch."""
         windows, size = self.windows("train"), self.recipe.training.batch_size
         order = windows.order(self.recipe.seed, epoch)
         return CollatedBatches(np.split(order, range(size, len(order), size)), windows.batch)
@@ -219,12 +234,12 @@ class Forecasting:
         return self.head.loss(parameters, wanted) if len(wanted) else parameters.sum()
 
     def parameters(self, context: Values, future: Values, targets: Values | None = None) -> Tensor:
-        """What the model says of some windows; all is in training deviations.
+        """Output of the model for some windows, all in training deviations.
 
         Args:
             context: (context, batch, channels).
             future: covariates known beforehand, (horizon, batch, known).
-            targets: what came, for teacher forcing, (horizon, batch, targets).
+            targets: the true values, for teacher forcing, (horizon, batch, targets).
 
         Returns:
             Parameters of the head, (horizon, batch, targets, width).
@@ -249,85 +264,80 @@ class Forecasting:
         first_known = len(self.shape.channels) - self.shape.num_known
         return WindowScale.of(context, first_known, "last" if scaling == "window-last" else "mean")
 
-    @staticmethod
-    def describe_loss(loss: float) -> str:
-        """The cost."""
-        return f"loss {loss:.4f}"
-
-    def judge(self, windows: Windows, progress: Progress, title: str) -> Iterator[Judged]:
-        """All windows, some at once."""
+    def predict(self, windows: Windows, progress: Progress, title: str) -> Iterator[Prediction]:
+        """Predictions for all windows, batch by batch."""
         batches = in_batches(windows)
         with inference(self.model), progress.stage(title, len(batches)) as advance:
             for numbers in batches:
                 example = windows.batch(numbers)
-                yield Judged(numbers, example, self.parameters(example.context, example.future))
+                yield Prediction(numbers, example, self.parameters(example.context, example.future))
                 advance(1)
 
-    def validate(self, progress: Progress) -> Metrics:
+    def validate(self, progress: Progress) -> Scores:
         """Loss, and errors in training deviations, on the validation windows."""
         means = Means()
-        for _, example, parameters in self.judge(self.windows("valid"), progress, "validating"):
-            told, targets = numbers_of(self.head.point(parameters)), example.targets
+        for _, example, parameters in self.predict(self.windows("valid"), progress, "validating"):
+            predicted, targets = to_array(self.head.point(parameters)), example.targets
             loss = np.where(np.isnan(targets), np.nan, float(self.cost(parameters, targets)))
-            means.add({"loss": loss, "mse": squared_errors(told, targets), "mae": absolute_errors(told, targets)})
+            means.add(
+                {"loss": loss, "mse": squared_errors(predicted, targets), "mae": absolute_errors(predicted, targets)}
+            )
         return means.scores()
-
-    def report(self, progress: Progress) -> Report:
-        """The model and its baselines on the validation and test windows."""
-        held_out = {split: self.windows(split) for split in SPLITS[1:]}
-        scorer = self.scorer(self.timelines, self.spans["train"])
-        metrics, details = {}, {}
-        for split, windows in held_out.items():
-            metrics[split], details[split] = self.evaluate(windows, scorer, progress, f"evaluating {split}")
-        return Report({"model": metrics, **self.baselines(held_out, scorer, progress)}, details)
 
     def scorer(self, timelines: Sequence[Timeline], spans: Sequence[range]) -> Scorer:
         """Scores of windows over some series; `spans` are the steps whose seasons are the unit of MASE."""
         return Scorer(self.normalizer, timelines, spans, self.shape.season)
 
-    def evaluate(self, windows: Windows, scorer: Scorer, progress: Progress, title: str) -> tuple[Metrics, Json]:
-        """Scores of the model; and its error by step ahead, with some forecasts."""
+    def evaluate(self, splits: Mapping[str, HeldOut], progress: Progress) -> tuple[dict[str, Scores], Json]:
+        """Scores by split; details are the error by step ahead and some forecasts."""
+        metrics, details = {}, {}
+        for split, held_out in splits.items():
+            metrics[split], details[split] = self.evaluate_split(*held_out, progress, f"evaluating {split}")
+        return metrics, details
+
+    def evaluate_split(self, windows: Windows, scorer: Scorer, progress: Progress, title: str) -> tuple[Scores, Json]:
+        """Scores of the model on windows, and details for the evaluation page."""
         means, fans = Means(), []
         shown = np.linspace(0, len(windows) - 1, NUM_SHOWN).astype(np.int64)
-        for numbers, example, parameters in self.judge(windows, progress, title):
+        for numbers, example, parameters in self.predict(windows, progress, title):
             series, starts = windows.locate(numbers)
-            losses = scorer.losses(numbers_of(self.head.point(parameters)), example.targets, series)
+            losses = scorer.losses(to_array(self.head.point(parameters)), example.targets, series)
             if self.levels:
-                quantiles = numbers_of(self.head.quantiles(parameters, self.levels))
+                quantiles = to_array(self.head.quantiles(parameters, self.levels))
                 losses |= quantile_losses(quantiles, example.targets, self.levels)
             means.add(losses)
             for lane in np.flatnonzero(np.isin(numbers, shown)):
                 timeline = scorer.timelines[series[lane]]
-                fans.append(self.tell(timeline, int(starts[lane]), parameters[:, lane], self.levels).fan(0))
+                fans.append(self.forecast(timeline, int(starts[lane]), parameters[:, lane], self.levels).fan(0))
         return means.scores(), {"step": str(self.shape.step), "mse_by_step": means.by_step("mse"), "fans": fans}
 
-    def baselines(self, held_out: Mapping[str, Windows], scorer: Scorer, progress: Progress) -> Json:
-        """What plain forecasts reach, those that learn on the same training windows."""
+    def baselines(self, splits: Mapping[str, HeldOut], progress: Progress) -> dict[str, dict[str, Scores]]:
+        """Scores of baseline forecasts; two of them are fitted to the training windows."""
         plain = plain_forecasts(self.windows("train"), self.shape.season, self.recipe.seed)
-        found: Json = {}
+        found: dict[str, dict[str, Scores]] = {}
         with progress.stage("training the baselines", len(plain)) as advance:
             for name, build in plain.items():
                 advance(0, name)
                 forecast = build()
-                found[name] = {split: scores_of(forecast, windows, scorer) for split, windows in held_out.items()}
+                found[name] = {split: scores_of(forecast, *held_out) for split, held_out in splits.items()}
                 advance(1)
         return found
 
-    def tell(self, timeline: Timeline, start: int, parameters: Tensor, levels: Sequence[float]) -> Forecast:
+    def forecast(self, timeline: Timeline, start: int, parameters: Tensor, levels: Sequence[float]) -> Forecast:
         """A forecast in units of the table.
 
         Args:
             timeline: in units of the table.
             start: the step that the forecast begins at.
             parameters: of the head, (horizon, targets, width).
-            levels: quantiles to tell.
+            levels: quantiles to forecast.
 
         Raises:
-            UsageError: the head does not tell such quantiles.
+            UsageError: the head has no such quantiles.
         """
-        values = restore(numbers_of(self.head.point(parameters)), self.normalizer)
+        values = restore(to_array(self.head.point(parameters)), self.normalizer)
         quantiles = {
-            level: restore(numbers_of(self.head.quantiles(parameters, [level])[..., 0]), self.normalizer)
+            level: restore(to_array(self.head.quantiles(parameters, [level])[..., 0]), self.normalizer)
             for level in levels
         }
         times = timeline.times[start : start + len(parameters)]
@@ -341,8 +351,8 @@ class Forecasting:
         for number in np.linspace(0, len(windows) - 1, min(NUM_SAMPLES, len(windows))).astype(int):
             context, _, future = windows.window(int(number))
             first_known = len(self.shape.channels) - self.shape.num_known
-            told = restore(context, self.normalizer), restore(future, self.normalizer, first_known)
-            found.append(dict(zip(("context", "future"), (part.tolist() for part in told), strict=True)))
+            units = restore(context, self.normalizer), restore(future, self.normalizer, first_known)
+            found.append(dict(zip(("context", "future"), (part.tolist() for part in units), strict=True)))
         return found
 
     def outputs_of(self, sample: Json) -> list[float]:
@@ -361,6 +371,9 @@ def to_tensor(values: Values, like: Tensor) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values)).to(like)
 
 
-def numbers_of(values: Tensor) -> NDArray[np.float64]:
+def to_array(values: Tensor) -> NDArray[np.float64]:
     """A tensor as an array."""
     return np.asarray(values.detach().double().cpu().numpy())
+
+
+TASK = Forecasting

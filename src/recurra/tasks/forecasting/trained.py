@@ -1,166 +1,166 @@
 """A trained forecaster in use."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from recurra.config import Section
 from recurra.data.tables import Table
 from recurra.data.timeline.scaling import Values, normalize, normalize_series
-from recurra.data.timeline.timeline import Timeline, read_timelines
+from recurra.data.timeline.timeline import Timeline
 from recurra.data.timeline.windows import Windows, cut_spans, describe_dropped, drop_short
-from recurra.errors import DataError, UsageError
+from recurra.errors import DataError, UsageError, counted
 from recurra.progress import Progress
-from recurra.runs import Json, Run
-from recurra.tasks.evaluation import inference
-from recurra.tasks.forecasting.scoring import JUDGED_AT_ONCE, Forecast
-from recurra.tasks.forecasting.task import Forecasting, numbers_of
-from recurra.tasks.trained import TrainedModel, is_own
+from recurra.runs import Run
+from recurra.tasks.forecasting.scoring import EVALUATION_BATCH, Forecast
+from recurra.tasks.forecasting.task import Forecasting, to_array
+from recurra.tasks.task import inference
+from recurra.tasks.trained import Input, TrainedModel, Verb
+
+
+class PredictOptions(Section):
+    """Options of `predict`."""
+
+    horizon: int | None = Field(
+        None,
+        ge=1,
+        description="steps to forecast, by default as in training; beyond them the model continues from its own "
+        "forecast, and its quantiles do not grow wider for that",
+    )
+    quantiles: list[float] | None = Field(
+        None, description="levels such as 0.1,0.5,0.9; by default those of the recipe, where the model has any"
+    )
+    backtest: bool = Field(
+        False, description="forecast the test part instead, block by block, beside the actual values"
+    )
+    stride: int | None = Field(
+        None, ge=1, description="of a backtest: steps from one forecast to the next; by default the horizon"
+    )
+
+
+def predict(
+    model: "TrainedForecaster", inputs: list[Input], options: PredictOptions, progress: Progress
+) -> list[Forecast]:
+    """Forecasts of the series of each table that are as long as the context.
+
+    Raises:
+        DataError: a table that cannot be used, or without a series as long as the context.
+        UsageError: a horizon or quantiles that the model does not have.
+    """
+    forecast = model.backtest_table if options.backtest else model.forecast_table
+    return [found for one in inputs for found in forecast(one.value, options, progress)]
 
 
 class TrainedForecaster(TrainedModel[Forecasting]):
-    """A forecaster, ready to use; arguments and errors as of `TrainedModel`."""
+    """A forecaster, ready to use; arguments and errors as of `TrainedModel`.
 
-    task_type = Forecasting
+    Inputs are tables with the columns of training: paths, or `recurra.data.tables.Table`.
+    """
+
+    verbs: ClassVar[Mapping[str, Verb]] = {"predict": Verb(PredictOptions, predict)}
+    plots = "always"
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
         super().__init__(run, device)
         self.options = self.task.recipe.data
 
-    def forecast(
-        self,
-        data: str | Path | Table | None = None,
-        horizon: int | None = None,
-        quantiles: Sequence[float] | None = None,
-        progress: Progress | None = None,
-    ) -> list[Forecast]:
-        """What comes after the last step of each series that is as long as the context.
+    @property
+    def reads_files(self) -> bool:
+        """Tables are given as files."""
+        return True
 
-        Args:
-            data: a table with the columns the model was trained on; by default that of the run.
-            horizon: steps, by default as many as were trained on; beyond them the model goes on from its own forecast,
-                and its quantiles do not tell how unsure that is.
-            quantiles: levels to tell, between 0 and 1; by default those of the recipe, where the model tells any.
-            progress: told which series are too short.
+    def default_inputs(self) -> list[Any]:
+        """The table of the run."""
+        return [self.options.path]
 
-        Returns:
-            One forecast a series: `times` (horizon,), `values` (horizon, targets), and `quantiles`, by level.
+    def read_file(self, path: str, options: Mapping[str, Any], progress: Progress) -> Iterator[Input]:  # noqa: ARG002
+        """The path itself: a table is read when it is forecast."""
+        yield Input(path, path)
 
-        Raises:
-            DataError: the table cannot be used, or no series is as long as the context.
-            UsageError: a horizon or quantiles that the model does not give.
-        """
+    def forecast(self, data: str | Path | Table | None = None, **options: Any) -> list[Forecast]:
+        """Forecasts of one table, by default that of the run; options and errors as of `predict`."""
+        return self.predict(self.default_inputs() if data is None else [data], **options)
+
+    def backtest(self, data: str | Path | Table | None = None, **options: Any) -> list[Forecast]:
+        """Forecasts over the test part of each series, each from the steps before it; options as of `predict`."""
+        return self.forecast(data, backtest=True, **options)
+
+    def figures(self, answers: Sequence[Forecast]) -> list[Any]:
+        """A chart for each series and target."""
+        from recurra.tasks.forecasting.page import by_series, fan_figure
+
+        fans = [one.fan(target) for one in answers for target in range(one.values.shape[1])]
+        return [fan_figure(several) for several in by_series(fans)]
+
+    def summary(self, answers: Sequence[Forecast]) -> list[str]:
+        """Mean absolute error of each target of a backtest, and the share of values between the outermost quantiles."""
+        if not (answers and answers[0].is_backtest):
+            return []
+        lines, levels = [], sorted(answers[0].quantiles)
+        for target, name in enumerate(answers[0].timeline.channels[: answers[0].values.shape[1]]):
+            actual = np.concatenate([one.actual[:, target] for one in answers])
+            known = ~np.isnan(actual)
+            error = np.abs(np.concatenate([one.values[:, target] for one in answers]) - actual)[known].mean()
+            text = f"{name}: mean absolute error {error:,.4g} over {counted(len(answers), 'forecast')}"
+            if len(levels) > 1:
+                low, high = (
+                    np.concatenate([one.quantiles[level][:, target] for one in answers])[known]
+                    for level in (levels[0], levels[-1])
+                )
+                coverage = ((low <= actual[known]) & (actual[known] <= high)).mean()
+                text += (
+                    f"; {coverage:.1%} of the values between q{levels[0]:g} and q{levels[-1]:g}, expected "
+                    f"{levels[-1] - levels[0]:.1%}"
+                )
+            lines.append(text)
+        return lines
+
+    def forecast_table(self, data: str | Path | Table, options: PredictOptions, progress: Progress) -> list[Forecast]:
+        """What follows the last step of each series of a table."""
         timelines = self.read_long_enough(data, 0, progress)
-        places = [(number, len(timeline.times)) for number, timeline in enumerate(timelines)]
-        return self.forecast_from(timelines, places, horizon, quantiles)
+        starts = [(number, len(timeline.times)) for number, timeline in enumerate(timelines)]
+        return self.forecast_from(timelines, starts, options.horizon, options.quantiles)
 
-    def backtest(
-        self,
-        data: str | Path | Table | None = None,
-        horizon: int | None = None,
-        quantiles: Sequence[float] | None = None,
-        stride: int | None = None,
-        progress: Progress | None = None,
-    ) -> list[Forecast]:
-        """Forecasts over the test part of each series, each made from what stands before it.
-
-        The series are those that would be trained on, cut as in training: what is forecast is no step that was seen.
-
-        Args:
-            data: a table with the columns the model was trained on; by default that of the run.
-            horizon: steps, by default as many as were trained on.
-            quantiles: levels to tell, between 0 and 1; by default those of the recipe, where the model tells any.
-            stride: steps from one forecast to the next; by default the horizon, so that they follow one another.
-            progress: told which series are too short.
+    def backtest_table(self, data: str | Path | Table, options: PredictOptions, progress: Progress) -> list[Forecast]:
+        """Forecasts over the test part of each series, split as in training, so that no forecast step was trained on.
 
         Raises:
-            DataError: the table cannot be used, or its test part is shorter than a horizon.
-            UsageError: a horizon, a stride or quantiles that there cannot be.
+            DataError: the test part is shorter than a horizon.
         """
-        horizon = self.options.horizon if horizon is None else horizon
-        stride = horizon if stride is None else stride
-        if min(horizon, stride) < 1:
-            raise UsageError(f"backtest: expected a horizon and a stride of at least 1, got {horizon} and {stride}")
+        horizon = options.horizon or self.options.horizon
         timelines = self.read_long_enough(data, self.options.horizon, progress)
         spans = cut_spans(timelines, self.options)["test"]
-        windows = Windows(timelines, spans, self.options.context, horizon, stride)
+        windows = Windows(timelines, spans, self.options.context, horizon, options.stride or horizon)
         if not len(windows):
             raise DataError(
                 f"{timelines[0].place}: the test part holds {max(map(len, spans)):,} steps, expected a horizon of "
                 f"{horizon:,}; choose a smaller one, or give more data"
             )
-        places = np.stack(windows.locate(np.arange(len(windows))), 1).tolist()
-        return self.forecast_from(timelines, places, horizon, quantiles)
+        starts = np.stack(windows.locate(np.arange(len(windows))), 1).tolist()
+        found = self.forecast_from(timelines, starts, horizon, options.quantiles)
+        return [one._replace(is_backtest=True) for one in found]
 
-    def evaluate(self, data: str | Path | Table | None = None, progress: Progress | None = None) -> Json:
-        """Scores of the model and, beside it, of plain forecasts.
-
-        Args:
-            data: a table of the kind it was trained on, all of which counts; by default the held-out parts of the run.
-            progress: told how far it is.
-
-        Returns:
-            Scores by model ("model", "persistence", "seasonal_naive", "linear", "mlp") and by split ("given" for a
-            table). The baselines are missing where the training series are no longer there.
-
-        Raises:
-            DataError: the table cannot be used, or the series of the run are no longer what they were.
-        """
-        progress = progress or Progress()
-        if not isinstance(data, Table) and is_own(data, self.task):
-            return self.evaluate_held_out(progress)
-        timelines = self.read(data)
-        whole = [range(len(timeline.times)) for timeline in timelines]
-        scaled = [normalize_series(timeline, self.task.normalizer) for timeline in timelines]
-        windows = Windows(scaled, whole, self.options.context, self.options.horizon)
-        if not len(windows):
-            raise DataError(
-                f"{timelines[0].place}: expected at least {self.options.context + self.options.horizon:,} steps, a "
-                f"context and a horizon, got {max(map(len, whole)):,}; give more data"
-            )
-        scorer = self.task.scorer(timelines, whole)
-        metrics = {"given": self.task.evaluate(windows, scorer, progress, "evaluating")[0]}
-        return self.beside_baselines(
-            metrics, lambda: self.task.baselines({"given": windows}, scorer, progress), "training series", progress
-        )
-
-    def read(self, data: str | Path | Table | None) -> list[Timeline]:
-        """The series of a table, as the model reads them.
-
-        Raises:
-            DataError: they cannot be used, or their steps are not those that were trained on.
-        """
-        known = self.task.shape.step
-        if isinstance(data, Table):
-            timelines = read_timelines(self.options, data, known)
-        else:
-            path = self.options.path if data is None else str(data)
-            timelines = read_timelines(self.options.model_copy(update={"path": path}), expected=known)
-        for timeline in timelines:
-            if timeline.step._replace(day=1) != known._replace(day=1):
-                raise DataError(f"{timeline.place}: steps of {timeline.step}, expected {known}, as in training")
-        return timelines
-
-    def read_long_enough(
-        self, data: str | Path | Table | None, horizon: int, progress: Progress | None
-    ) -> list[Timeline]:
-        """The series of a table that hold a context and a horizon; says which do not.
+    def read_long_enough(self, data: str | Path | Table, horizon: int, progress: Progress) -> list[Timeline]:
+        """The series of a table that hold a context and a horizon; notes which do not.
 
         Raises:
             DataError: none does, or they cannot be used.
         """
-        everything = self.read(data)
+        everything = self.task.read_series(data)
         timelines = drop_short(everything, self.options.context, horizon)
         for words in describe_dropped(everything, timelines):
-            (progress or Progress()).note(words)
+            progress.note(words)
         return timelines
 
     def forecast_from(
         self,
         timelines: Sequence[Timeline],
-        places: Sequence[tuple[int, int]],
+        starts: Sequence[tuple[int, int]],
         horizon: int | None = None,
         quantiles: Sequence[float] | None = None,
     ) -> list[Forecast]:
@@ -168,20 +168,17 @@ class TrainedForecaster(TrainedModel[Forecasting]):
 
         Args:
             timelines: in units of the table.
-            places: of each forecast, which series, and the first step, that after the last at the latest; the context
-                stands before it.
+            starts: of each forecast, the number of the series and the first step; the context is before it.
             horizon: steps, by default as many as were trained on.
-            quantiles: levels to tell; by default those of the recipe.
+            quantiles: levels to forecast; by default those of the recipe.
 
         Raises:
-            DataError: too few steps before a start, or covariates known beforehand are not known for so long.
-            UsageError: a horizon or quantiles that the model does not give.
+            DataError: too few steps before a start, or covariates known in advance are not known for so long.
+            UsageError: a horizon or quantiles that the model does not have.
         """
         block = self.options.horizon
         horizon = block if horizon is None else horizon
         levels = self.task.levels if quantiles is None else sorted(set(quantiles))
-        if horizon < 1:
-            raise UsageError(f"horizon: expected at least 1 step, got {horizon}")
         is_direct = self.task.recipe.model.decoding == "direct"
         if is_direct and horizon > block and self.options.covariates_past:
             raise UsageError(
@@ -190,23 +187,23 @@ class TrainedForecaster(TrainedModel[Forecasting]):
             )
         steps = -(-horizon // block) * block if is_direct else horizon
         scaled = [normalize_series(timeline, self.task.normalizer) for timeline in timelines]
-        ends = dict(sorted(places))  # the last start in each series
+        ends = dict(sorted(starts))  # the last start in each series
         known = {series: self.known_until(scaled[series], end + steps, horizon) for series, end in ends.items()}
         found = []
-        for first in range(0, len(places), JUDGED_AT_ONCE):
-            some = places[first : first + JUDGED_AT_ONCE]
+        for first in range(0, len(starts), EVALUATION_BATCH):
+            some = starts[first : first + EVALUATION_BATCH]
             before = np.stack([self.context_of(scaled[series], start) for series, start in some], 1)
             future = np.stack([known[series][start : start + steps] for series, start in some], 1)
             with inference(self.task.model):
-                parameters = self.go_on(before, future)[:horizon]
+                parameters = self.extend(before, future)[:horizon]
             found += [
-                self.task.tell(timelines[series], start, parameters[:, lane], levels)
+                self.task.forecast(timelines[series], start, parameters[:, lane], levels)
                 for lane, (series, start) in enumerate(some)
             ]
         return found
 
     def context_of(self, scaled: Timeline, start: int) -> Values:
-        """What is known before a step, in training deviations, (context, channels)."""
+        """The values before a step, in training deviations, (context, channels)."""
         context = self.options.context
         if start < max(context, scaled.first_complete + 1):
             raise DataError(
@@ -216,7 +213,7 @@ class TrainedForecaster(TrainedModel[Forecasting]):
         return scaled.as_known(np.arange(start - context, start))
 
     def known_until(self, scaled: Timeline, stop: int, horizon: int) -> Values:
-        """What is known beforehand of all steps up to one, in training deviations, (steps, known).
+        """Covariates known in advance for all steps up to one, in training deviations, (steps, known).
 
         Raises:
             DataError: it is not known for so long.
@@ -236,7 +233,7 @@ class TrainedForecaster(TrainedModel[Forecasting]):
             ) from None
         return np.concatenate([scaled.known, normalize(after, self.task.normalizer, scaled.first_known)])
 
-    def go_on(self, context: Values, future: Values) -> Tensor:
+    def extend(self, context: Values, future: Values) -> Tensor:
         """Parameters of the head for all steps of a future; where decoding is direct, block by block.
 
         Args:
@@ -251,6 +248,9 @@ class TrainedForecaster(TrainedModel[Forecasting]):
         for first in range(0, len(future), block):
             ahead = future[first : first + block]
             found.append(task.parameters(context, ahead))
-            after = np.concatenate([numbers_of(task.head.point(found[-1])), ahead], 2)  # (block, batch, channels)
+            after = np.concatenate([to_array(task.head.point(found[-1])), ahead], 2)  # (block, batch, channels)
             context = np.concatenate([context, after])[-len(context) :]
         return torch.cat(found)
+
+
+TRAINED = TrainedForecaster
