@@ -17,12 +17,10 @@ def small_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         if name == "language-modelling":
             return SmallRun(request.getfixturevalue("tiny_run"), request.getfixturevalue("story"))
         if name not in runs:
-            folder = tmp_path_factory.mktemp(name)
-            data = TRAININGS[name].write(folder)
-            train(
-                folder / "run", "classification" if name == "series" else name, data, *TRAININGS[name].options.split()
-            )
-            runs[name] = SmallRun(folder / "run", data)
+            data = TRAININGS[name].write(tmp_path_factory.mktemp(name))
+            run, task = tmp_path_factory.mktemp("runs") / name, "classification" if name == "series" else name
+            train(run, task, data, *TRAININGS[name].options.split())
+            runs[name] = SmallRun(run, data)
         return runs[name]
 
     return run_of

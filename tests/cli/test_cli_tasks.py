@@ -100,7 +100,7 @@ def test_a_forecaster(recurra_command: Any, small_run: Callable[[str], Any], tmp
     assert [row["time"] for row in rows] == [f"2021-03-31T{hour:02}:00:00" for hour in range(8)]
     assert rows[0].keys() == {"series", "target", "made_at", "time", "forecast", "q0.1", "q0.5", "q0.9"}
     assert all(float(row["q0.1"]) <= float(row["forecast"]) <= float(row["q0.9"]) for row in rows)
-    (direct,) = recurra.load(run).forecast([waves], horizon=8)
+    (direct,) = recurra.load(run).forecast(waves, horizon=8)
     np.testing.assert_allclose([float(row["forecast"]) for row in rows], direct.values[:, 0], rtol=1e-5)
     assert recurra_command("predict", run, waves, "--horizon", "8").out == out.read_text()
     metrics = recurra_command("evaluate", run, "--json", "--quiet").json
@@ -121,7 +121,11 @@ def test_a_backtest(recurra_command: Any, small_run: Callable[[str], Any]) -> No
     assert f"forecasts; {covered:.1%} of the values between q0.2 and q0.7, expected 50.0%\n" in told.err
     assert "chart" not in told.err
     as_json = recurra_command("forecast", run, "--backtest", "--quantiles", "0.2,0.5,0.7", "--json")
-    assert len(as_json.json_lines) > 1, "a line for each forecast"
+    blocks = as_json.json_lines
+    assert [len(block["forecast"]) for block in blocks] == [6] * (len(rows) // 6)
+    assert [row["q0.2"] for block in blocks for row in block["forecast"]] == pytest.approx(
+        [float(row["q0.2"]) for row in rows], rel=1e-9
+    )
     assert f"{covered:.1%} of the values" in as_json.err
 
 
@@ -143,16 +147,18 @@ def test_forecasts_of_large_numbers_of_series_of_all_lengths_with_gaps(recurra_c
     assert "1 of 2 series is too short and left out: b" in outcome.err
     told = [float(row["forecast"]) for row in csv.DictReader(io.StringIO(outcome.out))]
     (exact,) = recurra_command("forecast", run, "--json").json_lines
-    np.testing.assert_allclose(told, exact["forecast"]["level"], rtol=1e-9)
+    assert exact["series"] == "a"
+    np.testing.assert_allclose(told, [row["forecast"] for row in exact["forecast"]], rtol=1e-9)
     backtest = recurra_command("forecast", run, "--backtest")
     rows = list(csv.DictReader(io.StringIO(backtest.out)))
     actual = [row["actual"] for row in rows]
     assert actual == values[80:98]
     blocks = recurra_command("forecast", run, "--backtest", "--json").json_lines
-    assert [value for block in blocks for value in block["actual"]["level"]] == [
+    assert [row["actual"] for block in blocks for row in block["forecast"]] == [
         float(value) if value else None for value in actual
     ]
-    errors = [abs(float(row["forecast"]) - float(row["actual"])) for row in rows if row["actual"]]
+    rows = [row for block in blocks for row in block["forecast"] if row["actual"] is not None]
+    errors = [abs(row["forecast"] - row["actual"]) for row in rows]
     assert f"level: mean absolute error {np.mean(errors):,.4g} over {len(blocks)} forecasts" in backtest.err
 
 
@@ -173,8 +179,8 @@ def test_sequences_of_a_memory_problem(recurra_command: Any, small_run: Callable
     [
         ("tagging", ["predict", "--score", "text"], "--score: unknown option"),
         ("classification", ["predict", "--top", "3", "text"], "--top: unknown option"),
-        ("forecasting", ["forecast", "--quantiles", "low"], "expected numbers between 0 and 1"),
-        ("forecasting", ["forecast", "--quantiles", "0.1,1.5"], "expected numbers between 0 and 1"),
+        ("forecasting", ["forecast", "--quantiles", "low"], "quantiles.0: expected a valid number"),
+        ("forecasting", ["forecast", "--quantiles", "0.1,1.5"], "expected levels from 0.1 to 0.9, the range"),
         ("forecasting", ["forecast", "--horizon", "0"], "horizon: expected greater than or equal to 1, got 0"),
     ],
 )

@@ -57,6 +57,20 @@ def files_for(name: str, data: Path, folder: Path) -> tuple[list[Path], Path]:
 # --- verbs and options ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_every_option_has_a_name_of_its_own_a_description_and_a_default_one_would_type(task: str) -> None:
+    """One that had the name of an option of the command itself, or of a key of files, could not be given."""
+    from recurra.config import leaf_options
+
+    taken = {"file", "out", "plot", "interactive", "device", "as_json", "json", "help"}
+    taken |= set(TASKS[task].task.recipe_type.model_fields["data"].annotation.model_fields)
+    for verb in TASKS[task].trained.verbs.values():
+        for option in leaf_options(verb.options):
+            assert option.key not in taken
+            assert option.field.description
+            assert option.parse(option.default) == option.field.default
+
+
 @pytest.mark.parametrize(("task", "verb"), VERBS)
 def test_help_shows_the_options_of_a_run_and_their_defaults(
     recurra_command: Any, small_run: Callable[[str], Any], task: str, verb: str
