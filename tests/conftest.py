@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
+
 from stories import write_story
 
 hypothesis.settings.register_profile("recurra", deadline=None)  # a busy machine is no failure

@@ -63,7 +63,7 @@ def test_every_option_has_a_name_of_its_own_a_description_and_a_default_one_woul
     from recurra.config import leaf_options
 
     taken = {"file", "out", "plot", "interactive", "device", "as_json", "json", "help"}
-    taken |= set(TASKS[task].task.recipe_type.model_fields["data"].annotation.model_fields)
+    taken |= set(getattr(TASKS[task].task, "other_data_keys", ()))
     for verb in TASKS[task].trained.verbs.values():
         for option in leaf_options(verb.options):
             assert option.key not in taken
