@@ -10,6 +10,7 @@ import pytest
 from recurra.data.builtin import brackets, dates, digit_strips, mackey_glass, python_code, touch_tones
 from recurra.data.catalogue import CATALOGUE
 from recurra.tasks import TASKS
+from recurra.tasks.demo import Demo
 from recurra.training.session import resolve_recipe
 
 SMALL = {
@@ -49,10 +50,14 @@ def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(touch_tones, "COUNTS", {"train": 60, "valid": 20, "test": 20})
     monkeypatch.setattr(digit_strips, "SMALL_COUNTS", {"train": 60, "valid": 20, "test": 20})
     monkeypatch.setattr(python_code, "MODULES", ("uuid", "calendar", "plistlib"))
-    for task, recipe in SMALL.items():
-        demo = TASKS[task].demo
-        smaller = demo._replace(recipe={**demo.recipe, **recipe})
-        monkeypatch.setattr(f"{TASKS[task].package}.demo.DEMO", smaller)
+
+
+def make_small(task: str, monkeypatch: pytest.MonkeyPatch) -> Demo:
+    """Give the demo of a task a smaller model."""
+    demo = TASKS[task].demo
+    smaller = demo._replace(recipe={**demo.recipe, **SMALL[task]})
+    monkeypatch.setattr(f"{TASKS[task].package}.demo.DEMO", smaller)
+    return smaller
 
 
 def test_every_demo_is_tried() -> None:
@@ -77,8 +82,10 @@ def test_a_demo_is_a_whole_recipe_and_expects_the_model_to_win(task: str) -> Non
 
 @pytest.mark.parametrize("task", SMALL)
 @pytest.mark.usefixtures("_small")
-def test_a_demo_runs_through_and_what_it_says_next_works(recurra_command: Any, task: str) -> None:
-    entry = TASKS[task].demo
+def test_a_demo_runs_through_and_what_it_says_next_works(
+    recurra_command: Any, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = make_small(task, monkeypatch)
     assert task == "long-memory" or not CATALOGUE[entry.data].files, "needs a download"
     outcome = recurra_command("demo", *([] if task == "language-modelling" else [task]))
     assert outcome.code == 0, outcome.err
@@ -104,6 +111,7 @@ def test_a_demo_runs_through_and_what_it_says_next_works(recurra_command: Any, t
 
 @pytest.mark.usefixtures("_small")
 def test_a_demo_writes_where_it_is_told_to(recurra_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_small("classification", monkeypatch)
     monkeypatch.setattr("recurra.tasks.classification.demo.NUM_LONGER", 4)
     outcome = recurra_command("demo", "classification", "--run", "mine")
     assert outcome.code == 0, outcome.err
