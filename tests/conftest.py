@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,13 +10,12 @@ from typing import Any, NamedTuple
 import hypothesis
 import pytest
 
+from stories import write_story
+
 hypothesis.settings.register_profile("recurra", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("recurra")
 
 DATA_SETS = Path(__file__).parents[2] / "shared" / "data"
-SUBJECTS = ("the cat", "the dog", "a bird", "the old man", "my sister", "nobody")
-VERBS = {"sees": "often", "hears": "never", "feeds": "daily", "finds": "at last"}
-OBJECTS = ("the mouse", "a stone", "the river", "some bread", "her book")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -27,17 +25,6 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         if "RECURRA_DATA" not in os.environ and DATA_SETS.is_dir():
             patch.setenv("RECURRA_DATA", str(DATA_SETS))
         yield
-
-
-def write_story(path: Path, num_lines: int = 1200) -> Path:
-    """Text whose next word can be learned: each verb has its own adverb, which closes the line after the object."""
-    draw = random.Random(7)
-    lines = []
-    for _ in range(num_lines):
-        verb = draw.choice(list(VERBS))
-        lines.append(f"{draw.choice(SUBJECTS)} {verb} {draw.choice(OBJECTS)} {VERBS[verb]} .")
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="session")

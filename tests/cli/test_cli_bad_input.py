@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from recurra.data.catalogue import CATALOGUE
-from recurra.runs import Run, canonical_json
+from recurra.runs import FORMAT, Run, canonical_json
 
 FAILURE, USAGE, BAD_DATA = 1, 2, 3
 TINY = ["--embedding-size", "8", "--hidden-size", "8,6", "--epochs", "1", "--batch-size", "4", "--window", "5"]
@@ -57,7 +57,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, story: Path) -> Path:
         ("zip.txt", BAD_DATA, "zip.txt: a binary file: byte 6 is 0; expected plain text"),
         ("utf16.txt", BAD_DATA, "utf16.txt: UTF-16 text; convert it first: iconv -f UTF-16 -t UTF-8 utf16.txt"),
         ("latin.txt", BAD_DATA, "latin.txt line 4: not UTF-8 text: byte 33 (0xe9)"),
-        ("short.txt --batch-size 40", BAD_DATA, "fewer than one window of 5 steps in each of 40 lanes (200)"),
+        ("short.txt --batch-size 40", BAD_DATA, "fewer than one window of 5 steps in each of 40 streams (200)"),
         ("tiny.txt", BAD_DATA, "tiny.txt: too short to split; its"),
         ("one.txt --unit character", BAD_DATA, "the text has 1 distinct character; expected at least 2"),
         ("good.txt --batch-sise 3", USAGE, "recurra: --batch-sise: unknown option; did you mean --batch-size?"),
@@ -113,10 +113,12 @@ def test_recipes_that_are_none(recurra_command: Any, recipe: str, code: int, mes
 def damaged(run: Path, how: str) -> Path:
     """Do something to a run."""
     model = run / "model.json"
-    if how in ("newer", "other task"):
+    if how in ("newer", "older", "other task"):
         values = json.loads(model.read_text())
         del values["sha256"]
-        values |= {"format": 2} if how == "newer" else {"task": "cooking"}
+        values |= (
+            {"format": FORMAT + (1 if how == "newer" else -1)} if how in ("newer", "older") else {"task": "cooking"}
+        )
         values["sha256"] = hashlib.sha256(canonical_json(values)).hexdigest()
         model.write_bytes(canonical_json(values))
     elif how == "absent":
@@ -149,7 +151,10 @@ DAMAGES = {
     "flipped model.safetensors": "model.safetensors: damaged",
     "flipped tokenizer.json": "tokenizer.json: changed or damaged",
     "other recipe": "recipe.toml and model.json describe different models",
-    "newer": "format 2 is newer than 1, the newest this Recurra reads; upgrade with pip install --upgrade recurra",
+    "newer": f"format {FORMAT + 1} is newer than {FORMAT}, the newest this Recurra reads; upgrade with pip install "
+    "--upgrade recurra",
+    "older": f"format {FORMAT - 1} is older than {FORMAT}, the only one this Recurra reads; train it again from its "
+    "recipe.toml, with today's keys (docs/recipes.md)",
     "other task": "of task 'cooking', which this version does not know; known: language-modelling",
 }
 
@@ -270,20 +275,30 @@ def test_a_disk_that_fills_up_while_saving(recurra_command: Any, tiny_run: Path,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("generate RUN --length 0", "length: expected at least 1, got 0"),
-        ("generate RUN --temperature -1", "temperature: expected a number of 0 or more, got -1.0"),
-        ("generate RUN --temperature nan", "temperature: expected a number of 0 or more, got nan"),
-        ("generate RUN --temperature inf", "temperature: expected a number of 0 or more, got inf"),
+        ("generate RUN --length 0", "generate: length: expected greater than or equal to 1, got 0"),
+        ("generate RUN --temperature -1", "generate: temperature: expected greater than or equal to 0, got -1"),
+        ("generate RUN --temperature nan", "generate: temperature: expected a finite number, got nan"),
+        ("generate RUN --temperature inf", "generate: temperature: expected a finite number, got inf"),
         ("generate RUN --interactive --json", "--interactive is for people, --json for programs"),
-        ("generate RUN --top-k 0", "top_k: expected at least 1, got 0"),
-        ("generate RUN --top-p 0", "top_p: expected more than 0 and at most 1, got 0.0"),
-        ("generate RUN --seed -1", "--seed"),
-        ("generate RUN --length many", "--length"),
+        ("generate RUN --top-k 0", "generate: top_k: expected greater than or equal to 1, got 0"),
+        ("generate RUN --top-p 0", "generate: top_p: expected greater than 0, got 0"),
+        ("generate RUN --top-p 1.1", "generate: top_p: expected less than or equal to 1, got 1.1"),
+        ("generate RUN --seed -1", "generate: seed: expected greater than or equal to 0, got -1"),
+        (
+            "generate RUN --seed 9223372036854775808",
+            "generate: seed: expected less than or equal to 9223372036854775807",
+        ),
+        ("generate RUN --length many", "generate: length: expected a valid integer"),
+        ("generate RUN --length", "--length: expected a value after it (number of tokens to generate)"),
+        ("generate RUN -n 5", "-n: unknown option; recurra generate "),
         ("generate RUN --device warp", "device 'warp': not to be had"),
-        ("predict RUN the --top 0", "top: expected at least 1, got 0"),
+        ("predict RUN the --top 0", "predict: top: expected greater than or equal to 1, got 0"),
         ("evaluate", "RUN"),
         ("evaluate RUN --loud", "--loud"),
-        ("evaluate RUN corpus.txt --unit word", "reads all data as it was trained; leave this out"),
+        (
+            "evaluate RUN corpus.txt --unit word",
+            "unit: is fixed by the training; other text is read in the same way, leave it out",
+        ),
         ("evaluate --unit word RUN", "--unit: stands before the run; write recurra evaluate RUN DATA --unit"),
         ("cook", "cook"),
     ],

@@ -17,7 +17,8 @@ from recurra.data.catalogue import CATALOGUE
 from recurra.tasks import TASKS
 
 TINY = ["--embedding-size", "8", "--hidden-size", "8,6", "--epochs", "1", "--batch-size", "8", "--window", "12"]
-COMMANDS = ["demo", "train", "evaluate", "generate", "predict", "info", "doctor", "data list", "data fetch"]
+USES = ["predict", "generate", "forecast", "translate", "caption", "transcribe"]
+COMMANDS = ["demo", "train", "check", "evaluate", *USES, "info", "compare", "doctor", "data list", "data fetch"]
 
 
 # --- help --------------------------------------------------------------------------------------------------------
@@ -44,7 +45,7 @@ def test_help_of_train_lists_every_recipe_key(recurra_command: Any, arguments: l
 
     outcome = recurra_command("train", *arguments)
     assert (outcome.code, outcome.err) == (0, "")
-    for option in leaf_options(TASKS["language-modelling"].recipe_type):
+    for option in leaf_options(TASKS["language-modelling"].task.recipe_type):
         if option.key != "task":
             assert f"--{option.key.rpartition('.')[2].replace('_', '-')} " in outcome.out
 
@@ -133,10 +134,10 @@ def test_evaluate_another_text(recurra_command: Any, tiny_run: Path, tmp_path: P
     (tmp_path / "other.txt").write_text("the cat sees a stone often .\nmy zebra sees the cat .\n")
     outcome = recurra_command("evaluate", tiny_run, tmp_path / "other.txt", "--json", "--quiet")
     assert {who: list(splits) for who, splits in outcome.json.items()} == {
-        who: ["text"] for who in ("model", "unigram", "trigram")
+        who: ["all"] for who in ("model", "unigram", "trigram")
     }
-    assert outcome.json["model"]["text"]["tokens"] == 15
-    assert outcome.json["model"]["text"]["unknown"] == 1
+    assert outcome.json["model"]["all"]["tokens"] == 15
+    assert outcome.json["model"]["all"]["unknown"] == 1
     (tmp_path / "folder").mkdir()
     for name in ("train", "valid", "test"):
         (tmp_path / "folder" / f"{name}.txt").write_text(f"the cat sees a {name} often .\n")
@@ -145,7 +146,7 @@ def test_evaluate_another_text(recurra_command: Any, tiny_run: Path, tmp_path: P
         who: ["valid", "test"] for who in ("model", "unigram", "trigram")
     }
     assert "does NOT beat" in recurra_command("evaluate", tiny_run, tmp_path / "other.txt", "--quiet").out or (
-        outcome.json["model"]["text"]["perplexity"] < outcome.json["trigram"]["text"]["perplexity"]
+        outcome.json["model"]["all"]["perplexity"] < outcome.json["trigram"]["all"]["perplexity"]
     )
 
 
@@ -154,11 +155,11 @@ def test_evaluate_refuses_data_that_has_changed(recurra_command: Any, short: Pat
     assert recurra_command("evaluate", tmp_path / "r", "--quiet").code == 0
     short.write_text(short.read_text().replace("bird", "dog"))
     outcome = recurra_command("evaluate", tmp_path / "r", "--quiet")
-    assert f"run {tmp_path / 'r'}: its data has changed since it was begun" in outcome.err
+    assert f"run {tmp_path / 'r'}: its data has changed since training began (test, train, valid)" in outcome.err
     assert (outcome.code, outcome.out) == (3, "")
     other = recurra_command("evaluate", tmp_path / "r", story, "--json")
     assert set(other.json) == {"model"}
-    assert "no baselines, they need the training text: run" in other.err
+    assert "no baselines, since they need the training data: run" in other.err
 
 
 def test_generate(recurra_command: Any, tiny_run: Path) -> None:
@@ -167,12 +168,19 @@ def test_generate(recurra_command: Any, tiny_run: Path) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.json["prompt"] == "the cat"
     model = recurra.load(tiny_run)
-    assert outcome.json["text"] == model.generate("the cat", 12, temperature=0.8, seed=3)
+    assert outcome.json["text"] == model.generate("the cat", length=12, temperature=0.8, seed=3)
     said = recurra_command(*arguments)
     assert said.out == f"{model.join('the cat', outcome.json['text'])}\n"
     assert said.out.startswith("the cat ")
     coldest = [recurra_command("generate", tiny_run, "--temperature", t, "--json").json for t in ("0", "1e-40")]
     assert coldest[0] == coldest[1]
+    assert coldest[0]["prompt"] == ""
+    two = recurra_command("generate", tiny_run, "the cat", "a bird", "--length", "12", "--seed", "3", "--json")
+    assert [row["text"] for row in two.json_lines] == [
+        model.generate(prompt, length=12, seed=3) for prompt in ("the cat", "a bird")
+    ]
+    told = recurra_command("generate", tiny_run, "the zebra", "--length", "1")
+    assert told.err == "not in the vocabulary, read as <unk>: zebra\n"
 
 
 def test_generate_interactively_until_an_empty_line(
@@ -190,7 +198,7 @@ def test_generate_interactively_until_an_empty_line(
 def test_generate_keeps_what_it_wrote_when_stopped(
     recurra_command: Any, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recurra.inference import TrainedLanguageModel
+    from recurra.tasks.language_modelling.trained import TrainedLanguageModel
 
     def pieces(*_: Any, **__: Any) -> Any:
         yield from ("sees", " a stone")
@@ -222,12 +230,6 @@ def test_predict_the_end_of_a_line_in_one_line(recurra_command: Any, tiny_run: P
     assert r"'\n'" in said.out
 
 
-def test_a_token_that_cannot_be_seen_stands_in_quotes() -> None:
-    from recurra.cli.predict import visible
-
-    assert [visible(token) for token in (" ", "the", "\n", " the", "é")] == ["' '", "the", r"'\n'", "' the'", "é"]
-
-
 def test_predict_score(recurra_command: Any, tiny_run: Path) -> None:
     likely, unlikely = "the cat sees a stone often .", "often stone a zebra the cat ."
     outcome = recurra_command("predict", tiny_run, "--score", likely, unlikely, "--json")
@@ -246,7 +248,7 @@ def test_info(recurra_command: Any, tiny_run: Path) -> None:
     outcome = recurra_command("info", tiny_run, "--check", "--json")
     assert (outcome.code, outcome.err) == (0, "")
     found = outcome.json
-    assert (found["task"], found["architecture"]["hidden_size"]) == ("language-modelling", [24, 16])
+    assert (found["task"], found["architecture"]["model"]["hidden_size"]) == ("language-modelling", [24, 16])
     assert found["total"] == sum(math.prod(shape) for shape in found["parameters"].values())
     assert found["metrics"] == json.loads((tiny_run / "metrics.json").read_text())
     assert 0 <= found["deviation"] < 1e-5

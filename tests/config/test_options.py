@@ -18,6 +18,7 @@ class Paint(Section):
     shiny: bool = Field(True, description="varnish")
     size: int = Field(3, description="brush")
     grain: float | None = Field(None, description="grain")
+    shares: list[float] | None = Field(None, description="shares of colors")
 
 
 class Other(Section):
@@ -33,7 +34,7 @@ class House(Section):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_option_of_a_task_has_a_name_of_its_own_and_a_description(task: str) -> None:
     """Two keys with the same last part would make an option such as `--epochs` ambiguous."""
-    options = list(leaf_options(TASKS[task].recipe_type))
+    options = list(leaf_options(TASKS[task].task.recipe_type))
     names = Counter(option.key.rpartition(".")[2] for option in options)
     assert [name for name, count in names.items() if count > 1] == []
     assert [option.key for option in options if not option.field.description] == []
@@ -42,20 +43,20 @@ def test_every_option_of_a_task_has_a_name_of_its_own_and_a_description(task: st
 @pytest.mark.parametrize("task", TASKS)
 def test_defaults_are_what_one_would_type(task: str) -> None:
     """The help shows each default as text; parsing that text must give the default."""
-    for option in leaf_options(TASKS[task].recipe_type):
+    for option in leaf_options(TASKS[task].task.recipe_type):
         if not option.field.is_required():
             value = option.field.get_default(call_default_factory=True, validated_data={})
             assert option.parse(option.default) == (list(value) if isinstance(value, tuple) else value), option.key
 
 
 def test_leaves_come_with_their_sections_in_order() -> None:
-    assert [option.key for option in leaf_options(House)][-3:] == ["paint.grain", "other.size", "owner"]
+    assert [option.key for option in leaf_options(House)][-3:] == ["paint.shares", "other.size", "owner"]
 
 
 def test_find_by_last_part_by_dotted_key_and_with_dashes() -> None:
     assert find_option(House, "layers").key == "paint.layers"
     assert find_option(House, "other.size").key == "other.size"
-    assert find_option(TASKS["language-modelling"].recipe_type, "batch-size").key == "training.batch_size"
+    assert find_option(TASKS["language-modelling"].task.recipe_type, "batch-size").key == "training.batch_size"
 
 
 def test_an_ambiguous_name_lists_what_it_may_mean() -> None:
@@ -109,6 +110,9 @@ def test_values_as_typed(text: str, value: Any) -> None:
         ("shiny=on", ("paint.shiny", True)),
         ("shiny=true", ("paint.shiny", True)),
         (" grain = none ", ("paint.grain", None)),
+        ("shares=0.5", ("paint.shares", [0.5])),
+        ("shares=0.5,0.25", ("paint.shares", [0.5, 0.25])),
+        ("shares=none", ("paint.shares", None)),
     ],
 )
 def test_assignments(text: str, expected: tuple[str, Any]) -> None:

@@ -119,4 +119,4 @@ def test_differences_name_the_keys_with_both_values() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_shipped_recipes_fit_their_schema(path: Path) -> None:
     values = read_recipe(path)
-    resolve(TASKS[values["task"]].recipe_type, values, {}, path.name)
+    resolve(TASKS[values["task"]].task.recipe_type, values, {}, path.name)

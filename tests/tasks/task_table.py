@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from conftest import write_story
+from stories import write_story
 from tunes import RATE, write_tunes
 
 WORDS = ("paris", "rome", "oslo", "please", "now", "well", "the", "so")

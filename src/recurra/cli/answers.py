@@ -28,12 +28,29 @@ class Printer:
         self.rows: list[Sequence[str]] = []  # rows of it that are not printed yet
         self.written: list[str] = []  # text for `out`
 
+    def __enter__(self) -> "Printer":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Print what is left, and write the file; after a failure only if there are answers for it.
+
+        Raises:
+            SaveError: it cannot be written.
+        """
+        self.flush()
+        if self.out is not None and (self.written or kind is None):
+            from recurra.runs import write_atomically
+
+            write_atomically(Path(self.out), "".join(self.written).encode())
+
     def blank(self) -> None:
         """Print the answer to an empty line."""
-        if self.columns and not self.as_json:
+        if self.as_json:
+            self.write_json(None)
+        elif self.columns:
             self.rows.append([""] * len(self.columns))
-            return
-        self.write("null\n" if self.as_json else "\n")
+        else:
+            self.write("\n")
 
     def show(self, name: str, answer: Any) -> None:
         """Print one answer; `name` is that of its input."""
@@ -54,12 +71,17 @@ class Printer:
     def show_text(self, name: str, answer: Any) -> None:
         """Print a text, piece by piece where it comes in pieces."""
         self.flush()
-        self.write(f"{name}\t" if self.has_names else "")
+        start, is_begun = f"{name}\t" if self.has_names else "", False
         try:
             for piece in answer.pieces() if hasattr(answer, "pieces") else (answer.text,):
-                self.write(piece)
-        finally:  # after Ctrl-C, too, the next output starts on a line of its own
-            self.write("\n")
+                is_begun = True
+                self.write(start + piece)
+                start = ""
+            self.write(start)
+            is_begun = True
+        finally:  # what was begun ends its line, after Ctrl-C too
+            if is_begun:
+                self.write("\n")
 
     def show_csv(self, table: "Table") -> None:
         """Print rows as CSV, with a header where the columns change."""
@@ -77,7 +99,7 @@ class Printer:
             self.flush()
         self.columns = table.columns
         self.rows += table.rows
-        if self.is_typed:
+        if self.is_typed and self.out is None:
             self.flush()
 
     def flush(self) -> None:
@@ -110,15 +132,3 @@ class Printer:
             print(text, end="", flush=True)
         else:
             self.written.append(text)
-
-    def close(self) -> None:
-        """Print what is left, and write the file.
-
-        Raises:
-            SaveError: it cannot be written.
-        """
-        self.flush()
-        if self.out is not None:
-            from recurra.runs import write_atomically
-
-            write_atomically(Path(self.out), "".join(self.written).encode())

@@ -15,7 +15,7 @@ from recurra.cli.demo import demo
 from recurra.cli.doctor import doctor
 from recurra.cli.evaluate import evaluate
 from recurra.cli.info import info
-from recurra.cli.predict import PREDICT_HELP, command_for
+from recurra.cli.predict import PREDICT_HELP, AnswerCommand, command_for
 from recurra.cli.train import train
 from recurra.errors import RecurraError
 from recurra.tasks import TASKS
@@ -77,12 +77,9 @@ app.command()(demo)
 app.command(add_help_option=False, context_settings=TAKES_KEYS)(train)
 app.command(context_settings=TAKES_KEYS)(check)
 app.command(context_settings=TAKES_KEYS)(evaluate)
-app.command("predict", add_help_option=False, context_settings=TAKES_KEYS)(command_for("predict", PREDICT_HELP))
-for entry in TASKS.values():
-    if entry.verb != "predict":
-        app.command(entry.verb, add_help_option=False, context_settings=TAKES_KEYS)(
-            command_for(entry.verb, entry.verb_help)
-        )
+answers = {"predict": PREDICT_HELP, **{e.verb: e.verb_help for e in TASKS.values() if e.verb != "predict"}}
+for verb, about in answers.items():
+    app.command(verb, cls=AnswerCommand, add_help_option=False, context_settings=TAKES_KEYS)(command_for(verb, about))
 app.command()(info)
 app.command()(compare)
 app.add_typer(data, name="data")

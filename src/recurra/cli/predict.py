@@ -1,21 +1,23 @@
 """`recurra predict`, and the same under the names that people expect: generate, forecast, translate, ..."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from recurra.cli.answers import Printer
 from recurra.cli.inputs import Source
 from recurra.cli.interrupts import dying_at_once
-from recurra.cli.output import STANDARD_INPUT, Device, open_model, print_table, progress
+from recurra.cli.output import Device, open_model, print_table, progress
 from recurra.cli.recipe_options import option_rows, read_words
 from recurra.errors import UsageError
 
 if TYPE_CHECKING:
+    from recurra.progress import Progress
     from recurra.tasks import TaskEntry
-    from recurra.tasks.trained import TrainedModel
+    from recurra.tasks.trained import Input, TrainedModel
 
 PREDICT_HELP = """Answer inputs with a trained model: labels, tags, next words, translations, forecasts, ...
 
@@ -26,6 +28,21 @@ Examples: recurra predict runs/reviews "not worth the money" "a joy";
 recurra predict runs/reviews --file new.csv --json;
 recurra predict runs/digits pictures/ > captions.tsv
 """
+
+
+LITERAL = "recurra.literal"  # in the context of a command: its arguments behind a bare --
+
+
+class AnswerCommand(TyperCommand):
+    """A command whose arguments behind a bare `--` are inputs, whatever they begin with."""
+
+    def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
+        """Put the arguments behind `--` aside and parse the others."""
+        if "--" in arguments:
+            place = arguments.index("--")
+            context.meta[LITERAL] = arguments[place + 1 :]
+            arguments = arguments[:place]
+        return super().parse_args(context, arguments)
 
 
 def command_for(verb: str, about: str) -> Callable[..., None]:
@@ -43,7 +60,10 @@ def command_for(verb: str, about: str) -> Callable[..., None]:
         ] = None,
         words: Annotated[
             list[str] | None,
-            typer.Argument(metavar="[INPUT]... [--KEY VALUE]...", help="Texts or files; -: standard input."),
+            typer.Argument(
+                metavar="[INPUT]... [--KEY VALUE]...",
+                help="Texts or files; -: standard input; after --, texts that begin with a dash.",
+            ),
         ] = None,
         file: Annotated[
             str | None, typer.Option("--file", "-f", help="Read inputs from this file: a table, or lines.")
@@ -57,13 +77,20 @@ def command_for(verb: str, about: str) -> Callable[..., None]:
         as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each answer.")] = False,
         help_: Annotated[bool, typer.Option("--help", "-h", help="Show this, and the options of the run.")] = False,
     ) -> None:
-        if help_ or run is None:
+        if help_:
             show_help(context, verb, run)
             return
+        if run is None or run.startswith("-"):
+            raise UsageError(f"expected the folder of a run first: recurra {verb} RUN {run or '[INPUT]'} ...")
         if interactive and as_json:
             raise UsageError("--interactive is for people, --json for programs; leave one of them out")
-        words = [*(words or []), *([STANDARD_INPUT] if interactive else [])]
-        answer(verb, open_for(verb, run, device), words, file, Output(out, plot, as_json))
+        model = open_for(verb, run, device)
+        name = verb if verb in model.verbs else "predict"
+        plain, options, data_options = split_words(model, name, words or [])
+        plain += context.meta.get(LITERAL, [])
+        listener = progress(quiet=False)
+        source = Source(model, model.verbs[name], plain, file, data_options, interactive, listener)
+        answer(model, name, source, options, Output(verb, out, plot, as_json))
 
     command.__doc__ = about
     return command
@@ -73,13 +100,14 @@ class Output:
     """Where and how answers are shown.
 
     Args:
+        verb: as typed, which names the page of charts.
         out: file to write; None for standard output.
         plot: whether to draw; None for what is usual for the task.
         as_json: a line of JSON for each answer.
     """
 
-    def __init__(self, out: str | None, plot: bool | None, as_json: bool) -> None:
-        self.out, self.plot, self.as_json = out, plot, as_json
+    def __init__(self, verb: str, out: str | None, plot: bool | None, as_json: bool) -> None:
+        self.verb, self.out, self.plot, self.as_json = verb, out, plot, as_json
 
     def draws(self, model: "TrainedModel[Any]") -> bool:
         """Whether answers of a model are drawn.
@@ -98,11 +126,10 @@ def open_for(verb: str, run: str, device: str) -> "TrainedModel[Any]":
     Raises:
         UsageError: its task does not have this verb.
     """
-    model = open_model(run, device)
     entry = entry_of(run)
     if verb not in ("predict", entry.verb):
-        raise UsageError(f"{run}: its task is {entry.name}; see recurra {model.task.usage.format(run=run)}")
-    return model
+        raise UsageError(f"{run}: its task is {entry.name}; see recurra {entry.task.usage.format(run=run)}")
+    return open_model(run, device)
 
 
 def entry_of(run: str) -> "TaskEntry":
@@ -114,43 +141,58 @@ def entry_of(run: str) -> "TaskEntry":
     return task_of(Run(run))
 
 
-def answer(verb: str, model: "TrainedModel[Any]", words: list[str], file: str | None, output: Output) -> None:
-    """Answer the inputs that a command line names, and print the answers.
+def answer(model: "TrainedModel[Any]", name: str, source: Source, options: dict[str, Any], output: Output) -> None:
+    """Answer inputs and print the answers; then what the model says about all of them.
 
     Args:
-        verb: as typed.
         model: answers.
-        words: inputs and options.
-        file: of further inputs.
+        name: of its verb.
+        source: the inputs.
+        options: of the verb.
         output: where and how.
     """
-    name = verb if verb in model.verbs else "predict"
-    plain, options, data_options = split_words(model, name, words)
-    listener, draws = progress(quiet=False), output.draws(model)
-    source = Source(model, plain, file, data_options, listener)
-    printer = Printer(
-        as_json=output.as_json,
-        out=output.out,
-        has_names=model.reads_files and source.has_names,
-        is_typed=source.batch_size == 1,
-    )
+    draws = output.draws(model)
+    is_kept = draws or has_summary(model)  # else endless input would fill the memory
     answers = []
-    try:
+    with Printer(
+        as_json=output.as_json, out=output.out, has_names=source.has_names, is_typed=source.is_typed
+    ) as printer:
         for batch in source.batches():
-            full = [one for one in batch if model.answers_blank or not is_blank(one.value)]
-            found = iter(model.run_verb(name, full, options, listener))
-            for one in batch:
-                if is_blank(one.value) and not model.answers_blank:
+            for input_name, found in answered(model, name, batch, options, source.progress):
+                if found is None:
                     printer.blank()
                     continue
-                answers.append(next(found))
-                printer.show(one.name, answers[-1])
-    finally:
-        printer.close()
-    for line in model.summary(answers):
-        print(line, file=sys.stderr)
-    if draws:
-        print(f"chart {draw(verb, model, answers)}", file=sys.stderr)
+                printer.show(input_name, found)
+                if is_kept:
+                    answers.append(found)
+    if output.out:
+        print(f"answers {output.out}", file=sys.stderr)
+    if answers:
+        for line in model.summary(answers):
+            print(line, file=sys.stderr)
+    if answers and draws:
+        print(f"chart {draw(output.verb, model, answers)}", file=sys.stderr)
+
+
+def answered(
+    model: "TrainedModel[Any]", name: str, batch: "list[Input]", options: dict[str, Any], listener: "Progress"
+) -> "Iterator[tuple[str, Any]]":
+    """The answers to some inputs, each with the name of its input; None to blank texts, unless they are inputs too."""
+    full = [one for one in batch if model.answers_blank or not is_blank(one.value)]
+    found = model.run_verb(name, full, options, listener) if full else []
+    if len(found) != len(full):  # such as several forecasts for a series; they name it themselves
+        yield from (("", one) for one in found)
+        return
+    left = iter(found)
+    for one in batch:
+        yield one.name, next(left) if model.answers_blank or not is_blank(one.value) else None
+
+
+def has_summary(model: "TrainedModel[Any]") -> bool:
+    """Whether the model has something to say about all answers together."""
+    from recurra.tasks.trained import TrainedModel
+
+    return type(model).summary is not TrainedModel.summary
 
 
 def is_blank(value: Any) -> bool:
@@ -159,23 +201,30 @@ def is_blank(value: Any) -> bool:
 
 
 def split_words(
-    model: "TrainedModel[Any]", verb: str, words: list[str]
+    model: "TrainedModel[Any]", name: str, words: list[str]
 ) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
-    """Inputs, options of the verb, and keys of `[data]` in which files of inputs differ from those of training.
+    """Inputs, options of a verb, and keys of `[data]` in which files of inputs differ from those of training.
 
     Raises:
-        UsageError: an unknown option, or one without its value.
+        UsageError: an unknown option, one without its value, or a key that is fixed by training.
     """
     from pydantic import create_model
 
-    verb_options, data_type = model.verbs[verb].options, type(model.task.recipe.data)
+    verb_options, data_type = model.verbs[name].options, type(model.task.recipe.data)
     fields = {
         name: (field.annotation, field)
         for name, field in {**data_type.model_fields, **verb_options.model_fields}.items()
     }
-    plain, found = read_words(create_model("Options", **fields), words, f"recurra {verb} {model.run}")  # type: ignore[call-overload]
+    schema: Any = create_model("Options", **fields)  # type: ignore[call-overload]
+    plain, found = read_words(schema, words, f"recurra {name} {model.run}")
     options = {key: value for key, value in found.items() if key in verb_options.model_fields}
-    return plain, options, {key: value for key, value in found.items() if key not in options}
+    data_options = {key: value for key, value in found.items() if key not in options}
+    other_data_keys = getattr(model.task, "other_data_keys", ())
+    for key in data_options:
+        if key not in other_data_keys:
+            may_differ = f"; files may differ in {', '.join(other_data_keys)}" if other_data_keys else ""
+            raise UsageError(f"--{key.replace('_', '-')}: is fixed by the training{may_differ}")
+    return plain, options, data_options
 
 
 def draw(verb: str, model: "TrainedModel[Any]", answers: list[Any]) -> Any:
@@ -195,7 +244,11 @@ def show_help(context: typer.Context, verb: str, run: str | None) -> None:
     if run is None:
         return
     entry = entry_of(run)
-    verbs = entry.trained.verbs
+    verbs, columns = entry.trained.verbs, ("option", "default", "meaning")
     rows = option_rows(verbs.get(verb, verbs["predict"]).options)
     if rows:
-        print_table(("option", "default", "meaning"), rows, f"\nOptions of {verb} for {entry.name}:")
+        print_table(columns, rows, f"\nOptions of {verb} for {entry.name}:")
+    keys = {f"--{key.replace('_', '-')}" for key in getattr(entry.task, "other_data_keys", ())}
+    data_rows = [row for row in option_rows(entry.task.recipe_type.model_fields["data"].annotation) if row[0] in keys]
+    if data_rows:
+        print_table(columns, data_rows, "Where files of inputs are read otherwise than in training:")

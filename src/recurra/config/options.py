@@ -29,6 +29,12 @@ class Option(NamedTuple):
         return self.field.annotation is str or self.field.annotation == str | None
 
     @property
+    def is_list(self) -> bool:
+        """Whether its value is a list, or a list or None."""
+        annotation = self.field.annotation
+        return any(get_origin(kind) is list for kind in (annotation, *get_args(annotation)))
+
+    @property
     def about(self) -> str:
         """Its description, with the possible values if it is a choice."""
         meaning = self.field.description or ""
@@ -50,7 +56,7 @@ class Option(NamedTuple):
             return value if isinstance(value, str) or is_none else text
         if self.is_switch:
             return {"on": True, "off": False}.get(text, value)
-        return [value] if get_origin(self.field.annotation) is list and not isinstance(value, list) else value
+        return [value] if self.is_list and not isinstance(value, list) and value is not None else value
 
     @property
     def default(self) -> str:

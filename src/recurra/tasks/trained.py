@@ -84,6 +84,7 @@ class Verb(NamedTuple):
 
     options: type[Section]  # its options, as a schema
     answer: Callable[[Any, list[Input], Any, Progress], list[Any]]  # of (model, inputs, options, progress)
+    default: Any = None  # input where the command line is given none, such as an empty prompt; see `default_inputs`
 
 
 class TrainedModel(Generic[AnyTask]):
@@ -122,7 +123,7 @@ class TrainedModel(Generic[AnyTask]):
         return ()
 
     def default_inputs(self) -> list[Any] | None:
-        """Inputs where the command line is given none; None for lines of standard input."""
+        """Inputs where neither the command line nor the verb gives any; None for lines of standard input."""
         return None
 
     def read_file(self, path: str, options: Mapping[str, Any], progress: Progress) -> Iterator[Input]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -63,7 +63,8 @@ class TrainedForecaster(TrainedModel[Forecasting]):
     """
 
     verbs: ClassVar[Mapping[str, Verb]] = {"predict": Verb(PredictOptions, predict)}
-    plots = "always"
+    plots: ClassVar[Literal["never", "asked", "always"]] = "always"
+    batch_size: ClassVar[int] = 1  # tables, so that the forecasts before one that cannot be read come first
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
         super().__init__(run, device)

@@ -170,7 +170,7 @@ class TrainedLanguageModel(TrainedModel[LanguageModelling]):
 
     verbs: ClassVar[Mapping[str, Verb]] = {
         "predict": Verb(PredictOptions, predict),
-        "generate": Verb(GenerateOptions, generate),
+        "generate": Verb(GenerateOptions, generate, default=""),
     }
     answers_blank: ClassVar[bool] = True
 
