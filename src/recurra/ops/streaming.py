@@ -38,9 +38,8 @@ def step_call(kind: str, weights: Weights, slot: Slot) -> Call:
     call = Call(cell, weight_hh, 1, len(h), None, reverse=False)
     call.multiply(None, weight_ih)
     bias, inner_bias = scan_biases(cell, *biases)
-    output = torch.empty_like(h)
-    call.reads(h0=h, bias=bias, inner_bias=None if inner_bias is None else copy(inner_bias))
-    call.writes(h=output, h_n=output)
+    call.reads(bias=bias, inner_bias=None if inner_bias is None else copy(inner_bias))
+    call.writes(h=torch.empty_like(h), h_n=h)  # the stream sets h0, from the h_n of the step before
     if cell == Cell.lstm:
         call.writes(c_n=slot[1])
     if cell == Cell.gru_reset_before:
