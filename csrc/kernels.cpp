@@ -14,7 +14,7 @@ namespace recurra::ISA {
 namespace {
 
 // What a thread has to copy or to multiply at least to be worth waking: half of what two threads do faster than one.
-constexpr std::int64_t kElementsWorthWaking = 8192, kProductsWorthWaking = 32768;
+constexpr std::int64_t kElementsWorthWaking = 4096, kProductsWorthWaking = 32768;
 
 // Calls `body` with the cell's type as a null pointer.
 template <class T, class Body>

@@ -8,11 +8,14 @@ namespace {
 // Multiplications of a whole scan that pay for waking a thread, two to five microseconds.
 constexpr std::int64_t kWaking = 131072;
 
-// What threads lose at each meeting, as multiplications of one gate of a step.
-constexpr std::int64_t kMeeting = 8192;
+// What a meeting costs, in multiplications of one gate of a step; and what part of a step goes by until the slowest of
+// the threads arrives.
+constexpr double kMeeting = 5000, kWaiting = 1. / 8;
 
-// Rows of a thread below which fewer rows save no time: reading the weights takes it, not multiplying.
-constexpr std::int64_t kFewestRows = 3;
+// Below four rows a thread, fewer rows save no time: reading all weights takes it, not multiplying, as long as four and
+// a half rows do. Fewer panels still save time, and those of a thread may stay in its own cache.
+constexpr std::int64_t kFewestRows = 4;
+constexpr double kReadingRows = 4.5;
 
 std::int64_t divide_up(std::int64_t count, std::int64_t by) { return (count + by - 1) / by; }
 
@@ -41,18 +44,20 @@ Plan plan_threads(const Work& work, int threads) {
   const std::int64_t most =
       worth_waking(work.steps * work.batch * work.row_products, kWaking, work.batch * panels, threads);
   if (most == 1) return make_plan(work.batch, work.tile_rows, 1, 1);
-  // A step of the busiest thread, in multiplications of one gate; times the number of panels, which keeps it whole.
+  // A step of the busiest thread, in multiplications of one gate.
   const auto time_of = [&](std::int64_t row_shares, std::int64_t panel_shares) {
-    const std::int64_t rows = divide_up(work.batch, row_shares);
-    const std::int64_t counted = row_shares == 1 ? rows : std::max(rows, kFewestRows);
-    const std::int64_t meeting = panel_shares == 1 ? 0 : kMeeting * panels;
-    return counted * divide_up(panels, panel_shares) * work.hidden * work.hidden + meeting;
+    double rows = double(divide_up(work.batch, row_shares));
+    if (row_shares > 1 && work.batch < kFewestRows * row_shares) rows = std::max(rows, kReadingRows);
+    const double part = double(divide_up(panels, panel_shares)) / double(panels);
+    const double busy = rows * part * double(work.hidden) * double(work.hidden);
+    return panel_shares == 1 ? busy : busy * (1 + kWaiting) + kMeeting;
   };
-  std::int64_t best_rows = 1, best_panels = 1, best_time = time_of(1, 1);
+  std::int64_t best_rows = 1, best_panels = 1;
+  double best_time = time_of(1, 1);
   for (std::int64_t panel_shares = 1; panel_shares <= std::min(most, panels); ++panel_shares) {
     if (fewest_shares(panels, panel_shares) != panel_shares) continue;
     const std::int64_t row_shares = fewest_shares(work.batch, most / panel_shares);
-    const std::int64_t time = time_of(row_shares, panel_shares);
+    const double time = time_of(row_shares, panel_shares);
     if (time > best_time || (time == best_time && row_shares * panel_shares >= best_rows * best_panels)) continue;
     best_time = time;
     best_rows = row_shares;

@@ -135,7 +135,7 @@ class Worker {
                                      inputs.panels.panel(panel), inputs.panels.depth, sums);
     }
     if (tile.terms) multiply<groups, last>(tile.terms, stride, panels.panel(panel), panels.depth, sums);
-    // In a loop: unrolled, this code leaves the first cache, and the compiler keeps the sums of some products in memory.
+    // In a loop: unrolled, this code leaves the first cache, and the compiler keeps sums of some products in memory.
 #pragma GCC unroll 1
     for (int i = 0; i < rows; ++i) finish(tile.row + i, panel, sums[i]);
   }
