@@ -19,8 +19,7 @@ from recurra import ops
 from recurra.errors import ShapeError, UsageError
 from recurra.ops import Weights, gemm
 from recurra.ops.instructions import INSTRUCTIONS, all_instructions, kernels_for
-from recurra.ops.kernels import Scan
-from recurra.ops.scan import KINDS as KERNEL_CELLS
+from recurra.ops.kernels import Cell, Scan
 
 KINDS = [name for name in CASES if name != "lstm_projected"]
 
@@ -152,7 +151,7 @@ def test_threads_change_no_bit(
 @pytest.mark.parametrize("name", KINDS)
 def test_the_sizes_of_the_test_above_take_several_threads(name: str) -> None:
     scan = Scan()
-    scan.cell = KERNEL_CELLS[name].cell
+    scan.cell = getattr(Cell, name)
     for scan.backward, (scan.steps, scan.batch, scan.hidden) in product(
         (False, True), ((12, 1, 200), (9, 3, 150), (5, 12, 200), (6, 29, 65), (9, 70, 33))
     ):
