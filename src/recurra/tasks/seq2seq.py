@@ -71,17 +71,6 @@ class DecodingOptions(Section):
         """The options of the beam search."""
         return BeamOptions(max(self.beam_size, num_best), self.length_penalty, self.coverage_penalty, num_best)
 
-    def given(self, num_best: int, **options: float | None) -> BeamOptions:
-        """The same with given options; those that are None stay as they are.
-
-        Raises:
-            UsageError: a value outside its range.
-        """
-        chosen = {name: value for name, value in options.items() if value is not None}
-        found = self.parse({**self.model_dump(), **chosen}, "decoding").search(num_best)
-        found.check()
-        return found
-
 
 class SearchOptions(Section):
     """Options of `predict` that search for texts."""
@@ -98,13 +87,9 @@ class SearchOptions(Section):
     )
 
     def beam_options(self, decoding: DecodingOptions) -> BeamOptions:
-        """Those of a recipe, changed by what is given here."""
-        return decoding.given(
-            self.num_best,
-            beam_size=self.beam_size,
-            length_penalty=self.length_penalty,
-            coverage_penalty=self.coverage_penalty,
-        )
+        """The options of a recipe, except where these differ."""
+        given = self.model_dump(include={"beam_size", "length_penalty", "coverage_penalty"}, exclude_none=True)
+        return decoding.model_copy(update=given).search(self.num_best)
 
 
 class Batch(NamedTuple):
@@ -164,6 +149,11 @@ class EncodedExamples(Protocol):
         ...
 
     @property
+    def targets(self) -> Sequence[Ids]:
+        """Tokens of each target, the end token last."""
+        ...
+
+    @property
     def sizes(self) -> Sequence[int]:
         """Size of each example for training; those of similar sizes share a batch."""
         ...
@@ -182,7 +172,6 @@ class Seq2SeqTask(Protocol):
     encoded: dict[str, Any]  # EncodedExamples
 
     examples_name: str  # plural noun for the examples in reports, such as "pairs"
-    attention_name: str  # key of the attention weights in the details of a report, such as "alignments"
 
     @property
     def target_vocabulary(self) -> Vocabulary:
@@ -250,6 +239,13 @@ def scores(task: Seq2SeqTask, examples: Sequence[Any], outputs: Sequence[str]) -
 
 
 # --- training --------------------------------------------------------------------------------------------------------
+
+
+def initialize_output_bias(task: Seq2SeqTask) -> None:
+    """Let the untrained model predict each token by its frequency in the training targets, each counted once more."""
+    tokens = np.concatenate(task.encoded["train"].targets)
+    counts = np.bincount(tokens, minlength=len(task.target_vocabulary)) + 1
+    task.model.decoder.initialize_output_bias(torch.from_numpy(counts / counts.sum()))
 
 
 def batches(task: Seq2SeqTask, epoch: int) -> CollatedBatches[Batch]:
@@ -349,7 +345,7 @@ def evaluate_split(
     details = {
         "signatures": best.signatures,
         "worst": lowest_chrf_texts(outputs, references, rows, text_options(task)),
-        task.attention_name: [task.attention_of(example, hypotheses[0]) for example, hypotheses in shown],
+        "attention": [task.attention_of(example, hypotheses[0]) for example, hypotheses in shown],
     }
     return metrics, details
 

@@ -43,8 +43,8 @@ class CaptionOptions(TokenOptions):
 
     @field_validator("image_size", mode="before")
     @classmethod
-    def of_two(cls, size: object) -> object:
-        """Two numbers are needed."""
+    def is_height_and_width(cls, size: object) -> object:
+        """Refuse a single number, which could be either."""
         if not (isinstance(size, list | tuple) and len(size) == 2):
             raise ValueError("height,width such as 32,32")
         return size

@@ -11,7 +11,7 @@ from recurra.figures.pages import set_layout
 from recurra.figures.texts import text_sections
 from recurra.runs import Json
 
-PER_ROW = 6  # views of one image
+PER_ROW = 6  # tokens
 ROW_HEIGHT = 190  # pixels
 SHADE = 0.75  # of cells without attention
 
@@ -19,34 +19,34 @@ SHADE = 0.75  # of cells without attention
 def figures(evaluation: Json) -> list[Any]:
     """Worst captions and attention of the last split."""
     details = list(evaluation.values())[-1]
-    return [*text_sections(details), *view_figures(details["views"])]
+    return [*text_sections(details), *attention_figures(details["attention"])]
 
 
-def view_figures(views: Sequence[Json]) -> list[Any]:
+def attention_figures(attention: Sequence[Json]) -> list[Any]:
     """One figure for each image with attention weights."""
-    return [view_figure(view) for view in views if any(view["weights"])]
+    return [attention_figure(one) for one in attention if any(one["weights"])]
 
 
-def view_figure(view: Mapping[str, Any]) -> Any:
+def attention_figure(attention: Mapping[str, Any]) -> Any:
     """The image once for each token, darker where it has less attention; for features, the weights alone."""
     from plotly.subplots import make_subplots
 
-    tokens = view["tokens"]
+    tokens = attention["tokens"]
     num_rows = -(-len(tokens) // PER_ROW)
     titles = [html.escape(token) for token in tokens]
     figure = make_subplots(num_rows, PER_ROW, subplot_titles=titles, horizontal_spacing=0.01)
-    for at, weights in enumerate(view["weights"]):
-        figure.add_image(z=shaded(view, weights), row=at // PER_ROW + 1, col=at % PER_ROW + 1)
+    for at, weights in enumerate(attention["weights"]):
+        figure.add_image(z=shaded(attention, weights), row=at // PER_ROW + 1, col=at % PER_ROW + 1)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     return set_layout(figure, html.escape(" ".join(tokens[:-1])), 120 + ROW_HEIGHT * num_rows)
 
 
-def shaded(view: Mapping[str, Any], weights: Sequence[float]) -> NDArray[np.uint8]:
+def shaded(attention: Mapping[str, Any], weights: Sequence[float]) -> NDArray[np.uint8]:
     """An image in color, (height, width, 3), bright where it has attention."""
-    weight_map = np.array(weights).reshape(view["grid"])
+    weight_map = np.array(weights).reshape(attention["grid"])
     weight_map = weight_map / max(weight_map.max(), 1e-12)
-    image = np.array(view["image"] if view["image"] is not None else np.full((*weight_map.shape, 1), 255), np.float64)
+    image = np.full((*weight_map.shape, 1), 255) if attention["image"] is None else np.array(attention["image"])
     image = np.broadcast_to(image, (*image.shape[:2], 3))
     height, width = image.shape[:2]
     rows = np.arange(height) * weight_map.shape[0] // height

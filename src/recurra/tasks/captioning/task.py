@@ -58,7 +58,6 @@ class Captioning:
     usage: ClassVar[str] = "caption {run} IMAGE"
     other_data_keys: ClassVar[tuple[str, ...]] = ("image_column", "caption_column")
     examples_name = "pictures"
-    attention_name = "views"
 
     batches = seq2seq.batches
     loss = seq2seq.loss
@@ -96,9 +95,7 @@ class Captioning:
         splits = find_pictures(recipe.data, progress)
         task = cls(recipe, CaptioningPreprocessor.fit(splits["train"], recipe.data))
         task.set_data(splits)
-        tokens = np.concatenate(task.encoded["train"].targets)
-        counts = np.bincount(tokens, minlength=len(task.vocabulary)) + 1
-        task.model.decoder.initialize_output_bias(torch.from_numpy(counts / counts.sum()))
+        seq2seq.initialize_output_bias(task)
         return task
 
     @classmethod

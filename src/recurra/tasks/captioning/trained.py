@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recurra.data.media.images import IMAGES, ImageOptions, is_opened, read_image
 from recurra.data.media.pictures import Picture, load_cells
 from recurra.decoding.beam import build_search
-from recurra.errors import DataError, UsageError
+from recurra.errors import DataError, ShapeError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks import seq2seq
@@ -25,17 +25,21 @@ class Captions(NamedTuple):
 
     image: str  # name of the file
     texts: list[GeneratedText]  # the best first
-    view: Json  # of the best: tokens, grid (rows and columns of cells) and weights (tokens, cells) of the attention
+    attention: Json  # of the best: tokens, grid (rows and columns of cells) and weights (tokens, cells)
     content: NDArray[Any]  # as the model reads it
 
     @property
     def text(self) -> str:
-        """The best caption, marked where it was cut off."""
-        return self.texts[0].shown
+        """The best caption."""
+        return self.texts[0].text
+
+    def pieces(self) -> Iterator[str]:
+        """The same for printing, marked where the maximum length cut it off."""
+        yield self.texts[0].shown
 
     def as_json(self) -> Json:
         """All fields but the image itself."""
-        return {"image": self.image, "texts": [one._asdict() for one in self.texts], "view": self.view}
+        return {"image": self.image, "texts": [one._asdict() for one in self.texts], "attention": self.attention}
 
     def as_table(self) -> Table | None:
         """A row for each caption, where there are several."""
@@ -49,7 +53,8 @@ def predict(
 
     Raises:
         DataError: a file that is not an image.
-        UsageError: an array of another shape or type, or anything else that is not an image.
+        ShapeError: an array of another shape or type than the model reads.
+        UsageError: anything else that is not an image, or a value that is not finite.
     """
     if not inputs:
         return []
@@ -61,9 +66,9 @@ def predict(
     answers = []
     for one, picture, hypotheses in zip(inputs, pictures, found, strict=True):
         texts = [GeneratedText.of(model.task.text_of(picture, hypothesis), hypothesis) for hypothesis in hypotheses]
-        view = model.task.attention_of(picture, hypotheses[0])
-        view = {key: view[key] for key in ("tokens", "grid", "weights")}
-        answers.append(Captions(one.name, texts, view, picture.content))
+        attention = model.task.attention_of(picture, hypotheses[0])
+        del attention["image"]
+        answers.append(Captions(one.name, texts, attention, picture.content))
     return answers
 
 
@@ -133,11 +138,11 @@ class TrainedCaptioner(TrainedModel[Captioning]):
         Raises:
             UsageError: the model has no attention.
         """
-        from recurra.tasks.captioning.page import view_figure
+        from recurra.tasks.captioning.page import attention_figure
 
         refuse_plot(self.run, self.task.recipe.model.attention)
-        views = [{**one.view, "image": one.content.tolist() if one.content.ndim == 3 else None} for one in answers]
-        return [view_figure(view) for view in views]
+        images = [one.content.tolist() if one.content.ndim == 3 else None for one in answers]
+        return [attention_figure({**one.attention, "image": image}) for one, image in zip(answers, images, strict=True)]
 
 
 def read_array(image: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -148,13 +153,14 @@ def read_array(image: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         shape: that the model reads, three axes of an image or two of features.
 
     Raises:
-        UsageError: another shape or kind, or a value that is not finite.
+        ShapeError: another shape or kind.
+        UsageError: a value that is not finite.
     """
     kind = "bytes" if len(shape) == 3 else "floats"
     if image.shape != shape or not (image.dtype == np.uint8 if len(shape) == 3 else image.dtype.kind == "f"):
         is_resizable = len(shape) == 3 and image.shape[:2] != shape[:2]
         remedy = f"; give its file, or resize it to {shape[:2]}" if is_resizable else ""
-        raise UsageError(f"predict: expected {kind} {shape}, got {image.dtype} {image.shape}{remedy}")
+        raise ShapeError(f"predict: expected {kind} {shape}, got {image.dtype} {image.shape}{remedy}")
     found = image if len(shape) == 3 else image.astype(np.float32)
     if not np.isfinite(found).all():
         raise UsageError("predict: a feature is not finite; leave such an image out")

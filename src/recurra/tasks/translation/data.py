@@ -1,5 +1,6 @@
 """Pairs of texts as tokens."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Literal, NamedTuple
@@ -13,13 +14,17 @@ from recurra.data.batches import pad
 from recurra.data.splits import held_out_splits
 from recurra.data.text.pairs import Pair, PairColumns, filter_pairs, read_pairs, split_pairs
 from recurra.data.text.vocabulary import TokenOptions, Vocabulary, collapse_spaces
-from recurra.errors import DataError
+from recurra.errors import DataError, counted
 from recurra.progress import Progress
 from recurra.runs import Json
+from recurra.tasks.checks import leaks
 from recurra.tasks.seq2seq import Batch, Ids, Indices
 from recurra.tasks.task import ReadFile, digest_of
 
 SOURCE, TARGET = "source_tokenizer.json", "target_tokenizer.json"
+MAX_UNKNOWN = 0.05  # share of unknown tokens on a side; more is a problem
+
+Splits = Mapping[str, Sequence[Pair]]
 
 
 class PairOptions(TokenOptions):
@@ -142,11 +147,9 @@ class TranslationPreprocessor(NamedTuple):
     max_target_length: int
 
     @classmethod
-    def fit(cls, train: Sequence[Pair], options: PairOptions) -> "TranslationPreprocessor":
-        """That of training pairs."""
-        vocabularies = Vocabularies.of(train, options)
-        encoded = encode(train, vocabularies)
-        return cls(vocabularies, max(encoded.sources.lengths), max(map(len, encoded.targets)))
+    def fit(cls, vocabularies: Vocabularies, train: Encoded) -> "TranslationPreprocessor":
+        """The vocabularies of training pairs with the lengths of these pairs."""
+        return cls(vocabularies, max(train.sources.lengths), max(map(len, train.targets)))
 
     def values(self) -> Json:
         """The maximum lengths."""
@@ -167,8 +170,8 @@ def find_pairs(options: PairOptions, progress: Progress) -> dict[str, list[Pair]
     """Pairs by split, the training ones within the limits on length and ratio.
 
     Args:
-        options: which.
-        progress: told how many were left out.
+        options: path, columns and limits.
+        progress: receives a note on the training pairs that were left out.
 
     Raises:
         DataError: they cannot be used, or none is left; the message names the place.
@@ -202,3 +205,59 @@ def encode(pairs: Sequence[Pair], vocabularies: Vocabularies) -> Encoded:
     source, target = vocabularies
     sources = TextSources([source.encode_line(pair.source) for pair in pairs])
     return Encoded(sources, [target.encode_line(pair.target) for pair in pairs], target.start_id)
+
+
+# --- checks before training -----------------------------------------------------------------------------------------
+
+
+def check_pairs(splits: Splits, options: PairOptions, vocabularies: Vocabularies) -> Json:
+    """Counts, lengths, unknown tokens, repetition.
+
+    Args:
+        splits: pairs by split.
+        options: how their lengths are counted.
+        vocabularies: of the training pairs.
+
+    Returns:
+        splits (pairs, median and maximum length of each side), vocabulary (types of each side), problems (sentences,
+        with the place of a pair where there is one).
+    """
+    rows: Json = {}
+    for split, pairs in splits.items():
+        rows[split] = {"pairs": len(pairs)}
+        for side in ("source", "target"):
+            lengths = [options.count(getattr(pair, side)) for pair in pairs]
+            rows[split] |= {f"{side} median": int(np.median(lengths)), f"{side} longest": max(lengths)}
+    types = {side: {"types": len(vocabulary)} for side, vocabulary in vocabularies._asdict().items()}
+    leaked = leaks(splits, lambda pair: pair.source, "source")
+    problems = [*leaked, *repeated(splits), *unchanged(splits), *unknown(splits, vocabularies)]
+    return {"splits": rows, "vocabulary": types, "problems": problems}
+
+
+def repeated(splits: Splits) -> list[str]:
+    """Training pairs that occur twice."""
+    counts = Counter((pair.source, pair.target) for pair in splits["train"])
+    twice = sum(count - 1 for count in counts.values())
+    return [f"repeated within train: {counted(twice, 'pair')}; they count double"] if twice else []
+
+
+def unchanged(splits: Splits) -> list[str]:
+    """Pairs whose target is the source."""
+    problems = []
+    for split, pairs in splits.items():
+        same = [pair for pair in pairs if pair.source == pair.target]
+        if same:
+            problems.append(f"target as source: {counted(len(same), 'pair')} of {split}, such as {same[0].place}")
+    return problems
+
+
+def unknown(splits: Splits, vocabularies: Vocabularies) -> list[str]:
+    """Splits with many unknown tokens on one side."""
+    problems = []
+    for split, pairs in splits.items():
+        for side, vocabulary in vocabularies._asdict().items():
+            ids = np.concatenate([vocabulary.encode_line(getattr(pair, side)) for pair in pairs])
+            share = float((ids == vocabulary.unknown_id).mean())
+            if share > MAX_UNKNOWN:
+                problems.append(f"{share:.0%} of the {side} tokens of {split} are unknown; raise vocabulary_size")
+    return problems

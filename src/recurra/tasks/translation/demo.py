@@ -20,8 +20,8 @@ def show(model: TrainedTranslator) -> Iterator[str | Table]:
 
 
 DEMO = Demo(
-    about="A translator learns to write days as people write them in ISO form, character by character:\n"
-    "GRU 2 x 48 reads, GRU 64 with additive attention writes. Half a minute on two cores.",
+    about="A translator learns to bring dates such as July 20, 1969 into ISO form, character by character:\n"
+    "GRU 2 x 48 as encoder, GRU 64 with additive attention as decoder. Half a minute on two cores.",
     data="dates",
     recipe={
         "unit": "character",

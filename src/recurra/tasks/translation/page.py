@@ -14,7 +14,7 @@ TOKEN_HEIGHT = 26  # pixels
 def figures(evaluation: Json) -> list[Any]:
     """Worst translations and attention weights of the last split."""
     details = list(evaluation.values())[-1]
-    return [*text_sections(details), *alignment_figures(details["alignments"])]
+    return [*text_sections(details), *alignment_figures(details["attention"])]
 
 
 def alignment_figures(alignments: Sequence[Json]) -> list[Any]:

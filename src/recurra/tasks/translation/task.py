@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, Self
 
-import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -19,12 +18,12 @@ from recurra.runs import Json
 from recurra.tasks import seq2seq, supervised
 from recurra.tasks.seq2seq import END, DecodingOptions, Seq2SeqTraining
 from recurra.tasks.task import Metric, Preprocessor, Scores
-from recurra.tasks.translation.checks import check_pairs
 from recurra.tasks.translation.data import (
     Encoded,
     PairOptions,
     TranslationPreprocessor,
     Vocabularies,
+    check_pairs,
     encode,
     find_other_pairs,
     find_pairs,
@@ -53,8 +52,8 @@ class TranslationRecipe(Recipe):
     decoding: TranslationDecoding = TranslationDecoding()
 
     @model_validator(mode="after")
-    def ties_what_is_one(self) -> Self:
-        """One table for both sides needs one vocabulary."""
+    def tie_all_needs_joint_vocabulary(self) -> Self:
+        """One embedding table for both sides needs one vocabulary."""
         if self.model.tie_embeddings == "all" and not self.data.joint_vocabulary:
             raise ValueError("tie_embeddings = all together with data.joint_vocabulary, one vocabulary for both sides")
         return self
@@ -75,7 +74,6 @@ class Translation:
     usage: ClassVar[str] = "translate {run} TEXT"
     other_data_keys: ClassVar[tuple[str, ...]] = ("source", "target", "delimiter", "test_files")
     examples_name = "pairs"
-    attention_name = "alignments"
 
     batches = seq2seq.batches
     loss = seq2seq.loss
@@ -112,11 +110,11 @@ class Translation:
             UsageError: an initialization that does not fit the cell, or sizes that do not fit the attention.
         """
         splits = find_pairs(recipe.data, progress)
-        task = cls(recipe, TranslationPreprocessor.fit(splits["train"], recipe.data))
-        task.set_data(splits)
-        tokens = np.concatenate(task.encoded["train"].targets)
-        counts = np.bincount(tokens, minlength=len(task.vocabularies.target)) + 1
-        task.model.decoder.initialize_output_bias(torch.from_numpy(counts / counts.sum()))
+        vocabularies = Vocabularies.of(splits["train"], recipe.data)
+        encoded = {split: encode(pairs, vocabularies) for split, pairs in splits.items()}
+        task = cls(recipe, TranslationPreprocessor.fit(vocabularies, encoded["train"]))
+        task.splits, task.encoded = splits, encoded  # as `set_data` does, which would encode all pairs once more
+        seq2seq.initialize_output_bias(task)
         return task
 
     @classmethod
@@ -179,11 +177,9 @@ class Translation:
         vocabulary, unknown = self.vocabularies.target, self.vocabularies.target.unknown_id
         if not self.replaces_unknown or unknown not in found.tokens:
             return vocabulary.decode(found.tokens)
-        pieces, read = (
-            self.vocabularies.source.pieces(collapse_spaces(example.source)),
-            found.attention[:, :-1].argmax(1).tolist(),
-        )
-        pairs = zip(found.tokens, read, strict=False)  # the attention of the end token comes last
+        pieces = self.vocabularies.source.pieces(collapse_spaces(example.source))
+        attended = found.attention[:, :-1].argmax(1).tolist()
+        pairs = zip(found.tokens, attended, strict=False)  # the attention of the end token comes last
         return join_words(pieces[at] if id == unknown else vocabulary.token(id) for id, at in pairs)
 
     def references_of(self, example: Pair) -> list[str]:
@@ -196,10 +192,10 @@ class Translation:
 
     def attention_of(self, example: Pair, found: Hypothesis) -> Json:
         """Tokens of source and target, and attention weights (target, source)."""
-        written = [self.vocabularies.target.token(id) for id in found.tokens]
+        tokens = [self.vocabularies.target.token(id) for id in found.tokens]
         pieces = self.vocabularies.source.pieces(collapse_spaces(example.source))
         weights = found.attention.tolist()
-        return {"source": [*pieces, END], "target": [*written, END][: len(weights)], "weights": weights}
+        return {"source": [*pieces, END], "target": [*tokens, END][: len(weights)], "weights": weights}
 
     def baselines(self, splits: Mapping[str, Sequence[Pair]], progress: Progress) -> dict[str, dict[str, Scores]]:
         """Scores of a copy of the source, and of a word-by-word translation."""

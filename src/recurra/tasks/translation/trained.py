@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
 from recurra.data.text.pairs import Pair, read_sources
 from recurra.data.text.vocabulary import collapse_spaces
 from recurra.decoding.beam import Search, build_search, sampling_search
 from recurra.decoding.sampling import filtered_probabilities
-from recurra.errors import DataError
+from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks import seq2seq
@@ -33,8 +33,12 @@ class TranslatedText(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The best translation, marked where it was cut off."""
-        return self.texts[0].shown
+        """The best translation."""
+        return self.texts[0].text
+
+    def pieces(self) -> Iterator[str]:
+        """The same for printing, marked where the maximum length cut it off."""
+        yield self.texts[0].shown
 
     def as_json(self) -> Json:
         """All fields."""
@@ -56,16 +60,20 @@ class PredictOptions(SearchOptions):
     )
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="of sample: the same seed gives the same text")
 
-    @model_validator(mode="after")
-    def search_or_sample(self) -> "PredictOptions":
-        """Refuse options without effect."""
-        search = {"num_best", "beam_size", "length_penalty", "coverage_penalty"}
-        idle = search if self.sample else {"temperature", "top_k", "top_p", "seed"}
-        for name in sorted(idle):
+    def refuse_without_effect(self) -> None:
+        """Refuse options of a search beside `sample`, and those of sampling without it.
+
+        Raises:
+            UsageError: there is one.
+        """
+        for name in SearchOptions.model_fields if self.sample else ("temperature", "top_k", "top_p", "seed"):
             if getattr(self, name) != type(self).model_fields[name].default:
-                remedy = "no --{} beside --sample, which generates one text" if self.sample else "--sample beside --{}"
-                raise ValueError(remedy.format(name.replace("_", "-")))
-        return self
+                option = f"--{name.replace('_', '-')}"
+                if self.sample:
+                    raise UsageError(
+                        f"{option} is for a search; give no {option} beside --sample, which generates one text"
+                    )
+                raise UsageError(f"{option} is for --sample; give --sample beside {option}, or leave it out")
 
     def sampling(self, generator: torch.Generator) -> Search:
         """The search that samples each token."""
@@ -85,7 +93,9 @@ def predict(
 
     Raises:
         DataError: an empty text.
+        UsageError: an option without effect, or a value outside its range.
     """
+    options.refuse_without_effect()
     empty = next((number for number, one in enumerate(inputs, 1) if not one.value.strip()), None)
     if empty is not None:
         raise DataError(f"text {empty} of {len(inputs)}: empty, so there is nothing to translate; leave it out")
