@@ -204,7 +204,7 @@ def encode(utterances: Sequence[Utterance], front: LogMel, alphabet: Alphabet, r
 def uncounted_reasons(
     utterances: Sequence[Utterance], front: LogMel, alphabet: Alphabet, reduction: int
 ) -> list[str | None]:
-    """Why each recording counts in no loss, since no output of the model can be its transcript; None where it counts."""
+    """Why each recording counts in no loss: the model cannot produce its transcript. None where it counts."""
     found = shortages(utterances, front, reduction, alphabet.unit)
     for index, one in enumerate(utterances):
         unknown = unknown_in(one, alphabet)
