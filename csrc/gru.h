@@ -15,16 +15,15 @@ struct Gru : Base<T> {
 
   explicit Gru(const Scan& scan)
       : B(scan),
-        weights(panels(scan.hidden, scan.hidden, scan.backward, scan.weights)[0]),
-        input_weights(panels(scan.hidden, scan.inputs, false, scan.input_weights)[0]),
+        weights(place_panels(panels(scan.hidden, scan.hidden, scan.backward), scan.weights)[0]),
+        input_weights(place_panels(panels(scan.hidden, scan.inputs, false), scan.input_weights)[0]),
         inner_bias(static_cast<const T*>(scan.inner_bias)),
         inner(static_cast<T*>(scan.inner)) {}
 
   // Packed weights: a matrix (3 hidden, depth), or the transpose of W_hh.
-  static std::array<Panels<T>, 1> panels(std::int64_t hidden, std::int64_t depth, bool backward, void* data) {
-    T* to = static_cast<T*>(data);
-    if (backward) return {Panels<T>{hidden, 3 * hidden, 4, false, 0, to}};
-    return {Panels<T>{hidden, depth, 3, true, 0, to}};
+  static std::array<Panels<T>, 1> panels(std::int64_t hidden, std::int64_t depth, bool backward) {
+    if (backward) return {Panels<T>{hidden, 3 * hidden, 4, false}};
+    return {Panels<T>{hidden, depth, 3, true}};
   }
 
   void forward(const Step& step, Worker<T>& worker) const {
@@ -94,17 +93,15 @@ struct GruResetBefore : Base<T> {
 
   explicit GruResetBefore(const Scan& scan)
       : B(scan),
-        reset_update(panels(scan.hidden, scan.hidden, scan.backward, scan.weights)[0]),
-        candidate(panels(scan.hidden, scan.hidden, scan.backward, scan.weights)[1]),
-        input_weights(panels(scan.hidden, scan.inputs, false, scan.input_weights)),
+        reset_update(place_panels(panels(scan.hidden, scan.hidden, scan.backward), scan.weights)[0]),
+        candidate(place_panels(panels(scan.hidden, scan.hidden, scan.backward), scan.weights)[1]),
+        input_weights(place_panels(panels(scan.hidden, scan.inputs, false), scan.input_weights)),
         inner(static_cast<T*>(scan.inner)) {}
 
   // Packed weights, of a matrix (3 hidden, depth) or of the transpose of W_hh: those of r and z, then those of n.
-  static std::array<Panels<T>, 2> panels(std::int64_t hidden, std::int64_t depth, bool backward, void* data) {
-    T* to = static_cast<T*>(data);
-    const Panels<T> first = backward ? Panels<T>{hidden, 2 * hidden, 4, false, 0, to}
-                                     : Panels<T>{hidden, depth, 2, true, 0, to};
-    return {first, Panels<T>{hidden, backward ? hidden : depth, 4, false, 2 * hidden, to + first.size()}};
+  static std::array<Panels<T>, 2> panels(std::int64_t hidden, std::int64_t depth, bool backward) {
+    const Panels<T> first = backward ? Panels<T>{hidden, 2 * hidden, 4, false} : Panels<T>{hidden, depth, 2, true};
+    return {first, Panels<T>{hidden, backward ? hidden : depth, 4, false, 2 * hidden}};
   }
 
   void forward(const Step& step, Worker<T>& worker) const {

@@ -3,6 +3,8 @@
 
 #include <omp.h>
 
+#include <deque>
+
 #include "gru.h"
 #include "lstm.h"
 #include "rnn.h"
@@ -10,6 +12,9 @@
 
 namespace recurra::ISA {
 namespace {
+
+// What a thread has to copy or to multiply at least to be worth waking: half of what two threads do faster than one.
+constexpr std::int64_t kElementsWorthWaking = 4096, kProductsWorthWaking = 32768;
 
 // Calls `body` with the cell's type as a null pointer.
 template <class T, class Body>
@@ -30,31 +35,43 @@ auto with_cell(Cell cell, bool is_double, Body body) {
   return is_double ? with_cell<double>(cell, body) : with_cell<float>(cell, body);
 }
 
-// How the threads share the work of a scan: by rows, where nobody waits, or by panels, where all meet after each step.
-struct Plan {
-  int row_shares, panel_shares;
+Work work_of(const Scan& scan) {
+  return with_cell(scan.cell, scan.is_double, [&](auto* type) {
+    using Type = std::remove_pointer_t<decltype(type)>;
+    Work work{scan.steps, scan.batch, scan.hidden, scan.backward ? Type::kBackwardRows : Type::kForwardRows, 0, 0, {}};
+    for (const auto& panels : Type::panels(scan.hidden, scan.hidden, scan.backward)) {
+      work.row_products += panels.size();
+      work.panels[work.num_passes++] = panels.count();
+    }
+    if (!scan.backward && scan.inputs) {
+      for (const auto& panels : Type::panels(scan.hidden, scan.inputs, false)) work.row_products += panels.size();
+    }
+    return work;
+  });
+}
 
-  int team() const { return row_shares * panel_shares; }
-
-  Plan(const Scan& scan, int threads) : row_shares(1), panel_shares(1) {
-    const double products = double(scan.batch) * scan.hidden * scan.hidden;  // of one gate at one step
-    if (scan.batch >= kRowsWorthAThread * threads) {
-      row_shares = threads;
-    } else if (products >= kProductsWorthMeeting) {
-      panel_shares = threads;
+// Calls body(rank, size) in a team of `size` threads. For more than one, OpenMP is asked for all `threads` of the
+// caller, and those beyond `size` leave at once: asked for fewer, GNU's runtime ends the others and starts new ones for
+// the next full team, which takes far longer. Where OpenMP gives fewer than `size`, as inside another team, one thread
+// calls body(0, 1).
+template <class Body>
+void with_team(int size, int threads, Body body) {
+  if (size == 1) return body(0, 1);
+#pragma omp parallel num_threads(threads)
+  {
+    const int rank = omp_get_thread_num();
+    if (omp_get_num_threads() < size) {
+      if (rank == 0) body(0, 1);
+    } else if (rank < size) {
+      body(rank, size);
     }
   }
-
-  static constexpr std::int64_t kRowsWorthAThread = 4;
-  static constexpr double kProductsWorthMeeting = 16384;
-};
+}
 
 template <class Type>
 void run_scan(const Scan& scan, const Plan& plan, int rank, Barrier& barrier) {
   const Type cell(scan);
-  Worker<typename Type::Number> worker(scan.batch, scan.backward ? Type::kBackwardRows : Type::kForwardRows,
-                                       rank % plan.row_shares, plan.row_shares, rank % plan.panel_shares,
-                                       plan.panel_shares, barrier);
+  Worker<typename Type::Number> worker(plan, rank, barrier);
   for (std::int64_t s = 0; s < scan.steps; ++s) {
     const Step step = step_of(scan, scan.reverse != scan.backward ? scan.steps - 1 - s : s);
     if (!scan.backward) {
@@ -68,32 +85,26 @@ void run_scan(const Scan& scan, const Plan& plan, int rank, Barrier& barrier) {
   }
 }
 
-void run_share(const Scan& scan, const Plan& plan, int rank, Barrier& barrier) {
-  const FlushDenormals flush;
-  with_cell(scan.cell, scan.is_double, [&](auto* type) {
-    run_scan<std::remove_pointer_t<decltype(type)>>(scan, plan, rank, barrier);
-  });
-}
-
 void run(const Scan& scan, int threads) {
-  const Plan wanted(scan, threads), alone(scan, 1);
-  Barrier barrier(wanted.panel_shares), nobody(1);
-  if (wanted.team() == 1) return run_share(scan, alone, 0, nobody);
-#pragma omp parallel num_threads(wanted.team())
-  {
-    const int rank = omp_get_thread_num();
-    if (omp_get_num_threads() == wanted.team()) {
-      run_share(scan, wanted, rank, barrier);
-    } else if (rank == 0) {  // OpenMP may give fewer than asked for, as inside another team
-      run_share(scan, alone, 0, nobody);
-    }
-  }
+  const Work work = work_of(scan);
+  const Plan wanted = plan_threads(work, threads), alone = plan_threads(work, 1);
+  std::deque<Barrier> barriers;  // one for each share of the rows
+  for (int share = 0; share < wanted.row_shares; ++share) barriers.emplace_back(wanted.panel_shares);
+  with_team(team_size(wanted), threads, [&](int rank, int size) {
+    const FlushDenormals flush;
+    Barrier nobody(1);
+    const bool is_team = size == team_size(wanted);
+    Barrier& barrier = is_team ? barriers[place_of(wanted, rank).row_share] : nobody;
+    with_cell(scan.cell, scan.is_double, [&](auto* type) {
+      run_scan<std::remove_pointer_t<decltype(type)>>(scan, is_team ? wanted : alone, rank, barrier);
+    });
+  });
 }
 
 std::int64_t packed_size(Cell cell, bool is_double, std::int64_t hidden, std::int64_t columns, bool backward) {
   return with_cell(cell, is_double, [&](auto* type) {
     std::int64_t size = 0;
-    for (const auto& panels : type->panels(hidden, columns, backward, nullptr)) size += panels.size();
+    for (const auto& panels : type->panels(hidden, columns, backward)) size += panels.size();
     return size;
   });
 }
@@ -102,39 +113,49 @@ void pack(Cell cell, bool is_double, std::int64_t hidden, std::int64_t columns, 
           bool backward, int threads) {
   with_cell(cell, is_double, [&](auto* type) {
     using T = typename std::remove_pointer_t<decltype(type)>::Number;
-#pragma omp parallel num_threads(threads)
-    for (const auto& panels : type->panels(hidden, columns, backward, to)) {
-      panels.pack(static_cast<const T*>(weights), columns, backward, omp_get_thread_num(), omp_get_num_threads());
-    }
+    const auto all = type->panels(hidden, columns, backward);
+    const int size = worth_waking(packed_size(cell, is_double, hidden, columns, backward), kElementsWorthWaking,
+                                  all[0].count(), threads);
+    with_team(size, threads, [&](int rank, int shares) {
+      T* packed = static_cast<T*>(to);
+      for (const auto& panels : all) {
+        panels.pack(static_cast<const T*>(weights), columns, backward, rank, shares, packed);
+        packed += panels.size();
+      }
+    });
   });
 }
 
 void transpose(bool is_double, std::int64_t rows, std::int64_t columns, const void* from, std::int64_t from_stride,
                void* to, std::int64_t to_stride, int threads) {
-#pragma omp parallel num_threads(threads)
-  {
-    const int rank = omp_get_thread_num(), size = omp_get_num_threads();
-    const auto turn = [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
+  const auto turn = [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const int size = worth_waking(rows * columns, kElementsWorthWaking, (columns + kLanes<T> - 1) / kLanes<T>, threads);
+    with_team(size, threads, [&](int rank, int shares) {
       transpose_share(static_cast<const T*>(from), rows, columns, from_stride, static_cast<T*>(to), to_stride, rank,
-                      size);
-    };
-    is_double ? turn(static_cast<double*>(nullptr)) : turn(static_cast<float*>(nullptr));
-  }
+                      shares);
+    });
+  };
+  is_double ? turn(static_cast<double*>(nullptr)) : turn(static_cast<float*>(nullptr));
 }
 
 void cross_entropy(const Logits& logits, int threads) {
-#pragma omp parallel num_threads(threads)
-  {
-    const FlushDenormals flush;
-    const int rank = omp_get_thread_num(), size = omp_get_num_threads();
-    logits.is_double ? cross_entropy_share<double>(logits, rank, size)
-                     : cross_entropy_share<float>(logits, rank, size);
-  }
+  const auto read = [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const std::int64_t blocks = (logits.rows + kSoftmaxRows - 1) / kSoftmaxRows;
+    const int size = worth_waking(logits.rows * logits.types * logits.features, kProductsWorthWaking, blocks, threads);
+    with_team(size, threads, [&](int rank, int shares) {
+      const FlushDenormals flush;
+      cross_entropy_share<T>(logits, rank, shares);
+    });
+  };
+  logits.is_double ? read(static_cast<double*>(nullptr)) : read(static_cast<float*>(nullptr));
 }
 
 }  // namespace
 
-Kernels kernels() { return {ISA_NAME, VECTOR_BYTES, packed_size, pack, run, transpose, cross_entropy}; }
+Kernels kernels() {
+  return {ISA_NAME, VECTOR_BYTES, packed_size, pack, work_of, run, transpose, cross_entropy};
+}
 
 }  // namespace recurra::ISA

@@ -14,18 +14,17 @@ struct Lstm : Base<T> {
   explicit Lstm(const Scan& scan)
       : B(scan),
         width(4 * scan.hidden),
-        weights(panels(scan.hidden, scan.hidden, scan.backward, scan.weights)[0]),
-        input_weights(panels(scan.hidden, scan.inputs, false, scan.input_weights)[0]),
+        weights(place_panels(panels(scan.hidden, scan.hidden, scan.backward), scan.weights)[0]),
+        input_weights(place_panels(panels(scan.hidden, scan.inputs, false), scan.input_weights)[0]),
         c(static_cast<T*>(scan.c)),
         c_n(static_cast<T*>(scan.c_n)),
         d_c(static_cast<T*>(scan.d_c)),
         cells{c, static_cast<const T*>(scan.c0), hidden} {}
 
   // Packed weights: a matrix (4 hidden, depth), or the transpose of W_hh.
-  static std::array<Panels<T>, 1> panels(std::int64_t hidden, std::int64_t depth, bool backward, void* data) {
-    T* to = static_cast<T*>(data);
-    if (backward) return {Panels<T>{hidden, 4 * hidden, 4, false, 0, to}};
-    return {Panels<T>{hidden, depth, 4, true, 0, to}};
+  static std::array<Panels<T>, 1> panels(std::int64_t hidden, std::int64_t depth, bool backward) {
+    if (backward) return {Panels<T>{hidden, 4 * hidden, 4, false}};
+    return {Panels<T>{hidden, depth, 4, true}};
   }
 
   void forward(const Step& step, Worker<T>& worker) const {

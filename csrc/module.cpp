@@ -1,6 +1,7 @@
 // The door to Python: sizes and addresses in, nothing out.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -11,8 +12,10 @@ namespace nb = nanobind;
 using recurra::Cell;
 using recurra::Kernels;
 using recurra::Logits;
+using recurra::Plan;
 using recurra::Scan;
 using recurra::Stream;
+using recurra::Work;
 
 namespace recurra {
 
@@ -47,6 +50,39 @@ void address(nb::class_<Type>& type, const char* name, P Type::* pointer) {
       name, [pointer](const Type& t) { return reinterpret_cast<std::uintptr_t>(t.*pointer); },
       [pointer](Type& t, std::uintptr_t value) { t.*pointer = reinterpret_cast<P>(value); });
 }
+
+// A plan as a caller can look at it: what each thread would take.
+struct ThreadPlan {
+  using Ranges = std::vector<std::pair<std::int64_t, std::int64_t>>;  // first and one past the last
+
+  Work work;
+  Plan plan;
+
+  // Panels of each pass of a step.
+  std::vector<std::int64_t> panels() const { return {work.panels, work.panels + work.num_passes}; }
+
+  // Blocks of rows of a thread.
+  Ranges rows_of(int rank) const {
+    Ranges found;
+    const int share = recurra::place_of(plan, rank).row_share;
+    for (std::int64_t b = share; b < plan.row_blocks; b += plan.row_shares) {
+      const recurra::Range rows = recurra::row_block(plan, b);
+      found.emplace_back(rows.begin, rows.end);
+    }
+    return found;
+  }
+
+  // Its panels in each pass.
+  Ranges panels_of(int rank) const {
+    Ranges found;
+    const int share = recurra::place_of(plan, rank).panel_share;
+    for (int pass = 0; pass < work.num_passes; ++pass) {
+      const recurra::Range ours = recurra::share_of(work.panels[pass], share, plan.panel_shares);
+      found.emplace_back(ours.begin, ours.end);
+    }
+    return found;
+  }
+};
 
 template <class... Options>
 using Array = nb::ndarray<Options..., nb::c_contig, nb::device::cpu>;
@@ -123,6 +159,14 @@ NB_MODULE(kernels, m) {
         stream.step(from, to, threads);
       });
 
+  nb::class_<ThreadPlan>(m, "ThreadPlan", "How threads share each step of a scan.")
+      .def_prop_ro("threads", [](const ThreadPlan& t) { return recurra::team_size(t.plan); })
+      .def_prop_ro("row_shares", [](const ThreadPlan& t) { return t.plan.row_shares; })
+      .def_prop_ro("panel_shares", [](const ThreadPlan& t) { return t.plan.panel_shares; })
+      .def_prop_ro("panels", &ThreadPlan::panels)
+      .def("rows_of", &ThreadPlan::rows_of)
+      .def("panels_of", &ThreadPlan::panels_of);
+
   nb::class_<Kernels>(m, "Kernels")
       .def_ro("name", &Kernels::name)
       .def_ro("vector_bytes", &Kernels::vector_bytes)
@@ -136,6 +180,11 @@ NB_MODULE(kernels, m) {
              nb::gil_scoped_release released;
              k.pack(cell, is_double, hidden, columns, reinterpret_cast<const void*>(weights),
                     reinterpret_cast<void*>(to), backward, threads);
+           })
+      .def("thread_plan",
+           [](const Kernels& k, const Scan& scan, int threads) {
+             const Work work = k.work(scan);
+             return ThreadPlan{work, recurra::plan_threads(work, threads)};
            })
       .def("run",
            [](const Kernels& k, const Scan& scan, int threads) {

@@ -2,14 +2,19 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
+#include "plan.h"
 #include "transpose.h"
 
 namespace recurra::ISA {
 
 // A matrix of weights cut into panels. A panel has `groups` vectors side by side for each of `depth` terms: the gates
 // of the same few units where `gated`, else consecutive units.
+//
+// `data` has size() elements at an address that a whole vector may be read from: a multiple of VECTOR_BYTES. It is only
+// read here; pack() writes it, through a pointer of its own.
 template <class T>
 struct Panels {
   std::int64_t units = 0;
@@ -17,7 +22,7 @@ struct Panels {
   int groups = 1;
   bool gated = false;
   std::int64_t first_row = 0;  // of the matrix
-  T* data = nullptr;
+  const T* data = nullptr;
 
   static constexpr std::int64_t kLane = kLanes<T>;
 
@@ -27,13 +32,14 @@ struct Panels {
   std::int64_t size() const { return count() * panel_size(); }
   const T* panel(std::int64_t p) const { return data + p * panel_size(); }
 
-  // Packs one share of the panels out of a matrix of `columns`, as it is or, for the way back, transposed. Lanes beyond
-  // the last unit become 0.
-  void pack(const T* matrix, std::int64_t columns, bool transposed, int share, int shares) const {
+  // Packs one share of the panels out of a matrix of `columns`, as it is or, for the way back, transposed, into
+  // `packed`: size() elements, apart from the matrix. Lanes beyond the last unit become 0.
+  void pack(const T* matrix, std::int64_t columns, bool transposed, int share, int shares, T* packed) const {
     const std::int64_t row_stride = transposed ? 1 : columns, term_stride = transposed ? columns : 1;
     matrix += first_row * columns;
-    for (std::int64_t p = count() * share / shares; p < count() * (share + 1) / shares; ++p) {
-      T* to = data + p * panel_size();
+    const Range ours = share_of(count(), share, shares);
+    for (std::int64_t p = ours.begin; p < ours.end; ++p) {
+      T* to = packed + p * panel_size();
       for (std::int64_t k = 0; k < depth; k += kTile) {
         for (int g = 0; g < groups; ++g) {
           const std::int64_t first = p * units_per_panel() + (gated ? 0 : g * kLane);
@@ -61,5 +67,16 @@ struct Panels {
     transpose_square(from, row_stride, int(valid), int(terms), to, next, int(kLane));
   }
 };
+
+// The panels of a cell with their data, which stand one after the other in the packed weights.
+template <class T, std::size_t n>
+std::array<Panels<T>, n> place_panels(std::array<Panels<T>, n> panels, const void* packed) {
+  const T* data = static_cast<const T*>(packed);
+  for (Panels<T>& each : panels) {
+    each.data = data;
+    if (data) data += each.size();
+  }
+  return panels;
+}
 
 }  // namespace recurra::ISA

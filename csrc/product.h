@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "pack.h"
+#include "plan.h"
 #include "team.h"
 
 namespace recurra::ISA {
@@ -26,7 +27,9 @@ template <int groups, int last, int rows, int num_sums, class T>
 inline __attribute__((always_inline)) void multiply(const T* terms, std::int64_t stride, const T* panel,
                                                     std::int64_t depth, V<T> (&sums)[rows][num_sums]) {
   V<T> held[rows][groups];  // a copy nobody else sees stays in registers
+#pragma GCC unroll 8
   for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
     for (int g = 0; g < groups; ++g) held[i][g] = sums[i][g < groups - 1 ? g : last];
   }
   for (std::int64_t k = 0; k < depth; ++k) {
@@ -38,7 +41,9 @@ inline __attribute__((always_inline)) void multiply(const T* terms, std::int64_t
       for (int g = 0; g < groups; ++g) held[i][g] += value * weights[g];
     }
   }
+#pragma GCC unroll 8
   for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
     for (int g = 0; g < groups; ++g) sums[i][g < groups - 1 ? g : last] = held[i][g];
   }
 }
@@ -54,27 +59,24 @@ struct Inputs {
 template <class T>
 class Worker {
  public:
-  // Rows come in blocks of at most `most_rows`, every `num_row_shares`-th of them ours; panels in consecutive shares.
-  // A sum is the same whoever computes it, so results do not depend on the shares.
-  Worker(std::int64_t batch, int most_rows, int row_share, int num_row_shares, int panel_share, int num_panel_shares,
-         Barrier& barrier)
-      : batch_(batch),
-        row_share_(row_share),
-        num_row_shares_(num_row_shares),
-        panel_share_(panel_share),
-        num_panel_shares_(num_panel_shares),
-        barrier_(barrier) {
-    const std::int64_t shares = num_row_shares, blocks = (batch + most_rows - 1) / most_rows;
-    num_blocks_ = (blocks + shares - 1) / shares * shares;  // as many for each
+  // The thread `rank` of a plan. Threads of the same rows meet at the barrier; those of other rows need not wait, since
+  // sequences have nothing to do with each other. A sum is the same whoever computes it, so results do not depend on
+  // the plan.
+  Worker(const Plan& plan, int rank, Barrier& barrier)
+      : panel_share_(place_of(plan, rank).panel_share), num_panel_shares_(plan.panel_shares), barrier_(barrier) {
+    for (std::int64_t b = place_of(plan, rank).row_share; b < plan.row_blocks; b += plan.row_shares) {
+      const Range rows = row_block(plan, b);
+      blocks_.push_back({rows.begin, rows.end});
+    }
+    tiles_.reserve(2 * blocks_.size());
   }
 
   // Our rows of [first, count). Those below `boundary` have their terms at `low(row)`, the others at `high(row)`.
   template <class Low, class High>
   void take_rows(std::int64_t first, std::int64_t boundary, std::int64_t count, Low low, High high) {
     tiles_.clear();
-    for (std::int64_t block = row_share_; block < num_blocks_; block += num_row_shares_) {
-      const std::int64_t begin = std::max(block * batch_ / num_blocks_, first);
-      const std::int64_t end = std::min((block + 1) * batch_ / num_blocks_, count);
+    for (const Block& block : blocks_) {
+      const std::int64_t begin = std::max(block.begin, first), end = std::min(block.end, count);
       if (begin >= end) continue;
       const std::int64_t middle = std::clamp(boundary, begin, end);
       if (begin < middle) tiles_.push_back({begin, int(middle - begin), low(begin)});
@@ -102,10 +104,9 @@ class Worker {
  private:
   template <int groups, int sums, int last, class Finish>
   void run_all(const Panels<T>& panels, std::int64_t stride, const Inputs<T>& inputs, Finish finish) const {
-    const std::int64_t count = panels.count();
-    const std::int64_t end = count * (panel_share_ + 1) / num_panel_shares_;
+    const Range ours = share_of(panels.count(), panel_share_, num_panel_shares_);
     const Factors factors{panels, stride, inputs};
-    for (std::int64_t p = count * panel_share_ / num_panel_shares_; p < end; ++p) {
+    for (std::int64_t p = ours.begin; p < ours.end; ++p) {
       for (const Tile<T>& tile : tiles_) {
         run_tile<groups, sums, last>(tile, factors, p, finish, std::make_integer_sequence<int, kRows<sums>>{});
       }
@@ -134,14 +135,18 @@ class Worker {
                                      inputs.panels.panel(panel), inputs.panels.depth, sums);
     }
     if (tile.terms) multiply<groups, last>(tile.terms, stride, panels.panel(panel), panels.depth, sums);
-#pragma GCC unroll 8
+    // In a loop: unrolled, this code leaves the first cache, and the compiler keeps sums of some products in memory.
+#pragma GCC unroll 1
     for (int i = 0; i < rows; ++i) finish(tile.row + i, panel, sums[i]);
   }
 
-  const std::int64_t batch_;
-  const int row_share_, num_row_shares_, panel_share_, num_panel_shares_;
-  std::int64_t num_blocks_;
+  struct Block {  // of rows; a type of this instruction set, so that its vector is compiled for it alone
+    std::int64_t begin, end;
+  };
+
+  const int panel_share_, num_panel_shares_;
   Barrier& barrier_;
+  std::vector<Block> blocks_;
   std::vector<Tile<T>> tiles_;
 };
 

@@ -34,12 +34,12 @@ struct Rnn : Base<T> {
 
   explicit Rnn(const Scan& scan)
       : B(scan),
-        weights(panels(scan.hidden, scan.hidden, false, scan.weights)[0]),
-        input_weights(panels(scan.hidden, scan.inputs, false, scan.input_weights)[0]) {}
+        weights(place_panels(panels(scan.hidden, scan.hidden, scan.backward), scan.weights)[0]),
+        input_weights(place_panels(panels(scan.hidden, scan.inputs, false), scan.input_weights)[0]) {}
 
   // Packed weights: a matrix (hidden, depth), or the transpose of W_hh.
-  static std::array<Panels<T>, 1> panels(std::int64_t hidden, std::int64_t depth, bool, void* data) {
-    return {Panels<T>{hidden, depth, 4, false, 0, static_cast<T*>(data)}};
+  static std::array<Panels<T>, 1> panels(std::int64_t hidden, std::int64_t depth, bool) {
+    return {Panels<T>{hidden, depth, 4, false}};
   }
 
   void forward(const Step& step, Worker<T>& worker) const {

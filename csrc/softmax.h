@@ -53,20 +53,22 @@ T exponentials(T* row, std::int64_t types, T shift) {
   return sum;
 }
 
+// Rows of a block: its logits stay in the second cache.
+constexpr std::int64_t kSoftmaxRows = 2 * kRows<4>;
+
 // Every `shares`-th block of rows: its logits, a panel of weights for all its rows, and at once what becomes of them.
 template <class T>
 void cross_entropy_share(const Logits& logits, int share, int shares) {
   using Elman = Rnn<T, Tanh>;
-  constexpr std::int64_t kBlock = 2 * kRows<4>;  // its logits stay in the second cache
   const std::int64_t features = logits.features, types = logits.types;
-  const Panels<T> panels = Elman::panels(types, features, false, logits.weights)[0];
+  const Panels<T> panels = place_panels(Elman::panels(types, features, false), logits.weights)[0];
   const T* bias = static_cast<const T*>(logits.bias);
   Barrier nobody(1);
-  for (std::int64_t first = share * kBlock; first < logits.rows; first += shares * kBlock) {
-    const std::int64_t count = std::min(kBlock, logits.rows - first);
+  for (std::int64_t first = share * kSoftmaxRows; first < logits.rows; first += shares * kSoftmaxRows) {
+    const std::int64_t count = std::min(kSoftmaxRows, logits.rows - first);
     const T* hidden = static_cast<const T*>(logits.hidden) + first * features;
     T* values = static_cast<T*>(logits.values) + first * types;
-    Worker<T> worker(count, kRows<4>, 0, 1, 0, 1, nobody);
+    Worker<T> worker(make_plan(count, kRows<4>, 1, 1), 0, nobody);
     const auto terms = [&](std::int64_t row) { return hidden + row * features; };
     worker.take_rows(0, count, count, terms, terms);
     worker.template run<4>(panels, features, [&](std::int64_t row, std::int64_t panel, V<T>* sums) {

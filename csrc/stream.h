@@ -1,6 +1,7 @@
 // A stack of layers that takes one step at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -9,17 +10,24 @@
 
 namespace recurra {
 
-// Each layer is a scan of one step, with its input multiplied by the kernels, whose `h0` the step before has left.
+// Each layer is a scan of one step without counts, with its input multiplied by the kernels. Its state stands in `h_n`
+// (and `c_n`) between steps, where the caller may read and write it; `x` and `h0` are the stream's to set.
 class Stream {
  public:
-  Stream(const Kernels& kernels, std::vector<Scan> layers) : kernels_(kernels), layers_(std::move(layers)) {}
+  Stream(const Kernels& kernels, std::vector<Scan> layers) : kernels_(kernels), layers_(std::move(layers)) {
+    std::size_t largest = 0;
+    for (const Scan& layer : layers_) largest = std::max(largest, size(layer));
+    before_.resize(largest);
+  }
 
-  // From x (batch, inputs) of the first layer to y (batch, hidden) of the last.
+  // Reads x (batch, inputs) of the first layer, writes y (batch, hidden) of the last; the two may not overlap.
   void step(const void* x, void* y, int threads) {
     for (Scan& layer : layers_) {
+      // A unit reads the state of all others before it, which they may have written by then.
+      std::memcpy(before_.data(), layer.h_n, size(layer));
+      layer.h0 = before_.data();
       layer.x = x;
       kernels_.run(layer, threads);
-      std::memcpy(const_cast<void*>(layer.h0), layer.h, size(layer));
       x = layer.h;
     }
     std::memcpy(y, x, size(layers_.back()));
@@ -32,6 +40,7 @@ class Stream {
 
   const Kernels kernels_;
   std::vector<Scan> layers_;
+  std::vector<unsigned char> before_;  // the state that the layer at work starts from
 };
 
 }  // namespace recurra

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "plan.h"
 #include "vector.h"
 
 namespace recurra::ISA {
@@ -70,13 +71,13 @@ inline void transpose_square(const T* from, std::int64_t from_stride, int rows, 
   for (int k = 0; k < columns; ++k) store(to + k * to_stride, square[k], written);
 }
 
-// One share of a matrix (rows, columns).
+// One share of the columns of a matrix (rows, columns), which become rows of `to`. The two may not overlap.
 template <class T>
 void transpose_share(const T* from, std::int64_t rows, std::int64_t columns, std::int64_t from_stride, T* to,
                      std::int64_t to_stride, int share, int shares) {
   constexpr std::int64_t lanes = kLanes<T>;
-  const std::int64_t blocks = (columns + lanes - 1) / lanes;
-  for (std::int64_t b = blocks * share / shares; b < blocks * (share + 1) / shares; ++b) {
+  const Range ours = share_of((columns + lanes - 1) / lanes, share, shares);
+  for (std::int64_t b = ours.begin; b < ours.end; ++b) {
     const std::int64_t k = b * lanes;
     for (std::int64_t i = 0; i < rows; i += lanes) {
       const int height = int(std::min(lanes, rows - i)), width = int(std::min(lanes, columns - k));

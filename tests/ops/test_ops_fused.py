@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 
 import pytest
 import torch
@@ -17,7 +18,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from recurra.errors import ShapeError, UsageError
 from recurra.ops import gemm
 from recurra.ops.backends import Backend, use_backend
-from recurra.ops.instructions import INSTRUCTIONS, all_instructions
+from recurra.ops.instructions import INSTRUCTIONS, all_instructions, kernels_for
+from recurra.ops.kernels import Cell, Scan
 
 
 @contextmanager
@@ -119,25 +121,41 @@ def tuple_to(leaves: Leaves, dtype: torch.dtype) -> Leaves:
     return convert(x), tuple(map(convert, state)), {name: convert(weight) for name, weight in weights.items()}
 
 
+@pytest.mark.parametrize("instructions", all_instructions())
 @pytest.mark.parametrize("name", FUSED)
-@pytest.mark.parametrize("sizes", [(5, 1, 3, 200), (5, 3, 4, 150), (4, 29, 3, 65), (3, 70, 2, 33)])
-def test_threads_change_no_bit(name: str, sizes: tuple[int, int, int, int]) -> None:
-    """Nor does the way the work is split: over units for a small batch, over rows for a large one.
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sizes", [(12, 1, 3, 200), (9, 3, 4, 150), (5, 12, 3, 200), (6, 29, 3, 65), (9, 70, 2, 33)])
+def test_threads_change_no_bit(
+    name: str, instructions: str, dtype: torch.dtype, sizes: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does the way the work is split: over units for a small batch, over rows for a large one, over both between.
 
     The input is 0, since the large gemm are torch's, whose BLAS does not promise as much.
     """
+    monkeypatch.setenv(INSTRUCTIONS, instructions)
     lengths = torch.arange(sizes[1]) % (sizes[0] + 1)
-    found = []
-    for threads in (1, 2, 3):
-        x, state, weights = draw(name, sizes, torch.float32)
-        with num_threads(threads):
-            output, final = CASES[name].call(torch.zeros_like(x), state, weights, lengths=lengths)
-            found.append([output, *final, *torch.autograd.grad(loss(output, final), state)])
-    for other in found[1:]:
-        assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
+    for valid in (None, lengths):
+        found = []
+        for threads in (1, 2, 3, 7):
+            x, state, weights = draw(name, sizes, dtype)
+            with num_threads(threads):
+                output, final = CASES[name].call(torch.zeros_like(x), state, weights, lengths=valid)
+                found.append([output, *final, *torch.autograd.grad(loss(output, final), state)])
+        for other in found[1:]:
+            assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
 
 
 @pytest.mark.parametrize("name", FUSED)
+def test_the_sizes_of_the_test_above_take_several_threads(name: str) -> None:
+    scan = Scan()
+    scan.cell = getattr(Cell, name)
+    for scan.backward, (scan.steps, scan.batch, scan.hidden) in product(
+        (False, True), ((12, 1, 200), (9, 3, 150), (5, 12, 200), (6, 29, 65), (9, 70, 33))
+    ):
+        assert kernels_for(None).thread_plan(scan, 7).threads > 1
+
+
+@pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("with_lengths", [False, True])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_operator_keeps_torchs_rules(name: str, with_lengths: bool, recompute: bool) -> None:

@@ -63,6 +63,17 @@ class Stream:
     def __init__(self, kernels: Kernels, layers: list[Scan], /) -> None: ...
     def step(self, x: NDArray[Any], y: NDArray[Any], threads: int, /) -> None: ...
 
+class ThreadPlan:
+    """How threads share each step of a scan: by rows, and by the panels that the weights are cut into."""
+
+    threads: int
+    row_shares: int
+    panel_shares: int
+    panels: list[int]
+
+    def rows_of(self, rank: int, /) -> list[tuple[int, int]]: ...
+    def panels_of(self, rank: int, /) -> list[tuple[int, int]]: ...
+
 class Kernels:
     name: str
     vector_bytes: int
@@ -80,6 +91,7 @@ class Kernels:
         threads: int,
         /,
     ) -> None: ...
+    def thread_plan(self, scan: Scan, threads: int, /) -> ThreadPlan: ...
     def run(self, scan: Scan, threads: int, /) -> None: ...
     def transpose(
         self,

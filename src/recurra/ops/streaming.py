@@ -33,9 +33,8 @@ def step_call(cell: Cell, weights: Weights, state: State) -> KernelCall:
     call = KernelCall(fused.kernel, own["weight_hh"], 1, len(h), None, reverse=False)
     call.multiply(None, own["weight_ih"])
     bias, inner_bias = fused.scan_biases(own.get("bias_ih"), own.get("bias_hh"))
-    output = torch.empty_like(h)
-    call.reads(h0=h, bias=bias, inner_bias=None if inner_bias is None else copy(inner_bias))
-    call.writes(h=output, h_n=output)
+    call.reads(bias=bias, inner_bias=None if inner_bias is None else copy(inner_bias))
+    call.writes(h=torch.empty_like(h), h_n=h)  # the stream sets h0, from the h_n of the step before
     if len(state) > 1:
         call.writes(c_n=state[1])
     if fused.needs_scratch:

@@ -1,125 +1,164 @@
 """A trained captioner in use."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.media.images import ImageOptions, is_opened, read_image
-from recurra.data.media.pictures import Picture
-from recurra.decoding.beam import Hypothesis, build_search
-from recurra.errors import UsageError
+from recurra.data.media.images import IMAGES, ImageOptions, is_opened, read_image
+from recurra.data.media.pictures import Picture, load_cells
+from recurra.decoding.beam import build_search
+from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Json
-from recurra.tasks import Captioning
-from recurra.tasks.trained import TrainedOnExamples, refuse_one
-from recurra.tasks.translation.trained import Rendering
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-Given: TypeAlias = "str | Path | NDArray[Any] | Image"
+from recurra.tasks import seq2seq
+from recurra.tasks.captioning.data import ImageSources
+from recurra.tasks.captioning.task import Captioning
+from recurra.tasks.seq2seq import GeneratedText, SearchOptions, refuse_plot, table_of
+from recurra.tasks.trained import Input, Table, TrainedModel, Verb
 
 
 class Captions(NamedTuple):
-    """What a captioner writes about a picture."""
+    """The captions of one image."""
 
-    renderings: list[Rendering]  # the best first
-    view: Json  # of the best: tokens, grid (rows and columns of cells) and weights (tokens, cells) of reading them
+    image: str  # name of the file
+    texts: list[GeneratedText]  # the best first
+    view: Json  # of the best: tokens, grid (rows and columns of cells) and weights (tokens, cells) of the attention
+    content: NDArray[Any]  # as the model reads it
 
     @property
     def text(self) -> str:
-        """The best caption."""
-        return self.renderings[0].text
+        """The best caption, marked where it was cut off."""
+        return self.texts[0].shown
+
+    def as_json(self) -> Json:
+        """All fields but the image itself."""
+        return {"image": self.image, "texts": [one._asdict() for one in self.texts], "view": self.view}
+
+    def as_table(self) -> Table | None:
+        """A row for each caption, where there are several."""
+        return table_of(self.image, self.texts)
 
 
-class TrainedCaptioner(TrainedOnExamples[Captioning]):
-    """A captioner, ready to use; arguments and errors as of `TrainedModel`."""
+def predict(
+    model: "TrainedCaptioner", inputs: list[Input], options: SearchOptions, progress: Progress
+) -> list[Captions]:
+    """The captions of each image.
 
-    task_type = Captioning
+    Raises:
+        DataError: a file that is not an image.
+        UsageError: an array of another shape or type, or anything else that is not an image.
+    """
+    if not inputs:
+        return []
+    search = build_search(options.beam_options(model.task.recipe.decoding))
+    pictures = [Picture(model.content_of(one.value), (), "", "") for one in inputs]
+    contents = np.stack([picture.content for picture in pictures])
+    sources = ImageSources(contents, model.task.model.encoder.num_regions)
+    found = seq2seq.generate(model.task, sources, search, progress)
+    answers = []
+    for one, picture, hypotheses in zip(inputs, pictures, found, strict=True):
+        texts = [GeneratedText.of(model.task.text_of(picture, hypothesis), hypothesis) for hypothesis in hypotheses]
+        view = model.task.attention_of(picture, hypotheses[0])
+        view = {key: view[key] for key in ("tokens", "grid", "weights")}
+        answers.append(Captions(one.name, texts, view, picture.content))
+    return answers
 
-    def caption(
-        self,
-        pictures: Sequence[Given],
-        *,
-        beam: int | None = None,
-        num_best: int = 1,
-        length_penalty: float | None = None,
-        coverage_penalty: float | None = None,
-        progress: Progress | None = None,
-    ) -> list[Captions]:
-        """The best captions of each picture.
 
-        Args:
-            pictures: files of images, or images that Pillow has opened; or arrays as the model reads them: bytes
-                (height, width, channels), or features (cells, features), any floats.
-            beam: hypotheses under way; 1 goes on with the likeliest token alone. By default, as what follows, that of
-                the recipe.
-            num_best: captions of each.
-            length_penalty: 0 prefers short ones, 1 is nearly the mean log-probability.
-            coverage_penalty: above 0 punishes cells that nothing was read of.
-            progress: told how far it is.
+class TrainedCaptioner(TrainedModel[Captioning]):
+    """A captioner, ready to use; arguments and errors as of `TrainedModel`.
 
-        Raises:
-            DataError: a file that is no image.
-            UsageError: a value outside its range, an array of another shape or kind, anything else, or one picture
-                instead of a list.
-        """
-        refuse_one(pictures, "caption")
-        if is_opened(pictures):
-            raise UsageError("caption: expected a list, got one image; write caption([image])")
-        penalties = {"length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
-        rules = self.task.recipe.decoding.given(num_best, beam=beam, **penalties)
-        if not len(pictures):
-            return []
-        read = [Picture(self.content_of(picture), (), "", "") for picture in pictures]
-        contents = np.stack([picture.content for picture in read])
-        found = self.task.write(contents, build_search(rules), progress or Progress())
-        return [self.told(picture, best) for picture, best in zip(read, found, strict=True)]
+    Inputs are image files, images that Pillow has opened, or arrays as the model reads them: bytes (height, width,
+    channels), or features (cells, features) of any float type.
+    """
 
-    def told(self, picture: Picture, found: Sequence[Hypothesis]) -> Captions:
-        """A picture with what was found for it."""
-        renderings = [Rendering.of(self.task.text_of(picture, one), one) for one in found]
-        view = self.task.reading(picture, found[0])
-        return Captions(renderings, {key: view[key] for key in ("tokens", "grid", "weights")})
+    verbs: ClassVar[Mapping[str, Verb]] = {"predict": Verb(SearchOptions, predict)}
+    batch_size: ClassVar[int] = 64
+    plots = "asked"
+    caption = TrainedModel.predict
 
-    def content_of(self, picture: Given) -> NDArray[Any]:
-        """A picture as the model reads it; errors as of `caption`."""
-        shape = self.task.shape.image
-        if isinstance(picture, np.ndarray):
-            return read_array(picture, shape)
-        if not (isinstance(picture, str | Path) or is_opened(picture)):
+    @property
+    def reads_files(self) -> bool:
+        """Images are given as files."""
+        return True
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Of image files, or of files of features."""
+        return IMAGES if len(self.task.image_shape) == 3 else (".npz",)
+
+    def expand(self, inputs: Sequence[Any], progress: Progress) -> list[Input]:
+        """Refuse one opened image instead of a list of such."""
+        if is_opened(inputs):
+            raise UsageError("predict: expected a list, got one image; write predict([image])")
+        return super().expand(inputs, progress)
+
+    def read_file(self, path: str, options: Mapping[str, Any], progress: Progress) -> Iterator[Input]:  # noqa: ARG002
+        """The image in a file, or the features of many images in an `.npz` file."""
+        shape = self.task.image_shape
+        if not path.endswith(".npz"):
+            yield Input(path, self.content_of(path))
+            return
+        if len(shape) == 3:
+            raise UsageError(f"{path}: {self.run} reads image files, not features; give these")
+        for number, cells in enumerate(load_cells(Path(path)), 1):
+            name = f"{path} image {number}"
+            if cells.shape != shape:
+                raise DataError(f"{name}: features {cells.shape}, but {self.run} reads {shape} of each image")
+            yield Input(name, cells)
+
+    def content_of(self, image: Any) -> NDArray[Any]:
+        """An image as the model reads it; errors as of `predict`."""
+        shape = self.task.image_shape
+        if isinstance(image, np.ndarray):
+            return read_array(image, shape)
+        if not (isinstance(image, str | Path) or is_opened(image)):
             raise UsageError(
-                f"caption: expected image files, images that Pillow has opened, or arrays, got {type(picture).__name__}"
+                f"predict: expected image files, images that Pillow has opened, or arrays, got {type(image).__name__}"
             )
         if len(shape) == 2:
-            name = picture if isinstance(picture, str | Path) else "caption"
+            name = image if isinstance(image, str | Path) else "predict"
             raise UsageError(
                 f"{name}: {self.run} reads features that another network computed, {shape} of each image; give these"
             )
         height, width, channels = shape
-        given = Path(picture) if isinstance(picture, str) else picture
+        given = Path(image) if isinstance(image, str) else image
         return read_image(given, ImageOptions((height, width), channels == 3))
 
+    def figures(self, answers: Sequence[Captions]) -> list[Any]:
+        """Attention over the image for each token of a caption.
 
-def read_array(picture: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        Raises:
+            UsageError: the model has no attention.
+        """
+        from recurra.tasks.captioning.page import view_figure
+
+        refuse_plot(self.run, self.task.recipe.model.attention)
+        views = [{**one.view, "image": one.content.tolist() if one.content.ndim == 3 else None} for one in answers]
+        return [view_figure(view) for view in views]
+
+
+def read_array(image: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """An array as the model reads it, bytes or float32.
 
     Args:
-        picture: the array.
+        image: the array.
         shape: that the model reads, three axes of an image or two of features.
 
     Raises:
         UsageError: another shape or kind, or a value that is not finite.
     """
     kind = "bytes" if len(shape) == 3 else "floats"
-    if picture.shape != shape or not (picture.dtype == np.uint8 if len(shape) == 3 else picture.dtype.kind == "f"):
-        is_resizable = len(shape) == 3 and picture.shape[:2] != shape[:2]
+    if image.shape != shape or not (image.dtype == np.uint8 if len(shape) == 3 else image.dtype.kind == "f"):
+        is_resizable = len(shape) == 3 and image.shape[:2] != shape[:2]
         remedy = f"; give its file, or resize it to {shape[:2]}" if is_resizable else ""
-        raise UsageError(f"caption: expected {kind} {shape}, got {picture.dtype} {picture.shape}{remedy}")
-    found = picture if len(shape) == 3 else picture.astype(np.float32)
+        raise UsageError(f"predict: expected {kind} {shape}, got {image.dtype} {image.shape}{remedy}")
+    found = image if len(shape) == 3 else image.astype(np.float32)
     if not np.isfinite(found).all():
-        raise UsageError("caption: a feature is not finite; leave such a picture out")
+        raise UsageError("predict: a feature is not finite; leave such an image out")
     return found
+
+
+TRAINED = TrainedCaptioner

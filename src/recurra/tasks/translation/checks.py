@@ -1,4 +1,4 @@
-"""What there is to know of pairs of texts before anything is trained on them."""
+"""Checks of pairs of texts before training."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from recurra.tasks.checks import leaks
 from recurra.tasks.translation.data import PairOptions, Vocabularies
 
 Splits = Mapping[str, Sequence[Pair]]
-MOST_UNKNOWN = 0.05  # share of the tokens of a side, above which it is said
+MAX_UNKNOWN = 0.05  # share of unknown tokens on a side; more is a problem
 
 
 def check_pairs(splits: Splits, options: PairOptions, vocabularies: Vocabularies) -> Json:
@@ -40,7 +40,7 @@ def check_pairs(splits: Splits, options: PairOptions, vocabularies: Vocabularies
 
 
 def repeated(splits: Splits) -> list[str]:
-    """Training pairs that stand there twice."""
+    """Training pairs that occur twice."""
     counts = Counter((pair.source, pair.target) for pair in splits["train"])
     twice = sum(count - 1 for count in counts.values())
     return [f"repeated within train: {counted(twice, 'pair')}; they count double"] if twice else []
@@ -57,12 +57,12 @@ def unchanged(splits: Splits) -> list[str]:
 
 
 def unknown(splits: Splits, vocabularies: Vocabularies) -> list[str]:
-    """Splits of which one side is largely unknown: such sources cannot be read, such targets not written."""
+    """Splits with many unknown tokens on one side."""
     problems = []
     for split, pairs in splits.items():
         for side, vocabulary in vocabularies._asdict().items():
             ids = np.concatenate([vocabulary.encode_line(getattr(pair, side)) for pair in pairs])
             share = float((ids == vocabulary.unknown_id).mean())
-            if share > MOST_UNKNOWN:
+            if share > MAX_UNKNOWN:
                 problems.append(f"{share:.0%} of the {side} tokens of {split} are unknown; raise vocabulary_size")
     return problems

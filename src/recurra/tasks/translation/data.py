@@ -1,10 +1,12 @@
-"""Pairs of texts, and how they become what a translator reads."""
+"""Pairs of texts as tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from pydantic import Field
+from torch import Tensor
 
 from recurra.config import Shares
 from recurra.data.batches import pad
@@ -13,11 +15,15 @@ from recurra.data.text.pairs import Pair, PairColumns, filter_pairs, read_pairs,
 from recurra.data.text.vocabulary import TokenOptions, Vocabulary, collapse_spaces
 from recurra.errors import DataError
 from recurra.progress import Progress
+from recurra.runs import Json
 from recurra.tasks.seq2seq import Batch, Ids, Indices
+from recurra.tasks.task import ReadFile, digest_of
+
+SOURCE, TARGET = "source_tokenizer.json", "target_tokenizer.json"
 
 
 class PairOptions(TokenOptions):
-    """The `[data]` section: which pairs, and how they become tokens."""
+    """The `[data]` section: the pairs, their vocabularies and tokens."""
 
     path: str = Field(description="files side by side, a table, lines of columns, or a folder; see docs/formats.md")
     source: int | str | None = Field(
@@ -27,25 +33,27 @@ class PairOptions(TokenOptions):
         None, description="ending of the target files, or name or number of the column; by default the second"
     )
     delimiter: str | None = Field(
-        None, description="what stands between the columns of lines, also of a .tsv without header; by default a tab"
+        None, description="text between the columns of lines, also of a .tsv without header; by default a tab"
     )
     test_files: str | None = Field(None, description="which of several test files, without their ending")
     unit: Literal["word", "character", "bpe"] = Field("bpe", description="what a token is, on both sides")
-    joint: bool = Field(False, description="one vocabulary for both sides")
+    joint_vocabulary: bool = Field(False, description="one vocabulary for both sides")
     shares: Shares = Field(
         (0.8, 0.1, 0.1),
         description="training, validation and test share where the files do not say; by a hash of the source",
     )
     max_length: int | None = Field(
-        None, ge=1, description="words (or characters, if these are the unit) that a side of a training pair may have"
+        None,
+        ge=1,
+        description="maximum words of either side of a training pair, or characters where these are the unit",
     )
     ratio: float | None = Field(
-        None, ge=1, description="times a side of a training pair may be as long as the other; else it is left out"
+        None, ge=1, description="maximum ratio of the lengths of both sides of a training pair; others are left out"
     )
 
     @property
     def sides(self) -> PairColumns:
-        """Where source and target stand."""
+        """Columns or file endings of source and target."""
         return PairColumns(self.source, self.target, self.delimiter)
 
     def count(self, text: str) -> int:
@@ -54,41 +62,105 @@ class PairOptions(TokenOptions):
 
 
 class Vocabularies(NamedTuple):
-    """The types of both sides."""
+    """The vocabularies of both sides."""
 
     source: Vocabulary
     target: Vocabulary
 
     @classmethod
     def of(cls, pairs: Sequence[Pair], options: PairOptions) -> "Vocabularies":
-        """Those of training pairs."""
+        """Fitted to training pairs."""
         sources, targets = (
             (collapse_spaces(pair.source) for pair in pairs),
             (collapse_spaces(pair.target) for pair in pairs),
         )
         sides = [f"{line}\n" for line in sources], [f"{line}\n" for line in targets]
-        if options.joint:
+        if options.joint_vocabulary:
             both = Vocabulary.of(chain(*sides), options)
             return cls(both, both)
         return cls(*(Vocabulary.of(side, options) for side in sides))
 
+
+class TextSources(NamedTuple):
+    """Source texts as tokens."""
+
+    ids: list[Ids]
+
     @property
-    def end(self) -> int:
-        """What ends a target, and stands before its first token."""
-        return self.target.start_id
+    def lengths(self) -> list[int]:
+        """Tokens of each source."""
+        return [len(source) for source in self.ids]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def every(self, stride: int) -> "TextSources":
+        """Every `stride`-th source."""
+        return TextSources(self.ids[::stride])
+
+    def tensors(self, indices: Indices) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Tokens (time, sources) with their lengths, and these once more."""
+        tokens, lengths = pad([self.ids[index] for index in indices], 0)
+        return (tokens, lengths), lengths
 
 
 class Encoded(NamedTuple):
-    """Pairs as the model reads them, each side with its end."""
+    """Pairs as the model reads them, each side with its end token."""
 
-    sources: list[Ids]
+    sources: TextSources
     targets: list[Ids]
+    start: int  # id of the token before a target
 
     @property
     def sizes(self) -> list[int]:
-        """What batches are made by: first the length of the target, then that of the source."""
-        longest = max(map(len, self.sources), default=0) + 1
-        return [len(target) * longest + len(source) for source, target in zip(*self, strict=True)]
+        """Sort keys of batches: first the length of the target, then that of the source."""
+        base = max(self.sources.lengths, default=0) + 1
+        return [len(target) * base + length for length, target in zip(self.sources.lengths, self.targets, strict=True)]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the tokens."""
+        return digest_of(self.sources.ids, np.concatenate(self.targets))
+
+    def batch(self, indices: Indices) -> Batch:
+        """Some pairs side by side."""
+        source, _ = self.sources.tensors(indices)
+        return Batch.of(source, [self.targets[index] for index in indices], self.start)
+
+
+class TranslationPreprocessor(NamedTuple):
+    """What a translator learns from its training pairs before training.
+
+    Args:
+        vocabularies: of both sides.
+        max_source_length: tokens of the longest source.
+        max_target_length: tokens of the longest target.
+    """
+
+    vocabularies: Vocabularies
+    max_source_length: int
+    max_target_length: int
+
+    @classmethod
+    def fit(cls, train: Sequence[Pair], options: PairOptions) -> "TranslationPreprocessor":
+        """That of training pairs."""
+        vocabularies = Vocabularies.of(train, options)
+        encoded = encode(train, vocabularies)
+        return cls(vocabularies, max(encoded.sources.lengths), max(map(len, encoded.targets)))
+
+    def values(self) -> Json:
+        """The maximum lengths."""
+        return {"max_source_length": self.max_source_length, "max_target_length": self.max_target_length}
+
+    def files(self) -> Mapping[str, str]:
+        """The tokenizers."""
+        return {SOURCE: self.vocabularies.source.dump(), TARGET: self.vocabularies.target.dump()}
+
+    @classmethod
+    def load(cls, values: Json, read: ReadFile, recipe: Any) -> "TranslationPreprocessor":
+        """Undo `values` and `files`."""
+        source, target = (Vocabulary.parse(read(file), recipe.data.unit) for file in (SOURCE, TARGET))
+        return cls(Vocabularies(source, target), **values)
 
 
 def find_pairs(options: PairOptions, progress: Progress) -> dict[str, list[Pair]]:
@@ -112,8 +184,8 @@ def find_pairs(options: PairOptions, progress: Progress) -> dict[str, list[Pair]
     return {**found, "train": train}
 
 
-def find_held_out(options: PairOptions, progress: Progress) -> dict[str, list[Pair]]:
-    """Pairs to judge by: those of every split but the training one, or all where there are no splits.
+def find_other_pairs(options: PairOptions, progress: Progress) -> dict[str, list[Pair]]:
+    """Pairs to evaluate on: all splits except the training split, or "all" where there are no splits.
 
     Raises:
         DataError: they cannot be used; the message names the place.
@@ -128,12 +200,5 @@ def find_held_out(options: PairOptions, progress: Progress) -> dict[str, list[Pa
 def encode(pairs: Sequence[Pair], vocabularies: Vocabularies) -> Encoded:
     """Pairs as the model reads them."""
     source, target = vocabularies
-    return Encoded(
-        [source.encode_line(pair.source) for pair in pairs], [target.encode_line(pair.target) for pair in pairs]
-    )
-
-
-def collate(encoded: Encoded, start: int, indices: Indices) -> Batch:
-    """Some pairs side by side."""
-    source = pad([encoded.sources[index] for index in indices], 0)
-    return Batch.of(source, [encoded.targets[index] for index in indices], start)
+    sources = TextSources([source.encode_line(pair.source) for pair in pairs])
+    return Encoded(sources, [target.encode_line(pair.target) for pair in pairs], target.start_id)

@@ -1,4 +1,4 @@
-"""Translation: from one text to another, such as a sentence in another language, or a date in another form."""
+"""Translation: one text to another, such as a sentence in another language or a date in another form."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, Self
@@ -10,50 +10,36 @@ from torch import Tensor
 
 from recurra.baselines.word_translation import WordTranslationModel
 from recurra.config import Recipe
-from recurra.data.batches import pad
 from recurra.data.text.pairs import Pair
 from recurra.data.text.vocabulary import Vocabulary, collapse_spaces, join_words, split_words
 from recurra.decoding.beam import Hypothesis
 from recurra.models.translator import Translator, TranslatorOptions, TranslatorShape
 from recurra.progress import Progress
-from recurra.runs import Json, Run
-from recurra.tasks.classification.data import digest_of
-from recurra.tasks.seq2seq import (
-    END,
-    Batch,
-    DecodingOptions,
-    Frame,
-    Ids,
-    Indices,
-    Request,
-    WritingTask,
-    WritingTraining,
-)
-from recurra.tasks.task import Metrics, parse_recipe, refuse_other_architecture
+from recurra.runs import Json
+from recurra.tasks import seq2seq, supervised
+from recurra.tasks.seq2seq import END, DecodingOptions, Seq2SeqTraining
+from recurra.tasks.task import Metric, Preprocessor, Scores
 from recurra.tasks.translation.checks import check_pairs
 from recurra.tasks.translation.data import (
     Encoded,
     PairOptions,
+    TranslationPreprocessor,
     Vocabularies,
-    collate,
     encode,
-    find_held_out,
+    find_other_pairs,
     find_pairs,
 )
 
-SOURCE, TARGET = "source_tokenizer.json", "target_tokenizer.json"
 NUM_SAMPLES = 4
-MOST_VALIDATED = 1000  # pairs whose translations are scored after each epoch
-NUM_ALIGNED = 8  # of each split
-SPARE = 20  # tokens that a translation may have beyond twice those of its source, if not more by training
+SPARE = 20  # maximum tokens of a translation beyond twice those of its source
 
 
 class TranslationDecoding(DecodingOptions):
-    """The `[decoding]` section: how translations are searched for."""
+    """The `[decoding]` section: the search for translations."""
 
     replace_unknown: bool = Field(
         True,
-        description="where the unit is word: put the source word that was read most in the place of an unknown one",
+        description="where the unit is word: replace an unknown word by the source word with the most attention",
     )
 
 
@@ -63,159 +49,133 @@ class TranslationRecipe(Recipe):
     task: Literal["translation"] = Field("translation", description="name of the task")
     data: PairOptions
     model: TranslatorOptions = TranslatorOptions()
-    training: WritingTraining = WritingTraining()
+    training: Seq2SeqTraining = Seq2SeqTraining()
     decoding: TranslationDecoding = TranslationDecoding()
 
     @model_validator(mode="after")
     def ties_what_is_one(self) -> Self:
         """One table for both sides needs one vocabulary."""
-        if self.model.tie_embeddings == "all" and not self.data.joint:
-            raise ValueError("tie_embeddings = all together with data.joint, one vocabulary for both sides")
+        if self.model.tie_embeddings == "all" and not self.data.joint_vocabulary:
+            raise ValueError("tie_embeddings = all together with data.joint_vocabulary, one vocabulary for both sides")
         return self
 
 
-class Translation(WritingTask[Pair, Encoded, list[Ids]]):
-    """Two vocabularies, a translator, and the pairs it is trained and judged on.
+class Translation:
+    """A translator and the pairs of texts it is trained and evaluated on.
 
     Args:
-        recipe: what to train on what.
-        vocabularies: types of the training pairs.
-        longest: tokens of the longest training source and target.
+        recipe: options of data, model and training.
+        preprocessor: fitted to the training pairs.
     """
 
     name: ClassVar[str] = "translation"
     recipe_type: ClassVar[type[Recipe]] = TranslationRecipe
-    examples: ClassVar[str] = "pairs"
-    shown: ClassVar[str] = "alignments"
-    may_differ: ClassVar[tuple[str, ...]] = ("source", "target", "delimiter", "test_files")
+    preprocessor_type: ClassVar[type[Preprocessor]] = TranslationPreprocessor
+    item: ClassVar[str] = "token"
+    usage: ClassVar[str] = "translate {run} TEXT"
+    other_data_keys: ClassVar[tuple[str, ...]] = ("source", "target", "delimiter", "test_files")
+    examples_name = "pairs"
+    attention_name = "alignments"
 
-    def __init__(self, recipe: TranslationRecipe, vocabularies: Vocabularies, longest: tuple[int, int]) -> None:
-        self.recipe, self.vocabularies = recipe, vocabularies
-        self.shape = TranslatorShape(len(vocabularies.source), len(vocabularies.target), *longest)
-        self.model = Translator(self.shape, recipe.model)
-        self.splits, self.encoded = {}, {}
+    batches = seq2seq.batches
+    loss = seq2seq.loss
+    validate = seq2seq.validate
+    evaluate_split = seq2seq.evaluate_split
+    held_out = supervised.held_out
+    read_held_out = supervised.read_held_out
+    evaluate = supervised.evaluate
+
+    def __init__(self, recipe: TranslationRecipe, preprocessor: TranslationPreprocessor) -> None:
+        self.recipe, self.preprocessor = recipe, preprocessor
+        self.vocabularies, *max_lengths = preprocessor
+        sizes = map(len, self.vocabularies)
+        self.model = Translator(TranslatorShape(*sizes, *max_lengths), recipe.model)
+        self.splits: dict[str, list[Pair]] = {}
+        self.encoded: dict[str, Encoded] = {}
+
+    @property
+    def primary_metric(self) -> Metric:
+        """See `seq2seq.primary_metric`."""
+        return seq2seq.primary_metric(self)
+
+    @property
+    def selection_metric(self) -> Metric:
+        """See `seq2seq.selection_metric`."""
+        return seq2seq.selection_metric(self)
 
     @classmethod
     def start(cls, recipe: TranslationRecipe, progress: Progress) -> Self:
-        """A new model for the pairs the recipe names.
+        """Read the pairs of a recipe and build a new model.
 
         Raises:
-            DataError: they cannot be used.
+            DataError: the pairs cannot be used.
             UsageError: an initialization that does not fit the cell, or sizes that do not fit the attention.
         """
         splits = find_pairs(recipe.data, progress)
-        vocabularies = Vocabularies.of(splits["train"], recipe.data)
-        encoded = {split: encode(pairs, vocabularies) for split, pairs in splits.items()}
-        sources, targets = encoded["train"]
-        task = cls(recipe, vocabularies, (max(map(len, sources)), max(map(len, targets))))
-        task.splits, task.encoded = splits, encoded
-        counts = np.bincount(np.concatenate(targets), minlength=len(vocabularies.target)) + 1
+        task = cls(recipe, TranslationPreprocessor.fit(splits["train"], recipe.data))
+        task.set_data(splits)
+        tokens = np.concatenate(task.encoded["train"].targets)
+        counts = np.bincount(tokens, minlength=len(task.vocabularies.target)) + 1
         task.model.decoder.initialize_output_bias(torch.from_numpy(counts / counts.sum()))
         return task
 
     @classmethod
     def check(cls, recipe: TranslationRecipe, progress: Progress) -> Json:
-        """Counts, lengths, repetitions and unknown words of the pairs the recipe names."""
+        """Counts, lengths, repetitions and unknown words of the pairs of a recipe."""
         splits = find_pairs(recipe.data, progress)
         return check_pairs(splits, recipe.data, Vocabularies.of(splits["train"], recipe.data))
 
-    @classmethod
-    def restore(cls, run: Run) -> Self:
-        """The model of a run as its architecture, without weights and pairs.
-
-        Raises:
-            RunError: missing, damaged, or of another task.
-        """
-        description, recipe = parse_recipe(run, TranslationRecipe)
-        there = description["architecture"]
-        vocabularies = Vocabularies(*(Vocabulary.parse(run.read(file), recipe.data.unit) for file in (SOURCE, TARGET)))
-        task = cls(recipe, vocabularies, (there["shape"]["max_source_length"], there["shape"]["max_target_length"]))
-        refuse_other_architecture(run, there, task.architecture)
-        return task
-
     @property
-    def architecture(self) -> Json:
-        """What the model is built from."""
-        return {"shape": self.shape._asdict(), **self.recipe.model.model_dump(mode="json")}
+    def data_options(self) -> PairOptions:
+        """The data options of the recipe, without `test_files`, which names files of its own data."""
+        options: PairOptions = self.recipe.data
+        return options.model_copy(update={"test_files": None})
 
-    def load_data(self, progress: Progress) -> None:
-        """Read the pairs the recipe names.
+    def read_data(self, progress: Progress) -> dict[str, list[Pair]]:
+        """Read the pairs of the recipe by split.
 
         Raises:
             DataError: they cannot be used.
         """
-        self.take(find_pairs(self.recipe.data, progress))
+        return find_pairs(self.recipe.data, progress)
 
-    @property
-    def data_options(self) -> PairOptions:
-        """As the recipe says; but `test_files` names some of its own files."""
-        options: PairOptions = self.recipe.data
-        return options.model_copy(update={"test_files": None})
+    def set_data(self, splits: dict[str, list[Pair]]) -> None:
+        """Encode pairs by split and keep them."""
+        supervised.keep(self, splits)
 
-    def read_held_out(self, options: PairOptions, progress: Progress) -> dict[str, list[Pair]]:
-        """Other pairs to judge by, by split."""
-        return find_held_out(options, progress)
-
-    def describe(self) -> tuple[Json, Mapping[str, str]]:
-        """What model.json says, and the files that belong to the model."""
-        files = {SOURCE: self.vocabularies.source.dump(), TARGET: self.vocabularies.target.dump()}
-        return {"architecture": self.architecture}, files
-
-    def fingerprint(self) -> dict[str, str]:
-        """Digest of the encoded pairs of each split."""
-        return {split: digest_of(found.sources, np.concatenate(found.targets)) for split, found in self.encoded.items()}
-
-    @property
-    def target_vocabulary(self) -> Vocabulary:
-        """The types of the targets."""
-        return self.vocabularies.target
+    def read_other(self, options: PairOptions, progress: Progress) -> dict[str, list[Pair]]:
+        """Read other pairs to evaluate on, by split."""
+        return find_other_pairs(options, progress)
 
     def encode(self, examples: Sequence[Pair]) -> Encoded:
         """Pairs as the model reads them."""
         return encode(examples, self.vocabularies)
 
-    def sources_of(self, encoded: Encoded) -> list[Ids]:
-        """The tokens of each source."""
-        return encoded.sources
-
-    def sizes_of(self, encoded: Encoded) -> list[int]:
-        """First the length of the target, then that of the source."""
-        return encoded.sizes
-
-    def collate(self, encoded: Encoded, indices: Indices) -> Batch:
-        """Some pairs side by side."""
-        return collate(encoded, self.vocabularies.end, indices)
-
-    def lengths_of(self, sources: list[Ids]) -> list[int]:
-        """Tokens of each source."""
-        return [len(source) for source in sources]
-
-    def request(self, sources: list[Ids], indices: Indices) -> Request:
-        """Some of the sources, and how long their translations may be."""
-        tokens, lengths = pad([sources[index] for index in indices], 0)
-        return Request((tokens, lengths), self.longest_of(lengths), lengths)
+    @property
+    def target_vocabulary(self) -> Vocabulary:
+        """The vocabulary of the targets."""
+        return self.vocabularies.target
 
     @property
-    def frame(self) -> Frame:
-        """One token stands before a translation and ends it; unknown words are written only to be replaced."""
-        end, unknown = self.vocabularies.end, self.vocabularies.target.unknown_id
-        return Frame(end, end, None if self.replaces_unknown else unknown)
+    def banned(self) -> int | None:
+        """The unknown token is generated only where it is replaced."""
+        return None if self.replaces_unknown else self.target_vocabulary.unknown_id
 
     @property
     def replaces_unknown(self) -> bool:
-        """Whether words of the source take the place of unknown ones; else none is written."""
+        """Whether unknown words are generated, and replaced by words of the source."""
         has_attention = self.model.decoder.attention is not None
         return self.recipe.decoding.replace_unknown and self.recipe.data.unit == "word" and has_attention
 
-    def longest_of(self, lengths: Tensor) -> Tensor:
-        """Tokens that the translations of sources of some lengths may have."""
-        longest = self.recipe.decoding.max_tokens
-        if longest is not None:
-            return torch.full_like(lengths, longest)
-        return (2 * lengths + SPARE).clamp(min=self.shape.max_target_length)
+    def max_lengths(self, lengths: Tensor) -> Tensor:
+        """Maximum tokens of the translations of sources of some lengths."""
+        max_tokens = self.recipe.decoding.max_tokens
+        if max_tokens is not None:
+            return torch.full_like(lengths, max_tokens)
+        return (2 * lengths + SPARE).clamp(min=self.preprocessor.max_target_length)
 
     def text_of(self, example: Pair, found: Hypothesis) -> str:
-        """A translation as text."""
+        """A translation as text; unknown words are replaced by the source word with the most attention."""
         vocabulary, unknown = self.vocabularies.target, self.vocabularies.target.unknown_id
         if not self.replaces_unknown or unknown not in found.tokens:
             return vocabulary.decode(found.tokens)
@@ -223,28 +183,28 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
             self.vocabularies.source.pieces(collapse_spaces(example.source)),
             found.attention[:, :-1].argmax(1).tolist(),
         )
-        pairs = zip(found.tokens, read, strict=False)  # what was read for the end comes last
+        pairs = zip(found.tokens, read, strict=False)  # the attention of the end token comes last
         return join_words(pieces[at] if id == unknown else vocabulary.token(id) for id, at in pairs)
 
     def references_of(self, example: Pair) -> list[str]:
         """The target."""
         return [example.target]
 
-    def told_of(self, example: Pair) -> Json:
-        """Source and place."""
+    def describe_example(self, example: Pair) -> Json:
+        """Its source and place."""
         return {"source": example.source, "place": example.place}
 
-    def reading(self, example: Pair, found: Hypothesis) -> Json:
-        """What was read of a source for each token of its translation: the tokens of both, and weights by target."""
+    def attention_of(self, example: Pair, found: Hypothesis) -> Json:
+        """Tokens of source and target, and attention weights (target, source)."""
         written = [self.vocabularies.target.token(id) for id in found.tokens]
         pieces = self.vocabularies.source.pieces(collapse_spaces(example.source))
         weights = found.attention.tolist()
         return {"source": [*pieces, END], "target": [*written, END][: len(weights)], "weights": weights}
 
-    def baselines(self, splits: Mapping[str, Sequence[Pair]], progress: Progress) -> dict[str, dict[str, Metrics]]:
-        """What the source itself reaches, and each word by the one it most often becomes."""
+    def baselines(self, splits: Mapping[str, Sequence[Pair]], progress: Progress) -> dict[str, dict[str, Scores]]:
+        """Scores of a copy of the source, and of a word-by-word translation."""
         train = self.splits["train"]
-        found: dict[str, dict[str, Metrics]] = {"copy": {}, "word_by_word": {}}
+        found: dict[str, dict[str, Scores]] = {"copy": {}, "word_by_word": {}}
         with progress.stage("training the baselines", 1) as advance:
             sides = ([pair.source for pair in train], [pair.target for pair in train])
             words = WordTranslationModel().fit(*([split_words(self.fold(text)) for text in side] for side in sides))
@@ -252,9 +212,9 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
         if words.num_pairs < len(train):
             progress.note(f"word_by_word learned from the first {words.num_pairs:,} of {len(train):,} training pairs")
         for split, pairs in splits.items():
-            found["copy"][split] = self.scores(pairs, [pair.source for pair in pairs]).figures
+            found["copy"][split] = seq2seq.scores(self, pairs, [pair.source for pair in pairs]).figures
             outputs = [join_words(words.predict(split_words(self.fold(pair.source)))) for pair in pairs]
-            found["word_by_word"][split] = self.scores(pairs, outputs).figures
+            found["word_by_word"][split] = seq2seq.scores(self, pairs, outputs).figures
         return found
 
     def fold(self, text: str) -> str:
@@ -267,4 +227,7 @@ class Translation(WritingTask[Pair, Encoded, list[Ids]]):
 
     def outputs_of(self, sample: Json) -> list[float]:
         """Log-probability of each token of the target, its end the last."""
-        return self.log_probabilities(Pair(sample["source"], sample["target"], ""))
+        return seq2seq.log_probabilities(self, Pair(sample["source"], sample["target"], ""))
+
+
+TASK = Translation

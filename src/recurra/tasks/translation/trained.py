@@ -1,134 +1,141 @@
 """A trained translator in use."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from recurra.data.text.pairs import Pair
+from recurra.data.text.pairs import Pair, read_sources
 from recurra.data.text.vocabulary import collapse_spaces
-from recurra.decoding.beam import Hypothesis, Search, build_search, sampling_search
+from recurra.decoding.beam import Search, build_search, sampling_search
 from recurra.decoding.sampling import filtered_probabilities
 from recurra.errors import DataError
 from recurra.progress import Progress
 from recurra.runs import Json
-from recurra.tasks import Translation
-from recurra.tasks.trained import TrainedOnExamples, refuse_one
+from recurra.tasks import seq2seq
+from recurra.tasks.seq2seq import GeneratedText, SearchOptions, refuse_plot, table_of
+from recurra.tasks.trained import Input, Table, TrainedModel, Verb
+from recurra.tasks.translation.data import PairOptions, TextSources
+from recurra.tasks.translation.task import Translation
 
-
-class Rendering(NamedTuple):
-    """One translation of a text."""
-
-    text: str
-    log_probability: float  # nats, of the whole translation
-    score: float  # by which translations of one text are ranked
-    complete: bool  # False where the longest length cut it off
-
-    @classmethod
-    def of(cls, text: str, found: Hypothesis) -> "Rendering":
-        """What was found, as text."""
-        return cls(text, found.log_probability, found.score, found.complete)
+MAX_SEED = 2**63 - 1
 
 
 class TranslatedText(NamedTuple):
-    """What a translator makes of a text."""
+    """The translations of one text."""
 
     source: str
-    renderings: list[Rendering]  # the best first
-    alignment: Json  # of the best: "source" and "target", their tokens, and "weights" (target, source): what was read
-    unknown: list[str]  # what of the source the vocabulary lacks
+    texts: list[GeneratedText]  # the best first
+    alignment: Json  # of the best: "source" and "target", their tokens, and "weights" (target, source) of the attention
+    unknown: list[str]  # words of the source that are not in the vocabulary
 
     @property
     def text(self) -> str:
-        """The best translation."""
-        return self.renderings[0].text
+        """The best translation, marked where it was cut off."""
+        return self.texts[0].shown
+
+    def as_json(self) -> Json:
+        """All fields."""
+        return {**self._asdict(), "texts": [one._asdict() for one in self.texts]}
+
+    def as_table(self) -> Table | None:
+        """A row for each translation, where there are several."""
+        return table_of(self.source, self.texts)
 
 
-class TrainedTranslator(TrainedOnExamples[Translation]):
-    """A translator, ready to use; arguments and errors as of `TrainedModel`."""
+class PredictOptions(SearchOptions):
+    """Options of `predict`."""
 
-    task_type = Translation
+    sample: bool = Field(False, description="sample each token instead of searching for the best text")
+    temperature: float | None = Field(None, description="of sample: above 1 bolder, below 1 safer; by default 1")
+    top_k: int | None = Field(None, ge=1, description="of sample: only this many of the most probable tokens")
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="of sample: only the most probable tokens that together have this probability"
+    )
+    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="of sample: the same seed gives the same text")
 
-    def translate(
-        self,
-        sources: Sequence[str],
-        *,
-        beam: int | None = None,
-        num_best: int = 1,
-        length_penalty: float | None = None,
-        coverage_penalty: float | None = None,
-        progress: Progress | None = None,
-    ) -> list[TranslatedText]:
-        """The best translations of each text.
+    @model_validator(mode="after")
+    def search_or_sample(self) -> "PredictOptions":
+        """Refuse options without effect."""
+        search = {"num_best", "beam_size", "length_penalty", "coverage_penalty"}
+        idle = search if self.sample else {"temperature", "top_k", "top_p", "seed"}
+        for name in sorted(idle):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                remedy = "no --{} beside --sample, which generates one text" if self.sample else "--sample beside --{}"
+                raise ValueError(remedy.format(name.replace("_", "-")))
+        return self
 
-        Args:
-            sources: texts, each a line.
-            beam: hypotheses under way, at least `num_best`; 1 goes on with the likeliest token alone. By default, as
-                what follows, that of the recipe.
-            num_best: translations of each text.
-            length_penalty: 0 prefers short ones, 1 is nearly the mean log-probability.
-            coverage_penalty: above 0 punishes source that nothing was read of.
-            progress: told how far it is.
+    def sampling(self, generator: torch.Generator) -> Search:
+        """The search that samples each token."""
 
-        Raises:
-            DataError: an empty text.
-            UsageError: a value outside its range, or a single text instead of a list.
-        """
-        penalties = {"length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
-        rules = self.task.recipe.decoding.given(num_best, beam=beam, **penalties)
-        return self.told(sources, build_search(rules), progress)
-
-    def sample(
-        self,
-        sources: Sequence[str],
-        *,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float = 1.0,
-        seed: int | torch.Generator | None = None,
-    ) -> list[TranslatedText]:
-        """A translation of each text whose tokens are drawn.
-
-        Args:
-            sources: texts, each a line.
-            temperature: above 1 bolder, below 1 safer; 0 always takes the most likely token.
-            top_k: draw from this many of the most likely tokens only.
-            top_p: draw from the most likely tokens that together hold this probability only.
-            seed: same seed, same translations; or a generator, which goes on from where it is.
-
-        Raises:
-            DataError: an empty text.
-            UsageError: a value outside its range, or a single text instead of a list.
-        """
-        generator = seed if isinstance(seed, torch.Generator) else generator_of(seed)
-
-        def draw(log_probabilities: Tensor) -> Tensor:
-            shares = filtered_probabilities(log_probabilities.cpu(), temperature, top_k, top_p)
+        def sample(log_probabilities: Tensor) -> Tensor:
+            temperature = 1.0 if self.temperature is None else self.temperature
+            shares = filtered_probabilities(log_probabilities.cpu(), temperature, self.top_k, self.top_p or 1.0)
             return torch.multinomial(shares, 1, generator=generator).squeeze(1).to(log_probabilities.device)
 
-        return self.told(sources, sampling_search(draw), None)
-
-    def told(self, sources: Sequence[str], search: Search, progress: Progress | None) -> list[TranslatedText]:
-        """What a search finds for each source."""
-        refuse_one(sources, "translate")
-        empty = next((number for number, source in enumerate(sources, 1) if not source.strip()), None)
-        if empty is not None:
-            raise DataError(f"text {empty} of {len(sources)}: empty, so nothing to translate; leave it out")
-        ids = [self.task.vocabularies.source.encode_line(source) for source in sources]
-        found = self.task.write(ids, search, progress or Progress())
-        return [self.translated(source, best) for source, best in zip(sources, found, strict=True)]
-
-    def translated(self, source: str, found: Sequence[Hypothesis]) -> TranslatedText:
-        """A source with what was found for it."""
-        pair = Pair(source, "", "")
-        renderings = [Rendering.of(self.task.text_of(pair, one), one) for one in found]
-        unknown = self.task.vocabularies.source.unknown_in(collapse_spaces(source))
-        return TranslatedText(source, renderings, self.task.reading(pair, found[0]), unknown)
+        return sampling_search(sample)
 
 
-def generator_of(seed: int | None) -> torch.Generator:
-    """Random numbers of a seed, or of none in particular."""
-    generator = torch.Generator()
-    generator.manual_seed(generator.seed() if seed is None else seed)
-    return generator
+def predict(
+    model: "TrainedTranslator", inputs: list[Input], options: PredictOptions, progress: Progress
+) -> list[TranslatedText]:
+    """The translations of each text.
+
+    Raises:
+        DataError: an empty text.
+    """
+    empty = next((number for number, one in enumerate(inputs, 1) if not one.value.strip()), None)
+    if empty is not None:
+        raise DataError(f"text {empty} of {len(inputs)}: empty, so there is nothing to translate; leave it out")
+    if options.sample:
+        search = options.sampling(model.generator(options.seed))
+    else:
+        search = build_search(options.beam_options(model.task.recipe.decoding))
+    source = model.task.vocabularies.source
+    sources = TextSources([source.encode_line(one.value) for one in inputs])
+    found = seq2seq.generate(model.task, sources, search, progress)
+    answers = []
+    for one, hypotheses in zip(inputs, found, strict=True):
+        pair = Pair(one.value, "", "")
+        texts = [GeneratedText.of(model.task.text_of(pair, hypothesis), hypothesis) for hypothesis in hypotheses]
+        unknown = source.unknown_in(collapse_spaces(one.value))
+        answers.append(TranslatedText(one.value, texts, model.task.attention_of(pair, hypotheses[0]), unknown))
+    return answers
+
+
+class TrainedTranslator(TrainedModel[Translation]):
+    """A translator, ready to use; arguments and errors as of `TrainedModel`."""
+
+    verbs: ClassVar[Mapping[str, Verb]] = {"predict": Verb(PredictOptions, predict)}
+    batch_size: ClassVar[int] = 64
+    pipe_batch_size: ClassVar[int] = 64
+    plots = "asked"
+    translate = TrainedModel.predict
+
+    def read_file(self, path: str, options: Mapping[str, Any], progress: Progress) -> Iterator[Input]:
+        """The sources of a table or the lines of a file."""
+        chosen = PairOptions.parse({**dict(self.task.recipe.data), **options}, path)
+        for text in read_sources(path, chosen.sides, progress):
+            yield Input(text, text)
+
+    def figures(self, answers: Sequence[TranslatedText]) -> list[Any]:
+        """Attention weights of each translation.
+
+        Raises:
+            UsageError: the model has no attention.
+        """
+        from recurra.tasks.translation.page import alignment_figure
+
+        refuse_plot(self.run, self.task.recipe.model.attention)
+        return [alignment_figure(one.alignment) for one in answers]
+
+    def generator(self, seed: int | None) -> torch.Generator:
+        """Random numbers: from a seed, or from the operating system."""
+        generator = torch.Generator()
+        generator.manual_seed(generator.seed() if seed is None else seed)
+        return generator
+
+
+TRAINED = TrainedTranslator
