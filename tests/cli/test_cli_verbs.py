@@ -346,14 +346,15 @@ def test_answers_are_not_kept_where_nothing_is_said_about_them_together(
     alive: list[int] = []
     seen: list[Any] = []
 
-    def run_verb(self: Any, name: str, inputs: Any, options: Any, progress: Any) -> list[Answer]:  # noqa: ARG001
+    def answer(model: Any, inputs: Any, options: Any, progress: Any) -> list[Answer]:  # noqa: ARG001
         gc.collect()
         alive.append(sum(one() is not None for one in seen))
         answers = [Answer() for _ in inputs]
         seen.extend(map(weakref.ref, answers))
         return answers
 
-    monkeypatch.setattr(TASKS["tagging"].trained, "run_verb", run_verb)
+    verb = TASKS["tagging"].trained.verbs["predict"]._replace(answer=answer)
+    monkeypatch.setattr(TASKS["tagging"].trained, "verbs", {"predict": verb})
     monkeypatch.setattr("sys.stdin", io.StringIO("go\n" * 9))
     assert recurra_command("predict", small_run("tagging").run, "--json").out == "{}\n" * 9
     assert max(alive) <= 1
