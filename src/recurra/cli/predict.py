@@ -253,6 +253,6 @@ def show_help(context: typer.Context, verb: str, run: str | None) -> None:
     if rows:
         print_table(columns, rows, f"\nOptions of {verb} for {entry.name}:")
     keys = {f"--{key.replace('_', '-')}" for key in getattr(entry.task, "other_data_keys", ())}
-    data_rows = [row for row in option_rows(entry.task.recipe_type.model_fields["data"].annotation) if row[0] in keys]
+    data_rows = [row for row in option_rows(entry.task.recipe_type) if row[0] in keys]
     if data_rows:
         print_table(columns, data_rows, "Where files of inputs are read otherwise than in training:")
