@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 from recurra.cli.answers import Printer
 from recurra.cli.inputs import Source
 from recurra.cli.interrupts import dying_at_once
-from recurra.cli.output import Device, open_model, print_table, progress
+from recurra.cli.output import Device, NotesOnly, open_model, print_table, progress
 from recurra.cli.recipe_options import option_rows, read_words
 from recurra.errors import UsageError
 
@@ -157,12 +157,13 @@ def answer(model: "TrainedModel[Any]", verb: "Verb", source: Source, options: An
     """
     draws = output.draws(model)
     is_kept = draws or has_summary(model)  # else endless input would fill the memory
+    listener = NotesOnly() if source.batch_size == 1 else source.progress  # no bar that flashes at each line
     answers = []
     with Printer(
         as_json=output.as_json, out=output.out, has_names=source.has_names, is_typed=source.is_typed
     ) as printer:
         for batch in source.batches():
-            for input_name, found in answered(model, verb, batch, options, source.progress):
+            for input_name, found in answered(model, verb, batch, options, listener):
                 if found is None:
                     printer.blank()
                     continue
@@ -228,6 +229,7 @@ def split_words(
         if key not in other_data_keys:
             may_differ = f"; files may differ in {', '.join(other_data_keys)}" if other_data_keys else ""
             raise UsageError(f"--{key.replace('_', '-')}: is fixed by the training{may_differ}")
+    data_type.parse({**dict(model.task.recipe.data), **data_options}, name)  # refuses impossible values
     return plain, options, data_options
 
 
