@@ -16,9 +16,10 @@ from recurra.errors import DataError, UsageError
 from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
 from recurra.progress import Progress
 from recurra.runs import Run
-from recurra.tasks import check_samples
+from recurra.tasks import seq2seq
 from recurra.tasks.captioning.task import Captioning, CaptioningRecipe
 from recurra.tasks.captioning.trained import TrainedCaptioner
+from recurra.tasks.task import check_samples
 from trained import trained
 
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "grey": (128, 128, 128)}
@@ -127,12 +128,12 @@ def test_a_file_is_read_as_in_training_and_looked_at_by_cells(run: Path) -> None
         again, a_third = model.caption([content, opened])
     assert found.text == again.text == a_third.text
     assert set(found.view) == {"tokens", "grid", "weights"}
-    assert len(found.renderings) == 3
+    assert len(found.texts) == 3
     assert found.view["grid"] == [2, 6]
     weights = np.array(found.view["weights"])
     assert weights.shape == (len(found.view["tokens"]), 12)
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
-    for one in found.renderings:
+    for one in found.texts:
         outputs = model.task.outputs_of({"image": content.tolist(), "caption": one.text})
         assert sum(outputs) == pytest.approx(one.log_probability, abs=1e-4)
 
@@ -173,7 +174,7 @@ def test_every_parameter_learns(options: dict[str, Any], folder: Path) -> None:
 def test_pictures_are_bent_in_training_alone(folder: Path) -> None:
     bent, plain = (start(folder, model={"warp": most, "memory_dropout": 0.0}) for most in (2.0, 0.0))
     plain.model.load_state_dict(bent.model.state_dict())
-    images = torch.randint(256, (9, *bent.shape.image), dtype=torch.uint8)
+    images = torch.randint(256, (9, *bent.image_shape), dtype=torch.uint8)
     once, again, as_it_is = (model.encoder(images) for model in (bent.model, bent.model, plain.model))
     assert (once - again).abs().amax((0, 2)).min() > 0.01  # each image, each time anew
     assert (once - as_it_is).abs().amax((0, 2)).min() > 0.01
@@ -196,11 +197,13 @@ def test_pictures_do_not_depend_on_their_neighbors(folder: Path) -> None:
     task = start(folder)
     for parameter in task.model.parameters():
         torch.nn.init.normal_(parameter, std=0.6)
-    contents = task.encoded["test"].contents
+    sources = task.encoded["test"].sources
     for rules in (BeamOptions(1), BeamOptions(3)):
-        together = task.write(contents, build_search(rules), Progress())
+        together = seq2seq.generate(task, sources, build_search(rules), Progress())
         for index in (0, 5, 13):
-            ((alone,),) = task.write(contents[index : index + 1], build_search(rules), Progress())
+            ((alone,),) = seq2seq.generate(
+                task, sources._replace(contents=sources.contents[index : index + 1]), build_search(rules), Progress()
+            )
             assert alone.tokens == together[index][0].tokens
             assert alone.score == pytest.approx(together[index][0].score, rel=1e-5)
 
@@ -228,7 +231,7 @@ def test_features_computed_before_are_another_door(tmp_path: Path) -> None:
     captions = np.array([f"w{n % 5} w{n % 3}" for n in range(60)])
     np.savez(tmp_path / "features.npz", features=rng.standard_normal((60, 4, 6)).astype(np.float32), captions=captions)
     task = start(tmp_path / "features.npz")
-    assert task.shape.image == (4, 6)
+    assert task.image_shape == (4, 6)
     assert task.validate(Progress())["loss"] > 0
     sample = task.samples()[0]
     assert len(task.outputs_of(sample)) == 3

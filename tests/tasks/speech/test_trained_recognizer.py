@@ -13,8 +13,8 @@ from recurra.data.media.sound import as_samples
 from recurra.errors import DataError, ShapeError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Run
-from recurra.tasks import check_samples
 from recurra.tasks.speech.trained import TrainedRecognizer
+from recurra.tasks.task import check_samples
 from trained import trained
 from tunes import RATE, recipe_of, start, tune, write_tunes
 
@@ -56,7 +56,7 @@ def test_scores_are_those_of_jiwer(run: Path) -> None:
     assert metrics["recordings"] == 25
     details = Run(run).read_json("evaluation.json")["test"]
     assert [row["cer"] for row in details["worst"]] == sorted((row["cer"] for row in details["worst"]), reverse=True)
-    assert np.array(details["hearings"][0]["probabilities"]).sum(1) == pytest.approx(1, abs=0.01)
+    assert np.array(details["outputs"][0]["probabilities"]).sum(1) == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize("piece", [1, 37, 400, 100_000])
@@ -66,7 +66,7 @@ def test_while_sound_comes_it_hears_what_it_hears_of_the_whole(run: Path, piece:
     for number in (0, 7) if piece > 1 else (0,):
         samples, _ = soundfile.read(run.parent / "tunes" / f"test{number}.wav", dtype="float32")
         told = "".join(stream.feed(samples[first : first + piece]) for first in range(0, len(samples), piece))
-        ((whole,),) = model.transcribe([samples], beam=1)
+        ((whole,),) = model.transcribe([samples], beam_size=1)
         assert told == stream.text == whole.text != ""
         stream.reset()
         assert stream.text == ""
@@ -133,7 +133,7 @@ def test_what_is_no_recording(run: Path) -> None:
         model.transcribe([torch.zeros(5000)])
     with pytest.raises(DataError, match="shorter than one step of the model"):
         model.transcribe([tone[:50]])
-    for option in ({"beam": -1}, {"num_best": 0}, {"lm_weight": -1.0}):
+    for option in ({"beam_size": -1}, {"num_best": 0}, {"lm_weight": -1.0}):
         with pytest.raises(UsageError, match=next(iter(option))):
             model.transcribe([tone], **option)
 
@@ -141,8 +141,8 @@ def test_what_is_no_recording(run: Path) -> None:
 def test_the_likeliest_alignment_comes_with_the_probability_of_what_it_reads_as(run: Path) -> None:
     model = TrainedRecognizer(Run(run))
     samples = tune(["low", "high"], random.Random(5))
-    ((greedy,),) = model.transcribe([samples], beam=1)
-    (readings,) = model.transcribe([samples], beam=40, num_best=40)
+    ((greedy,),) = model.transcribe([samples], beam_size=1)
+    (readings,) = model.transcribe([samples], beam_size=40, num_best=40)
     (same,) = (one for one in readings if one.text == greedy.text)
     assert greedy.log_probability == pytest.approx(same.log_probability, abs=1e-4)
     assert greedy.score == greedy.log_probability
@@ -151,7 +151,7 @@ def test_the_likeliest_alignment_comes_with_the_probability_of_what_it_reads_as(
 def test_a_language_and_a_bonus_are_weighed_where_asked_for(run: Path) -> None:
     model = TrainedRecognizer(Run(run))
     samples = tune(["low", "high", "mid"], random.Random(5))
-    (readings,) = model.transcribe([samples], beam=30, num_best=9, lm_weight=0.7, insertion_bonus=1.5)
+    (readings,) = model.transcribe([samples], beam_size=30, num_best=9, lm_weight=0.7, insertion_bonus=1.5)
     for one in readings:
         symbols = model.task.alphabet.encode(one.text, "").tolist()
         prior = sum(
@@ -160,7 +160,7 @@ def test_a_language_and_a_bonus_are_weighed_where_asked_for(run: Path) -> None:
         )
         assert one.score == pytest.approx(one.log_probability + 0.7 * prior + 1.5 * len(symbols), abs=1e-4)
     with pytest.raises(UsageError, match="insertion_bonus: expected 0 beside a beam of 1"):
-        model.transcribe([samples], beam=1, insertion_bonus=1.5)
+        model.transcribe([samples], beam_size=1, insertion_bonus=1.5)
 
 
 def test_other_recordings_are_judged_beside_the_baselines(run: Path, tmp_path: Path) -> None:

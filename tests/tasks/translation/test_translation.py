@@ -18,8 +18,8 @@ from recurra.decoding.beam import BeamOptions, Hypothesis, build_search
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Run
-from recurra.tasks import check_samples
-from recurra.tasks.translation.data import collate, encode
+from recurra.tasks.task import check_samples
+from recurra.tasks.translation.data import encode
 from recurra.tasks.translation.task import Translation, TranslationRecipe
 from recurra.tasks.translation.trained import TrainedTranslator
 from trained import trained
@@ -117,10 +117,10 @@ def test_scores_are_those_of_sacrebleu(run: Path) -> None:
 def test_several_translations_are_ranked_and_their_own(run: Path) -> None:
     model = TrainedTranslator(Run(run))
     (found,) = model.translate(["zwei und vier"], num_best=4)
-    scores = [one.score for one in found.renderings]
-    assert len({one.text for one in found.renderings}) == 4
+    scores = [one.score for one in found.texts]
+    assert len({one.text for one in found.texts}) == 4
     assert scores == sorted(scores, reverse=True)
-    for one in found.renderings:
+    for one in found.texts:
         outputs = model.task.outputs_of({"source": "zwei und vier", "target": one.text})
         assert sum(outputs) == pytest.approx(one.log_probability, abs=1e-4)
 
@@ -139,7 +139,7 @@ def test_draws_are_repeatable_and_cold_ones_greedy(run: Path) -> None:
     one, other = (model.sample(sources, temperature=2.5, seed=4) for _ in range(2))
     assert [found.text for found in one] == [found.text for found in other]
     assert [found.text for found in model.sample(sources, temperature=2.5, seed=5)] != [found.text for found in one]
-    cold, greedy = model.sample(sources, temperature=0), model.translate(sources, beam=1)
+    cold, greedy = model.sample(sources, temperature=0), model.translate(sources, beam_size=1)
     assert [found.text for found in cold] == [found.text for found in greedy]
 
 
@@ -201,7 +201,7 @@ def test_untrained_it_predicts_each_token_by_its_frequency(folder: Path) -> None
 @pytest.mark.parametrize("joint", [False, True])
 def test_texts_come_back_from_their_tokens(unit: str, joint: bool, folder: Path) -> None:
     size = 300 if unit == "bpe" else None
-    task = start(folder, data={"unit": unit, "joint": joint, "vocabulary_size": size})
+    task = start(folder, data={"unit": unit, "joint_vocabulary": joint, "vocabulary_size": size})
     for pair in task.splits["test"]:
         ids = task.vocabularies.target.encode_line(f"  {pair.target} ")
         assert ids[-1] == task.vocabularies.end
@@ -213,7 +213,7 @@ def test_inputs_are_the_targets_one_step_later(folder: Path) -> None:
     task = start(folder)
     pairs = [Pair("eins", "one two three", ""), Pair("zwei drei", "four", "")]
     encoded = encode(pairs, task.vocabularies)
-    batch = collate(encoded, task.vocabularies.end, np.array([0, 1]))
+    batch = encoded.batch(np.array([0, 1]))
     end, first, second = task.vocabularies.end, encoded.targets[0].tolist(), encoded.targets[1].tolist()
     assert batch.source[1].tolist() == [2, 3]
     assert batch.targets[:, 0].tolist() == first
@@ -257,7 +257,7 @@ def test_white_space_counts_as_one_space(folder: Path) -> None:
 def test_one_vocabulary_is_needed_to_tie_all(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"tie_embeddings = all together with data\.joint"):
         start(folder, model={"tie_embeddings": "all"})
-    task = start(folder, model={"tie_embeddings": "all"}, data={"joint": True})
+    task = start(folder, model={"tie_embeddings": "all"}, data={"joint_vocabulary": True})
     assert task.model.encoder.embedding.weight is task.model.decoder.output.weight
 
 
@@ -288,7 +288,7 @@ def test_evaluation_judges_what_translate_writes(beam: int, folder: Path) -> Non
     task.recipe = resolve(TranslationRecipe, task.recipe.model_dump(), {"decoding.beam": beam}, "test")
     pairs = task.splits["test"]
     metrics, _ = task.evaluate({"test": pairs}, Progress())
-    rules = task.recipe.decoding.given(1, beam=None)
+    rules = task.recipe.decoding.given(1, beam_size=None)
     assert rules.beam_size == beam
     found = task.write(task.encoded["test"].sources, build_search(rules), Progress())
     assert metrics["test"]["chrf"] == task.scores(pairs, task.texts_of(pairs, found)).figures["chrf"]
@@ -360,7 +360,7 @@ def test_texts_that_cannot_be_translated(run: Path) -> None:
         model.translate(["eins", "  ", "zwei"])
     with pytest.raises(UsageError, match="expected a list, got one text"):
         model.translate("eins")
-    for option in ({"beam": 0}, {"num_best": 0}, {"length_penalty": -1.0}):
+    for option in ({"beam_size": 0}, {"num_best": 0}, {"length_penalty": -1.0}):
         with pytest.raises(UsageError, match=next(iter(option))):
             model.translate(["eins"], **option)
     (found,) = model.translate([" ".join(["eins"] * 60)])  # far longer than any seen
@@ -396,10 +396,10 @@ def test_test_files_are_those_of_the_data_they_stand_in(folder: Path, tmp_path: 
     assert len(task.splits["test"]) == 23
 
     def counts(**layout: str) -> dict[str, int]:
-        return {split: len(pairs) for split, pairs in task.find_held_out(str(folder), Progress(), layout).items()}
+        return {split: len(pairs) for split, pairs in task.read_held_out(folder, layout, Progress()).items()}
 
     assert counts() == {"valid": 20, "test": 32}
     assert counts(test_files="test_2017") == {"valid": 20, "test": 9}
     (pair, *_), turned = task.splits["valid"], {"source": "en", "target": "de"}
-    other = task.find_held_out(str(folder), Progress(), turned)["valid"][0]
+    other = task.read_held_out(folder, turned, Progress())["valid"][0]
     assert (other.source, other.target) == (pair.target, pair.source)
