@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from recurra.config import Names, Section
-from recurra.data.series.segments import Recording, segments_of
+from recurra.data.series.segments import Recording, segments_of, to_float32
 from recurra.data.tables import Table, read_table
 from recurra.errors import DataError, listed, shortened
 from recurra.progress import Progress
@@ -214,8 +214,7 @@ def read_numbers(table: Table, name: str) -> NDArray[np.float32] | None:
         return None
     if np.isfinite(values).sum() <= len(refused):
         return None
-    with np.errstate(over="ignore"):
-        return values.astype(np.float32)
+    return to_float32(values)
 
 
 def read_times(table: Table, name: str | None) -> NDArray[np.float64]:

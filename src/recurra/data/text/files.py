@@ -114,7 +114,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def read_piece(file: BinaryIO, last: int) -> bytes:
-    """About a megabyte, at most to byte `last`; it ends with a line, or in a long line at a space or between characters."""
+    """About a megabyte, at most to byte `last`; it ends with a line, a longer one is cut at a space or a character."""
     piece = file.read(min(PIECE_BYTES, last - file.tell()))
     piece += file.readline(min(MAX_LINE_BYTES, last - file.tell()))
     if piece.endswith(b"\n") or file.tell() == last:
