@@ -49,7 +49,7 @@ def test_several_captions_as_a_table_and_as_json(recurra_command: Any, run: Path
     assert [row["image"] for row in rows] == list(map(str, images))
     assert [row["texts"][0]["text"] for row in rows] == ["all white", "all black"]
     assert [len(row["texts"]) for row in rows] == [2, 2]
-    assert rows[0]["view"]["tokens"][:2] == ["all", "white"]
+    assert rows[0]["attention"]["tokens"][:2] == ["all", "white"]
     table = recurra_command("caption", run, *images, "--num-best", "2").out
     for row in rows:
         for one in row["texts"]:

@@ -1,4 +1,4 @@
-"""Captioning as a task: that it learns, judges fairly, comes back from its folder, and refuses bad pictures."""
+"""Captioning as a task: learning, scores, batches, augmentation, features, and bad images."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -89,7 +89,7 @@ def test_a_loaded_run_writes_the_same(run: Path) -> None:
     assert model.evaluate()["model"] == Run(run).read_json("metrics.json")["model"]
 
 
-def test_pictures_that_are_all_for_the_test_judge_a_model(run: Path, tmp_path: Path) -> None:
+def test_images_that_are_all_for_the_test_are_evaluated(run: Path, tmp_path: Path) -> None:
     other = write_flags(tmp_path / "other", (0, 0, 20))
     found = TrainedCaptioner(Run(run)).evaluate(other)
     assert set(found) == {"model", "frequent", "nearest"}
@@ -119,7 +119,7 @@ def test_scores_count_every_caption_of_a_picture(run: Path) -> None:
     assert metrics["pictures"] == len(pictures) == 40
 
 
-def test_a_file_is_read_as_in_training_and_looked_at_by_cells(run: Path) -> None:
+def test_a_file_is_read_as_in_training_and_attended_by_cells(run: Path) -> None:
     model = TrainedCaptioner(Run(run))
     model.task.set_data(model.task.read_data(Progress()))
     file = run.parent / "flags" / "test4.png"
@@ -128,11 +128,11 @@ def test_a_file_is_read_as_in_training_and_looked_at_by_cells(run: Path) -> None
     with Image.open(file) as opened:
         again, a_third = model.caption([content, opened])
     assert found.text == again.text == a_third.text
-    assert set(found.view) == {"tokens", "grid", "weights"}
+    assert set(found.attention) == {"tokens", "grid", "weights"}
     assert len(found.texts) == 3
-    assert found.view["grid"] == [2, 6]
-    weights = np.array(found.view["weights"])
-    assert weights.shape == (len(found.view["tokens"]), 12)
+    assert found.attention["grid"] == [2, 6]
+    weights = np.array(found.attention["weights"])
+    assert weights.shape == (len(found.attention["tokens"]), 12)
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
     for one in found.texts:
         outputs = model.task.outputs_of({"image": content.tolist(), "caption": one.text})

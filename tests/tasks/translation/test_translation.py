@@ -1,4 +1,4 @@
-"""Translation as a task: that it learns, judges fairly, comes back from its folder, and refuses bad pairs."""
+"""Translation as a task: learning, scores, batches, vocabularies, limits, and bad pairs."""
 
 import random
 import string
@@ -19,6 +19,7 @@ from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Run
 from recurra.tasks import seq2seq
+from recurra.tasks.seq2seq import SearchOptions
 from recurra.tasks.task import check_samples
 from recurra.tasks.translation.data import TextSources, encode
 from recurra.tasks.translation.task import Translation, TranslationRecipe
@@ -110,7 +111,7 @@ def test_scores_are_those_of_sacrebleu(run: Path) -> None:
     assert metrics["exact"] == exact / len(pairs)
     details = Run(run).read_json("evaluation.json")["test"]
     assert "tok:13a" in details["signatures"]["bleu"]
-    assert len(details["alignments"]) == 8
+    assert len(details["attention"]) == 8
     wrong = [row for row in details["worst"] if row["output"] != row["target"]]
     assert len(wrong) == len(pairs) - exact
 
@@ -126,7 +127,7 @@ def test_several_translations_are_ranked_and_their_own(run: Path) -> None:
         assert sum(outputs) == pytest.approx(one.log_probability, abs=1e-4)
 
 
-def test_other_data_is_judged_beside_its_baselines(run: Path, tmp_path: Path) -> None:
+def test_other_data_is_scored_beside_its_baselines(run: Path, tmp_path: Path) -> None:
     (tmp_path / "more.de").write_text("eins zwei\nvier und\n")
     (tmp_path / "more.en").write_text("two one\nand four\n")
     found = TrainedTranslator(Run(run)).evaluate(tmp_path / "more.de")
@@ -135,7 +136,7 @@ def test_other_data_is_judged_beside_its_baselines(run: Path, tmp_path: Path) ->
     assert found["model"]["all"]["pairs"] == 2
 
 
-def test_draws_are_repeatable_and_cold_ones_greedy(run: Path) -> None:
+def test_samples_are_repeatable_and_at_temperature_0_greedy(run: Path) -> None:
     model, sources = TrainedTranslator(Run(run)), ["eins und zwei", "drei"] * 3
     one, other = (model.predict(sources, sample=True, temperature=2.5, seed=4) for _ in range(2))
     assert [found.text for found in one] == [found.text for found in other]
@@ -285,14 +286,14 @@ def test_a_small_vocabulary_keeps_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("beam", [1, 3])
-def test_evaluation_judges_what_translate_writes(beam: int, folder: Path) -> None:
+def test_evaluation_scores_what_predict_returns(beam: int, folder: Path) -> None:
     task = start(folder)
     for parameter in task.model.parameters():
         torch.nn.init.normal_(parameter, std=1)
     task.recipe = resolve(TranslationRecipe, task.recipe.model_dump(), {"decoding.beam_size": beam}, "test")
     pairs = task.splits["test"]
     metrics, _ = task.evaluate({"test": pairs}, Progress())
-    rules = task.recipe.decoding.given(1, beam_size=None)
+    rules = SearchOptions().beam_options(task.recipe.decoding)
     assert rules.beam_size == beam
     found = seq2seq.generate(task, task.encoded["test"].sources, build_search(rules), Progress())
     assert metrics["test"]["chrf"] == seq2seq.scores(task, pairs, seq2seq.texts_of(task, pairs, found)).figures["chrf"]
