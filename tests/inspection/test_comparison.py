@@ -100,13 +100,9 @@ def test_runs_of_one_name_are_told_by_their_folders(folder: Path, tmp_path: Path
 
 def test_what_cannot_be_compared(folder: Path, tmp_path: Path, tiny_run: Path) -> None:
     page = tmp_path / "page.html"
-    with pytest.raises(
-        UsageError, match=r"got .*gru of long-memory with mse and .*copying of long-memory with accuracy"
-    ):
+    with pytest.raises(UsageError, match=r"gru of long-memory with mse and .*copying of long-memory with accuracy"):
         compare_runs([folder / "gru", folder / "copying"], page)
-    with pytest.raises(
-        UsageError, match=r"got .* of language-modelling with perplexity and .*gru of long-memory with mse"
-    ):
+    with pytest.raises(UsageError, match=r"of language-modelling with perplexity and .*gru of long-memory with mse"):
         compare_runs([tiny_run, folder / "gru"], page)
     for few in ([], [folder / "gru"], [folder / "gru", f"{folder}/copying/../gru"]):
         with pytest.raises(UsageError, match="expected at least two runs, each once"):
