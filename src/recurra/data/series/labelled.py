@@ -95,11 +95,7 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
 
 
 def held_out_series(path: str, options: SeriesOptions, progress: Progress = SILENT) -> dict[str, list[Series]]:
-    """Labelled series for evaluation by the split that the names of files say, "all" where they say none.
-
-    Raises:
-        DataError: as `find_series`.
-    """
+    """Series for evaluation by the split that names of files say, or else "all"; errors as of `find_series`."""
     found = find_recordings(locate(path), options, progress)
     return {
         split: cut_all(with_series(part, options, progress, path), options)
@@ -145,11 +141,7 @@ def of_groups(path: str, recordings: list[Recording], groups: list[str]) -> list
 
 
 def split_by_group(recordings: Sequence[Recording], shares: dict[str, float], path: str) -> dict[str, list[Recording]]:
-    """Recordings by a hash: those of one group, or without a group those of equal values, are on one side.
-
-    Raises:
-        DataError: fewer groups or recordings than splits.
-    """
+    """Recordings by a hash of their groups or else values; raises DataError for fewer of these than splits."""
     digests = [group_digest(recording) for recording in recordings]
     if len(set(digests)) < len(shares):
         expected = f"{len(shares)} groups, or different series without a group, to split into {', '.join(shares)}"

@@ -75,12 +75,7 @@ class VocabularyOptions(TokenOptions):
 
 
 class Vocabulary:
-    """Types and their ids. An unknown word or character is `<unk>`; the end of a line is a newline token.
-
-    Args:
-        tokenizer: a trained tokenizer.
-        unit: what a token is.
-    """
+    """Types and their ids. An unknown word or character is `<unk>`; the end of a line is a newline token."""
 
     def __init__(self, tokenizer: Tokenizer, unit: str) -> None:
         self.tokenizer, self.unit = tokenizer, unit
