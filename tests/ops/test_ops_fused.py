@@ -155,7 +155,7 @@ def test_the_sizes_of_the_test_above_take_several_threads(name: str) -> None:
         assert kernels_for(None).thread_plan(scan, 7).threads > 1
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", FUSED)
 @pytest.mark.parametrize("with_lengths", [False, True])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_operator_keeps_torchs_rules(name: str, with_lengths: bool, recompute: bool) -> None:

@@ -1,5 +1,6 @@
 """Captioning as a task: that it learns, judges fairly, comes back from its folder, and refuses bad pictures."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from recurra.errors import DataError, UsageError
 from recurra.models.captioner import Captioner, CaptionerOptions, CaptionerShape
 from recurra.progress import Progress
 from recurra.runs import Run
-from recurra.tasks import check_samples
+from recurra.tasks import seq2seq
 from recurra.tasks.captioning.task import Captioning, CaptioningRecipe
 from recurra.tasks.captioning.trained import TrainedCaptioner
+from recurra.tasks.task import check_samples
 from trained import trained
 
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "grey": (128, 128, 128)}
@@ -99,13 +101,13 @@ def test_pictures_that_are_all_for_the_test_judge_a_model(run: Path, tmp_path: P
 def test_a_caption_is_exact_whatever_the_space_around_its_punctuation(folder: Path) -> None:
     task = start(folder)
     pictures = [Picture(np.zeros((*SIZE, 3), np.uint8), ("a dog ( big ) runs .",), "", "")]
-    assert task.scores(pictures, ["a dog (big) runs."]).figures["exact"] == 1
-    assert task.scores(pictures, ["a dog big runs."]).figures["exact"] == 0
+    assert seq2seq.scores(task, pictures, ["a dog (big) runs."]).figures["exact"] == 1
+    assert seq2seq.scores(task, pictures, ["a dog big runs."]).figures["exact"] == 0
 
 
 def test_scores_count_every_caption_of_a_picture(run: Path) -> None:
     model = TrainedCaptioner(Run(run))
-    model.task.load_data(Progress())
+    model.task.set_data(model.task.read_data(Progress()))
     pictures = model.task.splits["test"]
     outputs = [found.text for found in model.caption([picture.content for picture in pictures])]
     second = [picture.captions[1] if len(picture.captions) > 1 else None for picture in pictures]
@@ -119,7 +121,7 @@ def test_scores_count_every_caption_of_a_picture(run: Path) -> None:
 
 def test_a_file_is_read_as_in_training_and_looked_at_by_cells(run: Path) -> None:
     model = TrainedCaptioner(Run(run))
-    model.task.load_data(Progress())
+    model.task.set_data(model.task.read_data(Progress()))
     file = run.parent / "flags" / "test4.png"
     (found,) = model.caption([file], num_best=3)
     content = model.task.splits["test"][4].content
@@ -127,19 +129,19 @@ def test_a_file_is_read_as_in_training_and_looked_at_by_cells(run: Path) -> None
         again, a_third = model.caption([content, opened])
     assert found.text == again.text == a_third.text
     assert set(found.view) == {"tokens", "grid", "weights"}
-    assert len(found.renderings) == 3
+    assert len(found.texts) == 3
     assert found.view["grid"] == [2, 6]
     weights = np.array(found.view["weights"])
     assert weights.shape == (len(found.view["tokens"]), 12)
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
-    for one in found.renderings:
+    for one in found.texts:
         outputs = model.task.outputs_of({"image": content.tolist(), "caption": one.text})
         assert sum(outputs) == pytest.approx(one.log_probability, abs=1e-4)
 
 
 def test_an_array_of_another_shape_and_the_size_of_files(run: Path, tmp_path: Path) -> None:
     model = TrainedCaptioner(Run(run))
-    with pytest.raises(UsageError, match=r"caption: expected bytes \(8, 24, 3\), got uint8 \(8, 24, 1\)"):
+    with pytest.raises(UsageError, match=r"predict: expected bytes \(8, 24, 3\), got uint8 \(8, 24, 1\)"):
         model.caption([np.zeros((8, 24, 1), np.uint8)])
     with pytest.raises(UsageError, match=r"expected bytes \(8, 24, 3\), got float32 \(8, 24, 3\)$"):
         model.caption([np.zeros((8, 24, 3), np.float32)])
@@ -147,9 +149,9 @@ def test_an_array_of_another_shape_and_the_size_of_files(run: Path, tmp_path: Pa
         model.caption([np.zeros((9, 24, 3), np.uint8)])
     with pytest.raises(UsageError, match="expected image files, images that Pillow has opened, or arrays, got Tensor"):
         model.caption([torch.zeros(8, 24, 3)])  # type: ignore[list-item]
-    with pytest.raises(UsageError, match=r"expected a list, got one image; write caption\(\[image\]\)"):
+    with pytest.raises(UsageError, match=r"expected a list, got one image; write predict\(\[image\]\)"):
         model.caption(Image.new("L", (24, 8)))
-    with pytest.raises(UsageError, match=r"expected a list, got one path; write caption\(\['new\.png'\]\)"):
+    with pytest.raises(UsageError, match=r"expected a list, got one path; write predict\(\['new\.png'\]\)"):
         model.caption(Path("new.png"))  # type: ignore[arg-type]
     assert model.caption([]) == []
     Image.fromarray(np.zeros((16, 48), np.uint8)).save(tmp_path / "grey.png")
@@ -173,7 +175,7 @@ def test_every_parameter_learns(options: dict[str, Any], folder: Path) -> None:
 def test_pictures_are_bent_in_training_alone(folder: Path) -> None:
     bent, plain = (start(folder, model={"warp": most, "memory_dropout": 0.0}) for most in (2.0, 0.0))
     plain.model.load_state_dict(bent.model.state_dict())
-    images = torch.randint(256, (9, *bent.shape.image), dtype=torch.uint8)
+    images = torch.randint(256, (9, *bent.image_shape), dtype=torch.uint8)
     once, again, as_it_is = (model.encoder(images) for model in (bent.model, bent.model, plain.model))
     assert (once - again).abs().amax((0, 2)).min() > 0.01  # each image, each time anew
     assert (once - as_it_is).abs().amax((0, 2)).min() > 0.01
@@ -196,11 +198,13 @@ def test_pictures_do_not_depend_on_their_neighbors(folder: Path) -> None:
     task = start(folder)
     for parameter in task.model.parameters():
         torch.nn.init.normal_(parameter, std=0.6)
-    contents = task.encoded["test"].contents
+    sources = task.encoded["test"].sources
     for rules in (BeamOptions(1), BeamOptions(3)):
-        together = task.write(contents, build_search(rules), Progress())
+        together = seq2seq.generate(task, sources, build_search(rules), Progress())
         for index in (0, 5, 13):
-            ((alone,),) = task.write(contents[index : index + 1], build_search(rules), Progress())
+            ((alone,),) = seq2seq.generate(
+                task, replace(sources, contents=sources.contents[index : index + 1]), build_search(rules), Progress()
+            )
             assert alone.tokens == together[index][0].tokens
             assert alone.score == pytest.approx(together[index][0].score, rel=1e-5)
 
@@ -228,7 +232,7 @@ def test_features_computed_before_are_another_door(tmp_path: Path) -> None:
     captions = np.array([f"w{n % 5} w{n % 3}" for n in range(60)])
     np.savez(tmp_path / "features.npz", features=rng.standard_normal((60, 4, 6)).astype(np.float32), captions=captions)
     task = start(tmp_path / "features.npz")
-    assert task.shape.image == (4, 6)
+    assert task.image_shape == (4, 6)
     assert task.validate(Progress())["loss"] > 0
     sample = task.samples()[0]
     assert len(task.outputs_of(sample)) == 3

@@ -18,7 +18,8 @@ from recurra.runs import Run
 from recurra.tasks.speech import data as recordings
 from recurra.tasks.speech import task as speech
 from recurra.tasks.speech.data import TOUCH_TONES, summaries
-from recurra.tasks.speech.task import ReadingOptions, Speech
+from recurra.tasks.speech.task import SearchOptions, Speech
+from recurra.tasks.task import fingerprint, report
 from tunes import RATE, TINY, TONES, add_rows, recipe_of, start, tune, write_tunes
 
 soundfile = pytest.importorskip("soundfile", reason="reading sounds takes soundfile")
@@ -57,7 +58,7 @@ def test_loss_is_a_mean_over_symbols(folder: Path) -> None:
     assert found.num_items == sum(len(task.splits["train"][index].transcript.split()) for index in indices)
     encoded = task.encoded["valid"]
     assert task.validate(Progress())["loss"] == pytest.approx(
-        task.judge(encoded, Progress(), "").nats / sum(map(len, encoded.targets)), rel=1e-5
+        task.predict(encoded, Progress(), "").nats / sum(map(len, encoded.targets)), rel=1e-5
     )
     assert torch.equal(batch.features, task.batches(0)[1].features)
 
@@ -71,7 +72,7 @@ def test_strings_are_joined_within_a_split(tmp_path: Path) -> None:
             for index in range(12):
                 tone = tune([list(TONES)[digit]], draw)
                 soundfile.write(folder / f"{digit}_{speaker}_{index}.wav", tone, RATE)
-    task = start(folder, data={"connected": [20, 6, 9], "words": [2, 3]})
+    task = start(folder, data={"connected": [20, 6, 9], "connected_words": [2, 3]})
     assert {split: len(found) for split, found in task.splits.items()} == {"train": 20, "valid": 6, "test": 9}
     for split, kept in (("test", range(5)), ("valid", range(5, 10)), ("train", range(10, 12))):
         for one in task.splits[split]:
@@ -81,7 +82,7 @@ def test_strings_are_joined_within_a_split(tmp_path: Path) -> None:
             assert all(int(index) in kept for *_, index in clips)
             words = [["zero", "one", "two"][int(digit)] for digit, *_ in clips]
             assert one.transcript.split() == words
-    held_out = task.find_held_out(str(folder), Progress(), {"connected": None})  # recordings that nobody needs to join
+    held_out = task.read_held_out(folder, {"connected": None}, Progress())  # recordings that nobody needs to join
     assert {split: len(found) for split, found in held_out.items()} == {"valid": 30, "test": 30}
     assert {len(one.transcript.split()) for found in held_out.values() for one in found} == {1}
 
@@ -96,18 +97,18 @@ def test_samples_of_training_are_let_go(folder: Path) -> None:
 
 
 def test_a_run_moves_to_a_machine_that_computes_otherwise(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = start(folder).fingerprint()
-    heard, read = recordings.hear, sound.read_sound
-    monkeypatch.setattr(recordings, "hear", lambda *given: [features + 1e-6 for features in heard(*given)])
+    here = fingerprint(start(folder))
+    heard, read = recordings.log_mel_features, sound.read_sound
+    monkeypatch.setattr(recordings, "log_mel_features", lambda *given: [features + 1e-6 for features in heard(*given)])
     monkeypatch.setattr(sound, "read_sound", lambda *given: (read(*given)[0] + np.float32(1e-6), None))
-    assert start(folder).fingerprint() == here
+    assert fingerprint(start(folder)) == here
     assert here.keys() == {"train", "valid", "test"}
     assert len(set(here.values())) == 3
 
 
 @pytest.mark.parametrize("part", ["samples", "transcript"])
 def test_a_run_notices_other_recordings(part: str, folder: Path) -> None:
-    before = start(folder).fingerprint()
+    before = fingerprint(start(folder))
     if part == "samples":
         samples, _ = soundfile.read(folder / "valid4.wav", dtype="int16")
         samples[700] += 1
@@ -115,7 +116,7 @@ def test_a_run_notices_other_recordings(part: str, folder: Path) -> None:
     else:
         table = folder / "tunes.csv"
         table.write_text(table.read_text().replace("valid4.wav,", "valid4.wav,low "))
-    after = start(folder).fingerprint()
+    after = fingerprint(start(folder))
     assert {split for split in before if before[split] != after[split]} == {"valid"}
 
 
@@ -134,8 +135,8 @@ def test_strings_have_a_digest_of_their_clips_and_pauses() -> None:
 
 def test_counted_symbols_help_where_asked_for(folder: Path) -> None:
     task = start(folder)
-    heard = task.judge(task.encoded["test"], Progress(), "").log_probabilities
-    plain, helped = (task.readings(heard, ReadingOptions(beam=6, lm_weight=weight)) for weight in (0.0, 0.8))
+    heard = task.predict(task.encoded["test"], Progress(), "").log_probabilities
+    plain, helped = (task.hypotheses(heard, SearchOptions(beam_size=6, lm_weight=weight)) for weight in (0.0, 0.8))
     assert any(one[0].symbols != other[0].symbols for one, other in zip(plain, helped, strict=True))
     assert all(one.score == pytest.approx(one.log_probability) for found in plain for one in found)
     assert task.language is task.language
@@ -143,13 +144,13 @@ def test_counted_symbols_help_where_asked_for(folder: Path) -> None:
 
 def test_the_likeliest_alignment_knows_no_language(folder: Path) -> None:
     for option in ("lm_weight", "insertion_bonus"):
-        with pytest.raises(UsageError, match=rf"decoding\.{option}: expected 0 beside a beam of 1, .*, got 0\.3"):
-            recipe_of(folder, decoding={"beam": 1, option: 0.3})
-    options = ReadingOptions(beam=4, lm_weight=0.5)
-    with pytest.raises(UsageError, match="decoding: lm_weight: expected 0 beside a beam of 1"):
-        options.given(1, beam=1)
-    assert options.given(1, beam=1, lm_weight=0.0).beam == 1
-    assert options.given(9, insertion_bonus=0.2) == ReadingOptions(beam=9, lm_weight=0.5, insertion_bonus=0.2)
+        with pytest.raises(UsageError, match=rf"decoding\.{option}: expected 0 beside a beam_size of 1, .*, got 0\.3"):
+            recipe_of(folder, decoding={"beam_size": 1, option: 0.3})
+    options = SearchOptions(beam_size=4, lm_weight=0.5)
+    with pytest.raises(UsageError, match="decoding: lm_weight: expected 0 beside a beam_size of 1"):
+        options.given(1, beam_size=1)
+    assert options.given(1, beam_size=1, lm_weight=0.0).beam_size == 1
+    assert options.given(9, insertion_bonus=0.2) == SearchOptions(beam_size=9, lm_weight=0.5, insertion_bonus=0.2)
 
 
 # --- what counts -------------------------------------------------------------------------------------------------
@@ -170,11 +171,8 @@ def test_short_recordings_are_left_out_of_training_alone(folder: Path) -> None:
     assert "1 training recordings are left out: " in left_out
     assert "1 recordings are scored but count in no loss, such as " in uncounted
     assert "tunes.csv line 55: " in uncounted
-    assert (task.alphabet.symbols, task.transcripts, task.shape) == (
-        plain.alphabet.symbols,
-        plain.transcripts,
-        plain.shape,
-    )
+    assert task.alphabet.symbols == plain.alphabet.symbols
+    assert task.preprocessor[1:] == plain.preprocessor[1:]
     assert [len(task.splits[split]) for split in ("train", "valid", "test")] == [30, 10, 13]
 
 
@@ -189,7 +187,7 @@ def test_held_out_transcripts_that_the_model_cannot_say_are_scored_alone(folder:
     assert "2 recordings are scored but count in no loss, such as " in notes.lines[0]
     assert "tunes.csv line 42: 0 steps, but 'mid' needs 1" in notes.lines[0]
     metrics = task.evaluate({"test": task.splits["test"]}, Progress())[0]["test"]
-    judged = plain.judge(plain.encoded["test"], Progress(), "").log_probabilities
+    judged = plain.predict(plain.encoded["test"], Progress(), "").log_probabilities
     counting = [index for index in range(12) if index != 3]
     loss = sum(
         plain.model.loss(
@@ -201,7 +199,7 @@ def test_held_out_transcripts_that_the_model_cannot_say_are_scored_alone(folder:
     )
     num_symbols = sum(len(plain.encoded["test"].targets[index]) for index in counting)
     assert metrics["loss"] == pytest.approx(loss / num_symbols, rel=1e-5)
-    outputs = plain.likeliest(judged)
+    outputs = plain.greedy_texts(judged)
     said = [one.transcript for one in task.splits["test"]]
     assert said[4].startswith("shrill ")
     assert metrics["greedy_wer"] == pytest.approx(jiwer.wer(said, ["", *outputs]))
@@ -213,7 +211,7 @@ def test_recordings_of_which_none_counts(folder: Path, tmp_path: Path) -> None:
     task = start(folder)
     table = tmp_path / "others.csv"
     table.write_text("audio,transcript\ntunes/test0.wav,shrill\ntunes/test1.wav,hoarse\n")
-    found = task.find_held_out(str(table), Progress(), {})
+    found = task.read_held_out(table, {}, Progress())
     notes = Notes()
     metrics = task.evaluate(found, notes)[0]["all"]
     assert notes.lines[0].endswith("others.csv line 2: training transcripts have no 'shrill'")
@@ -230,16 +228,16 @@ def test_what_counts_in_no_loss_is_told_once_a_reading(folder: Path) -> None:
     notes = Notes()
     task = start(folder, notes)
     assert sum("count in no loss" in line for line in notes.lines) == 1
-    task.report(notes)
+    report(task, notes)
     assert sum("count in no loss" in line for line in notes.lines) == 1
-    task.load_data(notes)
+    task.set_data(task.read_data(notes))
     assert sum("count in no loss" in line for line in notes.lines) == 2
 
 
 def test_made_numbers_judge_their_own_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recurra.data.builtin.touch_tones.COUNTS", {"train": 8, "valid": 3, "test": 4})
     task = start(Path(TOUCH_TONES), data={"unit": "character"})
-    found = task.find_held_out(TOUCH_TONES, Progress(), {})
+    found = task.read_held_out(TOUCH_TONES, {}, Progress())
     assert [[one.transcript for one in found[split]] for split in ("valid", "test")] == [
         [one.transcript for one in task.splits[split]] for split in ("valid", "test")
     ]
@@ -257,18 +255,18 @@ def test_judged_in_groups_by_length_each_recording_stands_where_it_stood(
 ) -> None:
     task = start(folder)
     encoded = task.encoded["test"]
-    whole = task.judge(encoded, Progress(), "")
-    readings = task.readings(whole.log_probabilities, ReadingOptions(beam=3))
-    monkeypatch.setattr(speech, "JUDGED_AT_ONCE", 5)
-    monkeypatch.setattr(recordings, "JUDGED_AT_ONCE", 5)
-    parts = task.judge(encoded, Progress(), "")
+    whole = task.predict(encoded, Progress(), "")
+    readings = task.hypotheses(whole.log_probabilities, SearchOptions(beam_size=3))
+    monkeypatch.setattr(speech, "EVALUATION_BATCH", 5)
+    monkeypatch.setattr(recordings, "EVALUATION_BATCH", 5)
+    parts = task.predict(encoded, Progress(), "")
     assert len(set(encoded.lengths)) > 6
     for one, other, features in zip(whole.log_probabilities, parts.log_probabilities, encoded.features, strict=True):
         alone = task.model(torch.from_numpy(features).unsqueeze(1), torch.tensor([len(features)]))
         assert one.shape == other.shape == alone.log_probabilities[:, 0].shape
         torch.testing.assert_close(one, other)
     assert parts.nats == pytest.approx(whole.nats, rel=1e-5)
-    again = task.readings(whole.log_probabilities, ReadingOptions(beam=3))
+    again = task.hypotheses(whole.log_probabilities, SearchOptions(beam_size=3))
     assert [[one.symbols for one in best] for best in again] == [[one.symbols for one in best] for best in readings]
 
 

@@ -10,7 +10,7 @@ from recurra.data.media.sound import Utterance
 from recurra.errors import UsageError
 from recurra.nn.spectrogram import LogMel
 from recurra.tasks.speech import data as recordings
-from recurra.tasks.speech.data import RecordingOptions, hear, strings_of
+from recurra.tasks.speech.data import RecordingOptions, log_mel_features, strings_of
 
 RATE = 1000  # Hz
 
@@ -33,7 +33,7 @@ def words(num_speakers: int = 3, num_words: int = 5) -> list[Utterance]:
 
 def test_strings_of_each_split_are_drawn_by_themselves() -> None:
     """Of the same clips, so that what is equal in two splits is equal by its draws."""
-    options = options_of(connected=(600, 500, 400), words=(2, 4))
+    options = options_of(connected=(600, 500, 400), connected_words=(2, 4))
     strings = strings_of({split: words() for split in ("train", "valid", "test")}, options, 1)
     assert [len(part) for part in strings.values()] == [600, 500, 400]
     for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
@@ -61,8 +61,8 @@ def test_strings_of_recordings_without_a_split_are_those_of_a_test() -> None:
     ("option", "value", "message"),
     [
         ("connected", [20, 0, 5], r"connected\.1: expected greater than or equal to 1, got 0"),
-        ("words", [0, 3], r"words\.0: expected greater than or equal to 1, got 0"),
-        ("words", [5, 2], r"words: expected fewest and most, in this order, got \[5, 2\]"),
+        ("connected_words", [0, 3], r"connected_words\.0: expected greater than or equal to 1, got 0"),
+        ("connected_words", [5, 2], r"connected_words: expected fewest and most, in this order, got \[5, 2\]"),
     ],
 )
 def test_impossible_strings_are_refused_before_anything_is_read(option: str, value: object, message: str) -> None:
@@ -77,7 +77,7 @@ def test_features_do_not_depend_on_what_fits_into_memory_at_once(monkeypatch: py
     front, rng = LogMel(RATE, 5), np.random.default_rng(0)
     sizes = [310, 24, 0, 700, 25, 310, 95, 1300, 60, 26]  # a frame is of 25 samples, every 10
     given = [rng.standard_normal(size).astype(np.float32) for size in sizes]
-    whole, padded, called = hear(given, front), [], LogMel.forward
+    whole, padded, called = log_mel_features(given, front), [], LogMel.forward
 
     def forward(self: LogMel, samples: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         padded.append(samples.numel())
@@ -85,7 +85,7 @@ def test_features_do_not_depend_on_what_fits_into_memory_at_once(monkeypatch: py
 
     monkeypatch.setattr(LogMel, "forward", forward)
     monkeypatch.setattr(recordings, "FRONT_AT_ONCE", 640)
-    parts = hear(given, front)
+    parts = log_mel_features(given, front)
     for samples, one, other in zip(given, whole, parts, strict=True):
         alone, _ = front(torch.from_numpy(samples).unsqueeze(1), torch.tensor([len(samples)]))
         assert len(one) == max((len(samples) - 25) // 10 + 1, 0)
@@ -94,4 +94,4 @@ def test_features_do_not_depend_on_what_fits_into_memory_at_once(monkeypatch: py
     batches = padded[: -len(given)]
     assert max(sorted(batches)[:-2]) <= 640  # of 1,300 and of 700 samples there can be only one
     assert len(batches) < len(given)
-    assert hear([], front) == []
+    assert log_mel_features([], front) == []

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recurra.tasks.speech.page import hearing_figures
+from recurra.tasks.speech.page import output_figure
 
 FEATURES = np.arange(15.0).reshape(5, 3)  # (frames, mels)
 PROBABILITIES = np.arange(8.0).reshape(2, 4) / 8  # (steps, symbols)
@@ -16,7 +16,7 @@ HEARING = {
 
 
 def test_time_runs_to_the_right() -> None:
-    (figure,) = hearing_figures([HEARING])
+    figure = output_figure(HEARING)
     spectrum, symbols = figure.data
     np.testing.assert_array_equal(np.array(spectrum.z, float), FEATURES.T)  # a row of z is a row of the picture
     np.testing.assert_array_equal(np.array(symbols.z, float), PROBABILITIES.T)
@@ -28,17 +28,17 @@ def test_time_runs_to_the_right() -> None:
 
 
 def test_titles_are_text_and_say_what_was_wrong() -> None:
-    wrong, right = hearing_figures([HEARING, {**HEARING, "output": "a"}])
-    assert wrong.layout.title.text == "a &lt;b&gt; (said: a)"
+    wrong, right = map(output_figure, [HEARING, {**HEARING, "output": "a"}])
+    assert wrong.layout.title.text == "a &lt;b&gt; (target: a)"
     assert right.layout.title.text == "a"
 
 
 def test_many_symbols_are_not_named() -> None:
     many = {**HEARING, "symbols": [str(number) for number in range(41)], "probabilities": np.eye(41).tolist()}
-    (figure,) = hearing_figures([many])
+    figure = output_figure(many)
     assert figure.layout.yaxis2.ticktext is None
 
 
 def test_a_recording_without_a_frame_has_a_figure() -> None:
-    (figure,) = hearing_figures([{**HEARING, "features": [], "probabilities": []}])
+    figure = output_figure({**HEARING, "features": [], "probabilities": []})
     assert len(figure.data) == 2
