@@ -34,7 +34,9 @@ class PredictOptions(Section):
         "forecast, and prediction intervals do not widen accordingly",
     )
     quantiles: list[float] | None = Field(
-        None, description="levels between 0 and 1, such as 0.1,0.5,0.9; by default those of the recipe"
+        None,
+        description="levels between 0 and 1, such as 0.1,0.5,0.9; by default those of the recipe, where the model "
+        "forecasts quantiles",
     )
     backtest: bool = Field(
         False, description="forecast the test part instead, block by block, beside the actual values"
