@@ -48,6 +48,9 @@ class Table:
     def __len__(self) -> int:
         return int(self.columns.num_rows)
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     @property
     def names(self) -> list[str]:
         """Names of the columns."""
