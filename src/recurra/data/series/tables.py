@@ -212,8 +212,9 @@ def good_rows(
     cell = table.cell(column, row)
     what = "an empty cell" if cell in (None, "") else f"{shortened(cell)!r} cannot be used"
     if on_bad == "fail" or is_bad.all():
-        remedy = "correct it, or leave out such rows with --on-bad drop"
-        remedy = remedy if on_bad == "fail" else "and no other row is without a bad cell"
+        remedy = "and no other row is without a bad cell"
+        if on_bad == "fail":
+            remedy = "correct it, or leave out such rows with --on-bad drop"
         raise DataError(f"{table.place(row)}: column {column!r}: {what}; {remedy}")
     progress.note(f"{table.path}: left out {is_bad.sum():,} of {len(table):,} rows that have a bad cell")
     return np.flatnonzero(~is_bad)
