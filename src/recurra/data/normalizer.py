@@ -10,12 +10,7 @@ from recurra.errors import RunError, ShapeError
 
 
 class Normalizer:
-    """Mean and scale of each channel.
-
-    Args:
-        mean: of each channel, (channels,).
-        scale: divisor of each channel, above 0, (channels,).
-    """
+    """Mean of each channel, (channels,), and its scale, a divisor above 0, (channels,)."""
 
     def __init__(self, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
         assert mean.shape == scale.shape == (len(mean),)

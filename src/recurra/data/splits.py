@@ -69,12 +69,7 @@ def files_by_split(
 ) -> dict[str, list[Path]]:
     """Files under the splits that their names say, if one is for training; else all of them under "all".
 
-    Where one is for training, files whose names say no split are left out.
-
-    Args:
-        files: in the order wanted.
-        folder: what their paths are relative to.
-        split_of: the split that a relative path says, None where it says none.
+    Files whose names say no split are then left out. `split_of` gets paths relative to the folder.
     """
     found: dict[str, list[Path]] = {}
     for file in files:

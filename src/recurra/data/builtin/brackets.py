@@ -44,11 +44,7 @@ def bracket_strings(shortest: int, longest: int, seed: int) -> Iterator[tuple[st
 
 
 def balanced(length: int, below: Callable[[int], int]) -> str:
-    """A balanced string; given the number of pairs, all orders of the brackets are equally likely.
-
-    Args:
-        length: characters, at least 4.
-        below: draws a random integer from 0 to below its argument.
+    """A balanced string of at least 4 characters; given the number of pairs, all orders of brackets are equally likely.
 
     Source: Arnold & Sleep 1980, Uniform random generation of balanced parenthesis strings.
     """

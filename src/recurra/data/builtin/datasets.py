@@ -22,11 +22,6 @@ class BuiltinDataSet(NamedTuple):
     files: tuple[str, ...]  # one file, or the files of a folder; paths name the version of their content
     make: Callable[[], list[str]]  # returns the content of each file
 
-    def place(self, folder: Path) -> Path:
-        """The file or the folder, given the folder of the data set in the cache."""
-        first = folder / self.files[0]
-        return first if len(self.files) == 1 else first.parent
-
 
 def make_builtin(name: str, folder: Path) -> Path:
     """Path of a data set of `BUILTIN` in its folder of the cache, which is made unless it is there.
@@ -40,7 +35,7 @@ def make_builtin(name: str, folder: Path) -> Path:
     if not all(path.exists() for path in paths):
         for path, content in zip(paths, data_set.make(), strict=True):
             write_atomically(path, content.encode())
-    return data_set.place(folder)
+    return paths[0] if len(paths) == 1 else paths[0].parent
 
 
 # The number is a version: new content gets a new path, so that no older file is used instead.

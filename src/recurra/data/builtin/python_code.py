@@ -84,10 +84,7 @@ def tagged_lines(sources: Mapping[str, str]) -> dict[str, list[list[tuple[str, s
 
     Roles are keyword, function, class, method, attribute, module, parameter (where it is declared or named in a call),
     variable, number, string, operator and punctuation; of brackets call, index, definition, group and display (of a
-    list, set or dictionary).
-
-    Args:
-        sources: text by name of the module; definitions of one are known where another imports them.
+    list, set or dictionary). Definitions of one module are known where another imports them.
 
     Returns:
         lines by name of the module, each a list of token and role.

@@ -24,12 +24,7 @@ class LabelledImages(NamedTuple):
 
 
 def read_images(folder: Path, split: str, layout: ImageLayout) -> LabelledImages:
-    """Images and labels of a split.
-
-    Args:
-        folder: where the files of the layout lie.
-        split: one that the layout has files for.
-        layout: names of the files, size of the images, number of labels.
+    """Images and labels of a split, from the files in a folder that the layout has for it.
 
     Raises:
         DataError: a file that is missing, cut short, damaged or of another kind, or two that do not belong together.
@@ -45,10 +40,8 @@ def read_images(folder: Path, split: str, layout: ImageLayout) -> LabelledImages
     if not len(labels):
         raise DataError(f"{images_path}: no images in it")
     if labels.max() >= layout.num_labels:
-        number = int((labels >= layout.num_labels).argmax())
-        raise DataError(
-            f"{labels_path}: expected labels in 0..{layout.num_labels - 1}, got {labels[number]} for image {number}"
-        )
+        number, largest = int((labels >= layout.num_labels).argmax()), layout.num_labels - 1
+        raise DataError(f"{labels_path}: expected labels in 0..{largest}, got {labels[number]} for image {number}")
     return LabelledImages(images, labels)
 
 

@@ -34,13 +34,9 @@ def is_opened(given: object) -> "TypeGuard[Image]":
 
 
 def read_image(given: "Path | Image", options: ImageOptions) -> NDArray[np.uint8]:
-    """An image in some size and colors; the first frame of an animation.
+    """An image of any format that Pillow reads, in some size and colors; the first frame of an animation.
 
     It is rotated as its EXIF orientation says, and transparent pixels become white.
-
-    Args:
-        given: a file of any format that Pillow reads, or an opened image.
-        options: its size and colors.
 
     Returns:
         (height, width, 3), or (height, width, 1) if grey; 0 is black.
@@ -55,9 +51,8 @@ def read_image(given: "Path | Image", options: ImageOptions) -> NDArray[np.uint8
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
-        raise RecurraError(
-            f"{given}: reading images takes Pillow; install it with: pip install 'recurra[images]'"
-        ) from None
+        install = "install it with: pip install 'recurra[images]'"
+        raise RecurraError(f"{given}: reading images takes Pillow; {install}") from None
     name = given if isinstance(given, Path) else getattr(given, "filename", "") or "an opened image"
     try:
         with Image.open(given) if isinstance(given, Path) else contextlib.nullcontext(given) as image:

@@ -24,6 +24,7 @@ from recurra.progress import Progress
 KINDS = (*TABLES, ".npz")
 # kind and possible numbers of axes of each array
 LAYOUT = {"features": ("f", (2, 3)), "captions": ("U", (1, 2)), SPLIT: ("U", (1,))}
+FEATURES = "floats features (images, cells, features) or (images, features)"  # for messages
 
 
 class Picture(NamedTuple):
@@ -126,9 +127,8 @@ def list_images(tables: list[tuple[str, Path]], folder: Path, options: PictureOp
     for row in list_files(tables, folder, FileColumns(options.image_column, options.caption_column, purpose)):
         first = found.setdefault(row.file, ListedImage(row.split, [], row.place, relative_name(row.file, folder)))
         if first.split != row.split:
-            raise DataError(
-                f"{row.place}: {row.file} is for {row.split} here, for {first.split} in {first.place}; choose one"
-            )
+            both = f"for {row.split} here, for {first.split} in {first.place}"
+            raise DataError(f"{row.place}: {row.file} is {both}; choose one")
         first.captions.append(row.text)
     return found
 
@@ -178,11 +178,8 @@ def load_features(path: Path) -> tuple[NDArray[np.float32], NDArray[np.str_], ND
     found = load(path, LAYOUT)
     is_whole = all(fits(found, name) for name in {"features", "captions", *found})
     if not (is_whole and len({len(array) for array in found.values()}) == 1 and found["features"].size):
-        raise DataError(
-            f"{path}: expected floats features (images, cells, features) or (images, features), texts captions "
-            f"(images,) or (images, captions), and maybe texts {SPLIT} (images,); it has "
-            f"{shapes_of(found) or 'none of them'}"
-        )
+        others = f"texts captions (images,) or (images, captions), and maybe texts {SPLIT} (images,)"
+        raise DataError(f"{path}: expected {FEATURES}, {others}; it has {shapes_of(found) or 'none of them'}")
     captions = found["captions"]
     return to_cells(found["features"], path), captions.reshape(len(captions), -1), found.get(SPLIT)
 
@@ -191,8 +188,7 @@ def load_cells(path: Path) -> NDArray[np.float32]:
     """Features (images, cells, features) of an `.npz` file, with or without captions; errors as of `load_features`."""
     found = load(path, LAYOUT)
     if not fits(found, "features"):
-        expected = "floats features (images, cells, features) or (images, features)"
-        raise DataError(f"{path}: expected {expected}; it has {shapes_of(found) or 'none of them'}")
+        raise DataError(f"{path}: expected {FEATURES}; it has {shapes_of(found) or 'none of them'}")
     return to_cells(found["features"], path)
 
 
@@ -216,7 +212,6 @@ def refuse_mixed_shapes(pictures: list[Picture]) -> None:
     """Refuse pictures of different shapes, such as of two files of features."""
     first = pictures[0]
     for other in pictures:
-        if other.content.shape != first.content.shape:
-            raise DataError(
-                f"{other.place}: {other.content.shape}, but {first.place} is {first.content.shape}; expected the same"
-            )
+        shape, expected = other.content.shape, first.content.shape
+        if shape != expected:
+            raise DataError(f"{other.place}: {shape}, but {first.place} is {expected}; expected the same")

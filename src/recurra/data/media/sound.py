@@ -104,11 +104,7 @@ def read_sound(path: Path, sample_rate: int) -> tuple[Samples, str | None]:
 
 
 def as_samples(recording: NDArray[Any], name: str) -> Samples:
-    """Mono samples as floats from -1 to 1, (samples,); integers are divided by their full scale.
-
-    Args:
-        recording: (samples,).
-        name: for messages.
+    """Mono samples (samples,) as floats from -1 to 1; integers are divided by their full scale.
 
     Raises:
         ShapeError: not one axis.

@@ -67,12 +67,7 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
     group by the SHA-256 of their values. Validation series are taken from the training series where none are given.
     Recordings are split before they are cut into windows. With `ahead` each recording is split by time instead, the
     training share first, whatever the names of files. A folder of labelled images in idx files, such as MNIST, has its
-    own training and test split.
-
-    Args:
-        path: what to read.
-        options: how to read and split it.
-        progress: gets notes on what was left out.
+    own training and test split. `progress` gets notes on what was left out.
 
     Returns:
         "train", "valid", and "test" unless files give only the others; each in the order of the files.
@@ -107,13 +102,9 @@ def held_out_series(path: str, options: SeriesOptions, progress: Progress = SILE
 def split_recordings(
     path: str, found: Mapping[str, list[Recording]], groups: Mapping[str, list[str] | None], shares: Shares
 ) -> dict[str, list[Recording]]:
-    """Recordings for training, validation and test, each in the order found; where files say no split, by groups.
+    """Recordings for training, validation and test, each in the order found.
 
-    Args:
-        path: where they are from, for messages.
-        found: recordings by the split that files say, or under "all".
-        groups: those of "valid" and of "test"; None where files or else a hash decide.
-        shares: of training, validation and test, of what a hash decides.
+    `groups` are those of "valid" and of "test", or None where files or else a hash decide.
 
     Raises:
         DataError: a group that does not exist, or too few groups or recordings to split.
@@ -159,7 +150,7 @@ def group_digest(recording: Recording) -> str:
 
 
 def split_by_time(path: str, recordings: list[Recording], options: SeriesOptions) -> dict[str, list[Series]]:
-    """Windows by split; each recording is cut at the shares of its time. Raises DataError for a split without."""
+    """Windows by split; each recording is cut at the shares of its time. Raises DataError for a split without any."""
     parts = zip(SPLITS, consecutive(options.shares), strict=True)
     found = {split: cut_all(recordings, options, part) for split, part in parts}
     for split, windows in found.items():
@@ -269,10 +260,9 @@ def refuse_mixed_channels(recordings: list[Recording]) -> None:
     first = recordings[0]
     for other in recordings:
         if other.channels != first.channels:
-            raise DataError(
-                f"{other.name}: its channels are {', '.join(other.channels)}, those of {first.name} are "
-                f"{', '.join(first.channels)}; expected the same everywhere"
-            )
+            has, expected = (", ".join(one.channels) for one in (other, first))
+            those = f"its channels are {has}, those of {first.name} are {expected}"
+            raise DataError(f"{other.name}: {those}; expected the same everywhere")
 
 
 def refuse_unknown_labels(path: str, known: Set[str], labels: list[str]) -> None:

@@ -97,7 +97,7 @@ def labelled_windows(
         recording: to cut; the values of the windows are views of its values.
         window: steps.
         overlap: steps that a window shares with the one before, fewer than `window`.
-        labels: labels to keep; None for all.
+        labels: to keep; None for all.
     """
     assert 0 <= overlap < window
     values, segments, name, group, channels = recording

@@ -98,13 +98,7 @@ def read_series_table(
 
 
 class Rows:
-    """Rows of a table, ordered by series.
-
-    Args:
-        table: the table.
-        good: indices of the rows to use.
-        ids: name of the series of each row of the table.
-    """
+    """The good rows of a table, given as indices, ordered by series; `ids` names the series of each row."""
 
     def __init__(self, table: Table, good: NDArray[np.intp], ids: Cells) -> None:
         self.table, self.ids = table, ids
@@ -217,11 +211,10 @@ def good_rows(
     column = next(name for name, cells in bad.items() if cells[row])
     cell = table.cell(column, row)
     what = "an empty cell" if cell in (None, "") else f"{shortened(cell)!r} cannot be used"
-    if on_bad == "fail":
-        raise DataError(
-            f"{table.place(row)}: column {column!r}: {what}; correct it, or leave out such rows with --on-bad drop"
-        )
-    if is_bad.all():
-        raise DataError(f"{table.place(row)}: column {column!r}: {what}; and no other row is without a bad cell")
+    if on_bad == "fail" or is_bad.all():
+        remedy = "and no other row is without a bad cell"
+        if on_bad == "fail":
+            remedy = "correct it, or leave out such rows with --on-bad drop"
+        raise DataError(f"{table.place(row)}: column {column!r}: {what}; {remedy}")
     progress.note(f"{table.path}: left out {is_bad.sum():,} of {len(table):,} rows that have a bad cell")
     return np.flatnonzero(~is_bad)

@@ -33,12 +33,6 @@ class TokenIds(NamedTuple):
 def encode_text(text: Text, vocabulary: Vocabulary, progress: Progress, title: str) -> TokenIds:
     """Token ids of a text, from the cache if the same text was encoded with the same vocabulary before.
 
-    Args:
-        text: the text.
-        vocabulary: encodes it.
-        progress: shows how far encoding is.
-        title: of the progress bar.
-
     Raises:
         DataError: the text is not UTF-8, or has no tokens.
         SaveError: the cache cannot be written.

@@ -92,8 +92,9 @@ def split_texts(found: dict[str, list[LabelledText]], path: str, shares: Shares)
 
 def read_files(files: list[Path], columns: TextColumns, root: Path) -> list[LabelledText]:
     """Examples of the files of one split."""
-    if any(file.name == INPUT for file in files):
-        return [one for file in files if file.name == INPUT for one in read_parallel(file)]
+    parallel = [file for file in files if file.name == INPUT]
+    if parallel:
+        return [one for file in parallel for one in read_parallel(file)]
     if all(is_table(file) for file in files):
         return [one for file in files for one in read_rows(file, columns)]
     folders = {file.parent for file in files}
@@ -107,9 +108,8 @@ def read_files(files: list[Path], columns: TextColumns, root: Path) -> list[Labe
     if len(set(names.values())) < len(files):  # as of rt-polarity.pos and rt-polarity.neg
         names = {file: file.suffix[1:] for file in files}
     if len(set(names.values())) < len(files):
-        raise DataError(
-            f"{root}: the names of its files are no classes; expected one file or folder for each class, or tables"
-        )
+        expected = "expected one file or folder for each class, or tables"
+        raise DataError(f"{root}: the names of its files are no classes; {expected}")
     return [LabelledText(line.strip(), names[file], place) for file in files for place, line in read_placed_lines(file)]
 
 

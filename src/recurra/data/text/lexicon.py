@@ -27,13 +27,7 @@ class EncodedTokens(NamedTuple):
 
 
 class Lexicon:
-    """Ids of words and characters; 0 is unknown. Characters keep their case even where words are folded.
-
-    Args:
-        words: with ids 1, 2, ...
-        characters: with ids 1, 2, ...
-        lowercase: whether words are looked up in lower case.
-    """
+    """Ids 1, 2, ... of words and characters; 0 is unknown. Characters keep their case even where words are folded."""
 
     def __init__(self, words: Sequence[str], characters: Sequence[str], *, lowercase: bool) -> None:
         self.words, self.characters, self.lowercase = list(words), list(characters), lowercase
@@ -42,14 +36,9 @@ class Lexicon:
 
     @classmethod
     def of(cls, sentences: Iterable[Sequence[str]], size: int, *, lowercase: bool) -> "Lexicon":
-        """The most frequent words of some sentences, and their characters.
+        """At most `size` words of some sentences, the most frequent ones, and their characters.
 
         A character that occurs once is left out, so that a model learns something about unknown ones.
-
-        Args:
-            sentences: tokens of each.
-            size: most words to keep.
-            lowercase: whether words are looked up in lower case.
         """
         counts = Counter(token for sentence in sentences for token in sentence)
         words, characters = Counter[str](), Counter[str]()

@@ -197,9 +197,8 @@ def read_parallel(source: Path, target: Path) -> Iterator[Pair]:
             yield Pair(first, second, f"{source} line {number}")
         elif first or second:
             empty, other = (target, source) if first else (source, target)
-            raise DataError(
-                f"{empty} line {number}: empty, but {other} has text there; fill it, or leave the line out of both"
-            )
+            remedy = "fill it, or leave the line out of both"
+            raise DataError(f"{empty} line {number}: empty, but {other} has text there; {remedy}")
 
 
 def read_rows(path: Path, sides: PairColumns, progress: Progress) -> Iterator[Pair]:

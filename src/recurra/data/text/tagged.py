@@ -214,9 +214,8 @@ def lists_of(line: str, names: Sequence[Column], place: str) -> list[list[str]]:
 def tagged_sentence(tokens: Sequence[str], tags: Sequence[str], place: str) -> Iterator[TaggedSentence]:
     """The sentence of some tokens and equally many tags, none of them empty, else DataError; nothing without tokens."""
     if len(tokens) != len(tags):
-        raise DataError(
-            f"{place}: {counted(len(tokens), 'token')}, but {counted(len(tags), 'tag')}; expected a tag for every token"
-        )
+        found = f"{counted(len(tokens), 'token')}, but {counted(len(tags), 'tag')}"
+        raise DataError(f"{place}: {found}; expected a tag for every token")
     if not all(text.strip() for text in (*tokens, *tags)):
         raise DataError(f"{place}: an empty token or tag; give it a text, or leave both out")
     if tokens:
@@ -244,10 +243,8 @@ def positions(columns: tuple[Column, Column], width: int, path: Path, names: Seq
             known = ", ".join(names) or f"numbers 0 to {width - 1}, and -1 for the last"
             raise DataError(f"{path}: no column {column!r} ({option}); it has {known}")
     if found[0] == found[1]:
-        raise DataError(
-            f"{path}: column {found[0]} would be both token and tag of its {counted(width, 'column')}; set "
-            "--token-column and --tag-column"
-        )
+        both = f"column {found[0]} would be both token and tag of its {counted(width, 'column')}"
+        raise DataError(f"{path}: {both}; set --token-column and --tag-column")
     return found[0], found[1]
 
 
