@@ -33,7 +33,7 @@ def words(num_speakers: int = 3, num_words: int = 5) -> list[Utterance]:
 
 def test_strings_of_each_split_are_drawn_by_themselves() -> None:
     """Of the same clips, so that what is equal in two splits is equal by its draws."""
-    options = options_of(connected=(600, 500, 400), words=(2, 4))
+    options = options_of(connected=(600, 500, 400), connected_words=(2, 4))
     strings = strings_of({split: words() for split in ("train", "valid", "test")}, options, 1)
     assert [len(part) for part in strings.values()] == [600, 500, 400]
     for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
@@ -61,8 +61,8 @@ def test_strings_of_recordings_without_a_split_are_those_of_a_test() -> None:
     ("option", "value", "message"),
     [
         ("connected", [20, 0, 5], r"connected\.1: expected greater than or equal to 1, got 0"),
-        ("words", [0, 3], r"words\.0: expected greater than or equal to 1, got 0"),
-        ("words", [5, 2], r"words: expected fewest and most, in this order, got \[5, 2\]"),
+        ("connected_words", [0, 3], r"connected_words\.0: expected greater than or equal to 1, got 0"),
+        ("connected_words", [5, 2], r"connected_words: expected fewest and most, in this order, got \[5, 2\]"),
     ],
 )
 def test_impossible_strings_are_refused_before_anything_is_read(option: str, value: object, message: str) -> None:

@@ -46,9 +46,9 @@ def test_a_loaded_run_hears_the_same(run: Path) -> None:
 
 def test_scores_are_those_of_jiwer(run: Path) -> None:
     model = TrainedRecognizer(Run(run))
-    model.task.load_data(Progress())
+    model.task.set_data(model.task.read_data(Progress()))
     recordings = model.task.splits["test"]
-    found = [best[0].text for best in model.transcribe([one.samples for one in recordings])]
+    found = [one.text for one in model.transcribe([one.samples for one in recordings])]
     said = [one.transcript for one in recordings]
     metrics = Run(run).read_json("metrics.json")["model"]["test"]
     assert metrics["wer"] == pytest.approx(jiwer.wer(said, found))
@@ -66,7 +66,7 @@ def test_while_sound_comes_it_hears_what_it_hears_of_the_whole(run: Path, piece:
     for number in (0, 7) if piece > 1 else (0,):
         samples, _ = soundfile.read(run.parent / "tunes" / f"test{number}.wav", dtype="float32")
         told = "".join(stream.feed(samples[first : first + piece]) for first in range(0, len(samples), piece))
-        ((whole,),) = model.transcribe([samples], beam_size=1)
+        (whole,) = model.transcribe([samples], beam_size=1)
         assert told == stream.text == whole.text != ""
         stream.reset()
         assert stream.text == ""
@@ -77,7 +77,7 @@ def test_files_at_another_rate_and_with_two_channels_are_said_so(run: Path, tmp_
     samples = tune(["low", "high", "mid"], random.Random(3))
     double = np.repeat(samples, 2)[:, np.newaxis].repeat(2, 1)
     soundfile.write(tmp_path / "stereo.wav", double, 2 * RATE)
-    ((found, *_),) = model.transcribe([tmp_path / "stereo.wav"], progress=notes)
+    (found,) = model.transcribe([tmp_path / "stereo.wav"], progress=notes)
     assert found.text == "low high mid"
     (line,) = notes.lines
     assert "resampled from 8,000 Hz" in line
@@ -86,13 +86,14 @@ def test_files_at_another_rate_and_with_two_channels_are_said_so(run: Path, tmp_
 
 def test_recordings_do_not_depend_on_their_neighbors(run: Path) -> None:
     model = TrainedRecognizer(Run(run))
-    model.task.load_data(Progress())
+    model.task.set_data(model.task.read_data(Progress()))
     recordings = [one.samples for one in model.task.splits["test"]]
     together = model.transcribe(recordings, num_best=3)
     for index in (0, 11, 24):
         (alone,) = model.transcribe([recordings[index]], num_best=3)
-        assert [one.text for one in alone] == [one.text for one in together[index]]
-        assert alone[0].log_probability == pytest.approx(together[index][0].log_probability, abs=1e-3)
+        assert [one.text for one in alone.texts] == [one.text for one in together[index].texts]
+        best = together[index].texts[0]
+        assert alone.texts[0].log_probability == pytest.approx(best.log_probability, abs=1e-3)
 
 
 def test_integers_are_over_their_full_scale(run: Path) -> None:
@@ -121,15 +122,15 @@ def test_what_is_no_recording(run: Path) -> None:
         (broken, DataError, "sample 42 of 5,000 is not finite"),
         (tone > 0, UsageError, "expected samples as floats or integers, got bool"),
     ):
-        with pytest.raises(error, match=f"transcribe: {message}"):
+        with pytest.raises(error, match=f"predict: {message}"):
             model.transcribe([tone, samples])
         stream = model.stream()
         with pytest.raises(error, match=f"feed: {message}"):
             stream.feed(samples)
     for one, kind in (("a.wav", "text"), (Path("a.wav"), "path"), (tone, "array")):
-        with pytest.raises(UsageError, match=rf"transcribe: expected a list, got one {kind}; write transcribe\(\["):
+        with pytest.raises(UsageError, match=rf"predict: expected a list, got one {kind}; write predict\(\["):
             model.transcribe(one)
-    with pytest.raises(UsageError, match="transcribe: expected sound files or arrays of samples, got Tensor"):
+    with pytest.raises(UsageError, match="predict: expected sound files or arrays of samples, got Tensor"):
         model.transcribe([torch.zeros(5000)])
     with pytest.raises(DataError, match="shorter than one step of the model"):
         model.transcribe([tone[:50]])
@@ -141,9 +142,10 @@ def test_what_is_no_recording(run: Path) -> None:
 def test_the_likeliest_alignment_comes_with_the_probability_of_what_it_reads_as(run: Path) -> None:
     model = TrainedRecognizer(Run(run))
     samples = tune(["low", "high"], random.Random(5))
-    ((greedy,),) = model.transcribe([samples], beam_size=1)
-    (readings,) = model.transcribe([samples], beam_size=40, num_best=40)
-    (same,) = (one for one in readings if one.text == greedy.text)
+    (answer,) = model.transcribe([samples], beam_size=1)
+    (greedy,) = answer.texts
+    (several,) = model.transcribe([samples], beam_size=40, num_best=40)
+    (same,) = (one for one in several.texts if one.text == greedy.text)
     assert greedy.log_probability == pytest.approx(same.log_probability, abs=1e-4)
     assert greedy.score == greedy.log_probability
 
@@ -151,15 +153,16 @@ def test_the_likeliest_alignment_comes_with_the_probability_of_what_it_reads_as(
 def test_a_language_and_a_bonus_are_weighed_where_asked_for(run: Path) -> None:
     model = TrainedRecognizer(Run(run))
     samples = tune(["low", "high", "mid"], random.Random(5))
-    (readings,) = model.transcribe([samples], beam_size=30, num_best=9, lm_weight=0.7, insertion_bonus=1.5)
-    for one in readings:
+    (answer,) = model.transcribe([samples], beam_size=30, num_best=9, lm_weight=0.7, insertion_bonus=1.5)
+    assert len(answer.texts) == 9
+    for one in answer.texts:
         symbols = model.task.alphabet.encode(one.text, "").tolist()
         prior = sum(
             float(model.task.language([symbols[:at]])[0, following])
             for at, following in enumerate([*symbols, 0])  # 0 is the end
         )
         assert one.score == pytest.approx(one.log_probability + 0.7 * prior + 1.5 * len(symbols), abs=1e-4)
-    with pytest.raises(UsageError, match="insertion_bonus: expected 0 beside a beam of 1"):
+    with pytest.raises(UsageError, match="insertion_bonus: expected 0 beside a beam_size of 1"):
         model.transcribe([samples], beam_size=1, insertion_bonus=1.5)
 
 
@@ -174,7 +177,7 @@ def test_other_recordings_are_judged_beside_the_baselines(run: Path, tmp_path: P
     notes = Notes()
     found = model.evaluate(tmp_path / "others.csv", notes)
     assert found.keys() == {"model", "frequent", "nearest"}
-    outputs = [best[0].text for best in model.transcribe([tunes / audio for audio, *_ in own[:9]])]
+    outputs = [one.text for one in model.transcribe([tunes / audio for audio, *_ in own[:9]])]
     said = [said for _, said, *_ in own[:9]]
     expected = jiwer.wer([*said, f"shrill {said[0]}"], [*outputs, outputs[0]])
     assert found["model"]["all"]["wer"] == pytest.approx(expected)
@@ -196,5 +199,5 @@ def test_a_stream_moves_features_to_where_the_model_is(run: Path, monkeypatch: p
 
 def test_a_model_of_both_directions_hears_no_stream(tmp_path: Path) -> None:
     both = start(write_tunes(tmp_path / "tunes"))
-    with pytest.raises(UsageError, match="reads in both directions"):
+    with pytest.raises(UsageError, match="bidirectional"):
         TrainedRecognizer.stream(type("Opened", (), {"task": both, "run": "here"})())

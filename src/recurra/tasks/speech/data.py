@@ -99,12 +99,6 @@ class Encoded(NamedTuple):
         """Frames of each."""
         return [len(features) for features in self.features]
 
-    def note_uncounted(self, progress: Progress) -> None:
-        """Note how many recordings count in no loss."""
-        if self.uncounted:
-            number, first = len(self.uncounted), self.uncounted[0]
-            progress.note(f"{number:,} recordings are scored but count in no loss, such as {first}")
-
 
 class Batch(NamedTuple):
     """Some recordings."""
@@ -195,16 +189,40 @@ def encode(utterances: Sequence[Utterance], front: LogMel, alphabet: Alphabet, r
         alphabet: gives the symbols.
         reduction: frames of a step.
     """
-    targets, uncounted = [], []
-    for one, reason in zip(utterances, shortages(utterances, front, reduction, alphabet.unit), strict=True):
-        unknown = unknown_in(one, alphabet)
-        if unknown:
-            reason = f"{one.place}: training transcripts have no {shown(unknown)}"
-        targets.append(NO_TARGETS if reason else alphabet.encode(one.transcript, one.place))
-        uncounted += [reason] if reason else []
+    reasons = reasons_uncounted(utterances, front, alphabet, reduction)
+    targets = [
+        NO_TARGETS if reason else alphabet.encode(one.transcript, one.place)
+        for one, reason in zip(utterances, reasons, strict=True)
+    ]
     rows = "\n".join(f"{one.digest} {one.transcript}" for one in utterances)
     digest = hashlib.sha256(rows.encode()).hexdigest()
-    return Encoded(log_mel_features([one.samples for one in utterances], front), targets, uncounted, digest)
+    features = log_mel_features([one.samples for one in utterances], front)
+    return Encoded(features, targets, [reason for reason in reasons if reason], digest)
+
+
+def reasons_uncounted(
+    utterances: Sequence[Utterance], front: LogMel, alphabet: Alphabet, reduction: int
+) -> list[str | None]:
+    """Why the model cannot produce a transcript, so that it counts in no loss; None where it can.
+
+    Args:
+        utterances: any.
+        front: makes the frames.
+        alphabet: symbols of the model.
+        reduction: frames of a step.
+    """
+    found = shortages(utterances, front, reduction, alphabet.unit)
+    for index, one in enumerate(utterances):
+        unknown = unknown_in(one, alphabet)
+        if unknown:
+            found[index] = f"{one.place}: training transcripts have no {shown(unknown)}"
+    return found
+
+
+def note_uncounted(reasons: Sequence[str], progress: Progress) -> None:
+    """Note how many recordings of a split count in no loss, and why the first does not."""
+    if reasons:
+        progress.note(f"{len(reasons):,} recordings are scored but count in no loss, such as {reasons[0]}")
 
 
 def unknown_in(utterance: Utterance, alphabet: Alphabet) -> set[str]:

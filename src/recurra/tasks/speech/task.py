@@ -40,6 +40,8 @@ from recurra.tasks.speech.data import (
     find_other_recordings,
     find_recordings,
     long_enough,
+    note_uncounted,
+    reasons_uncounted,
     side_by_side,
     summaries,
 )
@@ -163,7 +165,8 @@ class Speech:
         splits = usable_recordings(recipe, front, progress)
         task = cls(recipe, SpeechPreprocessor.fit(splits["train"], recipe.data, front))
         task.set_data(splits)
-        task.note_uncounted(progress)
+        for encoded in task.encoded.values():
+            note_uncounted(encoded.uncounted, progress)
         task.model.fit_normalization(torch.from_numpy(np.concatenate(task.encoded["train"].features)))
         return task
 
@@ -188,7 +191,11 @@ class Speech:
         Raises:
             DataError: they cannot be used.
         """
-        return usable_recordings(self.recipe, self.front, progress)
+        splits = usable_recordings(self.recipe, self.front, progress)
+        for utterances in splits.values():
+            reasons = reasons_uncounted(utterances, self.front, self.alphabet, self.model.reduction)
+            note_uncounted([reason for reason in reasons if reason], progress)
+        return splits
 
     def set_data(self, splits: dict[str, list[Utterance]]) -> None:
         """Encode recordings by split and keep them; samples of training recordings are dropped to save memory.
@@ -204,11 +211,6 @@ class Speech:
             )
         nothing = np.zeros(0, np.float32)
         splits["train"] = [one._replace(samples=nothing) for one in splits["train"]]
-
-    def note_uncounted(self, progress: Progress) -> None:
-        """Note how many recordings count in no loss, since the model cannot produce their transcripts."""
-        for encoded in self.encoded.values():
-            encoded.note_uncounted(progress)
 
     def encode(self, examples: Sequence[Utterance]) -> Encoded:
         """Recordings as the model reads them."""
@@ -302,7 +304,7 @@ class Speech:
     ) -> tuple[Scores, Json]:
         """Scores of the model on the recordings of a split, and details for the evaluation page."""
         if encoded is not self.encoded.get(split):
-            encoded.note_uncounted(progress)
+            note_uncounted(encoded.uncounted, progress)
         nats, log_probabilities = self.predict(encoded, progress, f"evaluating {split}")
         transcripts, outputs = [one.transcript for one in examples], self.texts_of(log_probabilities)
         num_symbols = sum(map(len, encoded.targets))
