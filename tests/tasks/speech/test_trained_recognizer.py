@@ -1,6 +1,8 @@
 """A recognizer in use: of files and samples, of the whole and while sound comes, and of other recordings."""
 
+import io
 import random
+import sys
 from pathlib import Path
 
 import jiwer
@@ -70,6 +72,60 @@ def test_while_sound_comes_it_hears_what_it_hears_of_the_whole(run: Path, piece:
         assert told == stream.text == whole.text != ""
         stream.reset()
         assert stream.text == ""
+
+
+def test_a_stream_of_files_samples_and_standard_input_writes_the_best_alignments(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, file = TrainedRecognizer(Run(run)), run.parent / "tunes" / "test7.wav"
+    samples, _ = soundfile.read(file, dtype="int16")
+    raw = samples.astype("<i2").tobytes() + b"!"  # cut off within a sample
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    (whole,) = model.transcribe([file], beam_size=1)
+    from_file, from_samples, from_input = model.predict([file, samples, "-"], stream=True)
+    pieces = list(from_input.pieces())
+    assert len(pieces) == -(-len(samples) // (RATE // 10))
+    assert sum(piece != "" for piece in pieces) > 1  # before the end, too
+    assert from_file.text == from_samples.text == from_input.text == "".join(pieces) == whole.text != ""
+    assert from_file.as_table() is None
+
+
+def test_a_sound_file_on_standard_input_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = TrainedRecognizer(Run(run))
+    sound = (run.parent / "tunes" / "test0.wav").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(sound)))
+    (answer,) = model.predict(["-"], stream=True)
+    with pytest.raises(DataError, match=rf"^-: a sound file, where raw samples are expected; .* -ar {RATE} -$"):
+        next(answer.pieces())
+    with pytest.raises(UsageError, match=r"^-: standard input is transcribed with --stream only"):
+        model.predict(["-"])
+
+
+def test_a_stream_neither_searches_nor_gives_json(run: Path) -> None:
+    model, tone = TrainedRecognizer(Run(run)), np.full(5000, 0.1, np.float32)
+    for option in ({"beam_size": 3}, {"num_best": 2}, {"lm_weight": 0.0}, {"insertion_bonus": 1.0}):
+        with pytest.raises(UsageError, match="no beam_size, num_best, lm_weight or insertion_bonus beside stream"):
+            model.predict([tone], stream=True, **option)
+    (answer,) = model.predict([run.parent / "tunes" / "test0.wav"], stream=True)
+    with pytest.raises(UsageError, match=r"test0\.wav: stream writes text while sound comes; leave --json out"):
+        answer.as_json()
+    assert answer.text != ""
+    with pytest.raises(UsageError, match="predict: expected sound files or arrays of samples, got list"):
+        model.predict([tone.tolist()], stream=True)
+
+
+def test_an_answer_is_a_text_a_table_or_json(run: Path) -> None:
+    model, file = TrainedRecognizer(Run(run)), run.parent / "tunes" / "test0.wav"
+    (one,), (several,) = model.predict([file]), model.predict([str(file)], num_best=3)
+    assert one.as_table() is None
+    assert one.text == several.text == several.texts[0].text
+    table = several.as_table()
+    assert list(table.columns) == [str(file), "score", "log-probability"]
+    assert [row[0] for row in table.rows] == [text.text for text in several.texts]
+    assert [float(row[1]) for row in table.rows] == pytest.approx([text.score for text in several.texts], abs=6e-4)
+    found = several.as_json()
+    assert found["sound"] == str(file)
+    assert found["texts"][2] == several.texts[2]._asdict()
 
 
 def test_files_at_another_rate_and_with_two_channels_are_said_so(run: Path, tmp_path: Path) -> None:
