@@ -1,5 +1,6 @@
 """`recurra caption`, and pictures that nobody could learn from."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +12,24 @@ Image = pytest.importorskip("PIL.Image", reason="reading images takes Pillow")
 SMALL = ["--image-size", "8,8", "--channels", "6", "--embedding-size", "8", "--hidden-size", "12", "--quiet"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Black and white pictures."""
-    folder = tmp_path_factory.mktemp("shades")
-    rows = ["image,caption"]
-    for number in range(60):
-        Image.fromarray(np.full((8, 8), 255 * (number % 2), np.uint8)).save(folder / f"{number}.png")
-        rows.append(f"{number}.png,all {'white' if number % 2 else 'black'}")
-    (folder / "captions.csv").write_text("\n".join(rows) + "\n")
-    return folder
+@pytest.fixture
+def run(small_run: Callable[[str], Any]) -> Path:
+    return small_run("captioning").run
 
 
-def test_a_captioner_from_the_command_line(folder: Path, tmp_path: Path, recurra_command: Any) -> None:
-    run = tmp_path / "run"
-    options = [*SMALL, "--epochs", "20", "--learning-rate", "0.02", "--batch-size", "8"]
-    assert recurra_command("train", "captioning", folder, "--run", run, *options).code == 0
-    assert "Lowest scores" in (run / "evaluation.html").read_text()
-    images = [folder / "3.png", folder / "4.png"]
-    outcome = recurra_command("caption", run, *images, "--picture")
-    assert outcome.out == f"{images[0]}\tall white\n{images[1]}\tall black\n", outcome.err
-    assert outcome.err.strip() == str(run / "captions.html")
-    assert "image" in (run / "captions.html").read_text()
+@pytest.fixture
+def images(small_run: Callable[[str], Any]) -> list[Path]:
+    """A white and a black picture."""
+    folder = small_run("captioning").data
+    return [folder / "3.png", folder / "4.png"]
+
+
+def test_captions_stand_behind_names_where_there_are_several(
+    recurra_command: Any, run: Path, images: list[Path], tmp_path: Path
+) -> None:
+    assert recurra_command("caption", run, *images).out == f"{images[0]}\tall white\n{images[1]}\tall black\n"
     assert recurra_command("caption", run, images[1]).out == "all black\n"
-    rows = recurra_command("caption", run, *images, "--num-best", "2", "--json").json_lines
-    assert [row["texts"][0]["text"] for row in rows] == ["all white", "all black"]
-    assert [len(row["texts"]) for row in rows] == [2, 2]
-    assert f"see recurra caption {run}" in recurra_command("predict", run, images[0]).err
-    assert set(recurra_command("evaluate", run, "--json", "--quiet").json) == {"model", "frequent", "nearest"}
-    assert recurra_command("info", run, "--check").code == 0
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(images[0].read_bytes()[:30])
-    outcome = recurra_command("caption", run, broken)
-    assert (outcome.code, outcome.out) == (3, "")
-    assert str(broken) in outcome.err
-    outcome = recurra_command("caption", run, images[1], broken, images[0])
-    assert (outcome.code, outcome.out) == (3, f"{images[1]}\tall black\n")
-    assert str(broken) in outcome.err
-
+    assert recurra_command("predict", run, images[1]).out == "all black\n"
     several = tmp_path / "several"
     several.mkdir()
     for name, image in (("b.PNG", images[0]), ("a.png", images[1])):
@@ -61,6 +42,36 @@ def test_a_captioner_from_the_command_line(folder: Path, tmp_path: Path, recurra
     (several / "a.png").unlink()
     outcome = recurra_command("caption", run, several)
     assert (outcome.code, f"{several}: a folder without files ending in .png, .jpg" in outcome.err) == (3, True)
+
+
+def test_several_captions_as_a_table_and_as_json(recurra_command: Any, run: Path, images: list[Path]) -> None:
+    rows = recurra_command("caption", run, *images, "--num-best", "2", "--json").json_lines
+    assert [row["image"] for row in rows] == list(map(str, images))
+    assert [row["texts"][0]["text"] for row in rows] == ["all white", "all black"]
+    assert [len(row["texts"]) for row in rows] == [2, 2]
+    assert rows[0]["view"]["tokens"][:2] == ["all", "white"]
+    table = recurra_command("caption", run, *images, "--num-best", "2").out
+    for row in rows:
+        for one in row["texts"]:
+            assert f"{one['score']:.3f}" in table
+
+
+def test_attention_over_images_is_a_page(recurra_command: Any, run: Path, images: list[Path]) -> None:
+    outcome = recurra_command("caption", run, *images, "--plot")
+    assert outcome.out == f"{images[0]}\tall white\n{images[1]}\tall black\n"
+    assert outcome.err == f"chart {run / 'caption.html'}\n"
+    assert '"type":"image"' in (run / "caption.html").read_text()
+
+
+def test_images_that_cannot_be_read(recurra_command: Any, run: Path, images: list[Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(images[0].read_bytes()[:30])
+    outcome = recurra_command("caption", run, broken)
+    assert (outcome.code, outcome.out) == (3, "")
+    assert str(broken) in outcome.err
+    outcome = recurra_command("caption", run, images[1], broken, images[0])
+    assert (outcome.code, outcome.out) == (3, f"{images[1]}\tall black\n")
+    assert str(broken) in outcome.err
     np.savez(tmp_path / "seen.npz", features=np.ones((2, 3, 4)))
     outcome = recurra_command("caption", run, tmp_path / "seen.npz")
     assert (outcome.code, f"seen.npz: {run} reads image files, not features" in outcome.err) == (2, True)

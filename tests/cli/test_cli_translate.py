@@ -1,47 +1,31 @@
 """`recurra translate`, and what becomes of pairs that nobody could learn from."""
 
-import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-LETTERS = "abcdef"
 SMALL = ["--unit", "character", "--embedding-size", "12", "--hidden-size", "16", "--epochs", "2", "--quiet"]
 
 
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Letters that become the others of their kind: small ones large."""
-    path = tmp_path_factory.mktemp("pairs") / "pairs.txt"
-    words = [first + second + third for first in LETTERS for second in LETTERS for third in LETTERS]
-    path.write_text("".join(f"{word}\t{word.upper()}\n" for word in words))
-    return path
+@pytest.fixture
+def run(small_run: Callable[[str], Any]) -> Path:
+    """A translator of small letters into large ones."""
+    return small_run("translation").run
 
 
-@pytest.fixture(scope="module")
-def run(pairs: Path) -> Path:
-    """A trained translator; treat it as read-only."""
-    import recurra
-    from recurra.progress import Progress
-
-    options = {"unit": "character", "embedding_size": 16, "hidden_size": 24, "epochs": 12, "learning_rate": 0.02}
-    return recurra.train("translation", pairs, run=pairs.parent / "run", progress=Progress(), batch_size=16, **options)
+@pytest.fixture
+def pairs(small_run: Callable[[str], Any]) -> Path:
+    """What it was trained on."""
+    return small_run("translation").data
 
 
-def test_arguments_a_file_and_standard_input_are_translated_alike(
-    run: Path, tmp_path: Path, recurra_command: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_arguments_and_a_file_together(run: Path, tmp_path: Path, recurra_command: Any) -> None:
     (tmp_path / "new.txt").write_text("abc\nfed\n")
-    monkeypatch.setattr("sys.stdin", io.StringIO("abc\n\nfed\n"))
-    expected = "ABC\nFED\n"
-    assert recurra_command("translate", run, "abc", "fed").out == expected
-    assert recurra_command("translate", run, "--file", tmp_path / "new.txt").out == expected
-    assert recurra_command("translate", run).out == "ABC\n\nFED\n"  # an answer a line
-    assert (
-        recurra_command("translate", run, "abc", "--file", tmp_path / "new.txt", "--beam", "1").out
-        == f"ABC\n{expected}"
-    )
+    outcome = recurra_command("translate", run, "abc", "--file", tmp_path / "new.txt", "--beam-size", "1")
+    assert outcome.out == "ABC\nABC\nFED\n"
+    assert recurra_command("predict", run, "abc", "", "fed").out == "ABC\n\nFED\n"  # an answer a line
 
 
 def test_several_translations_as_a_table_and_as_json(run: Path, recurra_command: Any) -> None:
@@ -58,33 +42,38 @@ def test_several_translations_as_a_table_and_as_json(run: Path, recurra_command:
     assert recurra_command("translate", run, "aéb", "--json").json_lines[0]["unknown"] == ["é"]
 
 
-def test_what_was_read_is_a_picture(run: Path, recurra_command: Any) -> None:
-    outcome = recurra_command("translate", run, "abc", "fed", "--picture")
-    page = run / "alignments.html"
-    assert outcome.err.strip() == str(page)
+def test_attention_is_a_page(run: Path, recurra_command: Any) -> None:
+    outcome = recurra_command("translate", run, "abc", "fed", "--plot")
+    page = run / "translate.html"
+    assert (outcome.out, outcome.err) == ("ABC\nFED\n", f"chart {page}\n")
     text = page.read_text()
+    assert f"<h1>{run.name}: translate</h1>" in text
     assert '"ticktext":["a","b","c","(end)"]' in text
     assert '"ticktext":["F","E","D","(end)"]' in text
 
 
-def test_draws(run: Path, recurra_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    hot = ["translate", run, "--draw", "--temperature", "9", "--seed"]
+def test_samples(run: Path, recurra_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hot = ["translate", run, "--sample", "--temperature", "9", "--seed"]
     first = recurra_command(*hot, 1, *["abc"] * 5).out
     assert first == recurra_command(*hot, 1, *["abc"] * 5).out != recurra_command(*hot, 2, *["abc"] * 5).out
-    monkeypatch.setattr("recurra.cli.translate.AT_ONCE", 2)
+    monkeypatch.setattr("recurra.tasks.translation.trained.TrainedTranslator.batch_size", 2)
     drawn = recurra_command(*hot, 1, *["abc"] * 5).out.splitlines()
-    assert len(set(drawn)) == 5, "each group draws the same again"
-    cold = recurra_command("translate", run, "abc", "fed", "--draw", "--top-k", "1").out
-    assert cold == recurra_command("translate", run, "abc", "fed", "--beam", "1").out
+    assert len(set(drawn)) == 5, "each batch samples the same again"
+    cold = recurra_command("translate", run, "abc", "fed", "--sample", "--top-k", "1").out
+    assert cold == recurra_command("translate", run, "abc", "fed", "--beam-size", "1").out
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--draw", "--num-best", "2"], "--num-best is for a search, --draw writes one translation each"),
-        (["--draw", "--beam", "2"], "--beam is for a search"),
-        (["--temperature", "2"], "--temperature is for --draw"),
-        (["--seed", "2"], "--seed is for --draw"),
+        (["--sample", "--num-best", "2"], "no --num-best beside --sample, which generates one text"),
+        (["--sample", "--beam-size", "2"], "no --beam-size beside --sample, which generates one text"),
+        (["--sample", "--length-penalty", "2"], "no --length-penalty beside --sample"),
+        (["--sample", "--coverage-penalty", "2"], "no --coverage-penalty beside --sample"),
+        (["--temperature", "2"], "--sample beside --temperature"),
+        (["--top-k", "2"], "--sample beside --top-k"),
+        (["--top-p", "0.5"], "--sample beside --top-p"),
+        (["--seed", "2"], "--sample beside --seed"),
     ],
 )
 def test_options_that_would_do_nothing(run: Path, recurra_command: Any, arguments: list[str], message: str) -> None:
@@ -107,13 +96,13 @@ def test_files_like_those_trained_on_are_read_alike(run: Path, tmp_path: Path, r
     assert recurra_command("translate", run, "--file", tmp_path / "gaps.txt").out == "ABC\n\nFED\n"
 
 
-def test_without_attention_there_is_no_picture_and_none_is_a_choice(
+def test_without_attention_there_is_nothing_to_plot_and_none_is_a_choice(
     pairs: Path, tmp_path: Path, recurra_command: Any
 ) -> None:
     plain = tmp_path / "plain"
     chosen = ["--attention", "none", "--tie-embeddings", "none", "--steps", "2", "--max-tokens", "3"]
     assert recurra_command("train", "translation", pairs, "--run", plain, *SMALL, *chosen).code == 0
-    outcome = recurra_command("translate", plain, "abc", "--picture")
+    outcome = recurra_command("translate", plain, "abc", "--plot")
     assert (outcome.code, outcome.out) == (2, "")
     assert "has no attention" in outcome.err
     assert recurra_command("translate", plain, "abc", "--coverage-penalty", "1").code == 2
@@ -125,9 +114,8 @@ def test_without_attention_there_is_no_picture_and_none_is_a_choice(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["abc", ""], 3, "text 2 of 2: empty, so nothing to translate"),
-        (["abc", "--beam", "0"], 2, "beam: expected"),
-        (["abc", "--length-penalty", "-1"], 2, "length_penalty: expected"),
+        (["abc", "--beam-size", "0"], 2, "beam_size: expected greater than or equal to 1, got 0"),
+        (["abc", "--length-penalty", "-1"], 2, "length_penalty: expected greater than or equal to 0, got -1"),
         (["--file", "nowhere.txt"], 3, "nowhere.txt"),
     ],
 )
@@ -138,12 +126,6 @@ def test_what_cannot_be_translated(
     assert (outcome.code, outcome.out) == (code, "")
     assert message in outcome.err
     assert len(outcome.err.splitlines()) == 1
-
-
-def test_commands_of_other_tasks_say_which_is_meant(run: Path, tiny_run: Path, recurra_command: Any) -> None:
-    assert f"see recurra translate {run}" in recurra_command("predict", run, "abc").err
-    said = recurra_command("translate", tiny_run, "abc").err
-    assert "translates nothing, its task is language-modelling; see recurra generate" in " ".join(said.split())
 
 
 def test_other_pairs_may_stand_in_other_columns(run: Path, tmp_path: Path, recurra_command: Any) -> None:
@@ -201,12 +183,6 @@ def test_pairs_that_cannot_be_learned(
     assert outcome.code == 3
     assert message in outcome.err
     assert not (tmp_path / "run").exists()
-
-
-def test_what_is_no_text_is_refused(run: Path, recurra_command: Any) -> None:
-    outcome = recurra_command("translate", run, "abc", "caf\udce9")
-    assert outcome.code == 3
-    assert "text 2 of 2: not UTF-8 at character 4; convert it first" in outcome.err
 
 
 def test_check_takes_one_data_as_train_does(pairs: Path, recurra_command: Any) -> None:

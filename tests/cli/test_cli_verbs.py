@@ -137,6 +137,15 @@ def test_keys_that_training_has_fixed(recurra_command: Any, small_run: Callable[
     assert "--unit: is fixed by the training; files may differ in text_column, label_column" in outcome.err
 
 
+@pytest.mark.parametrize("name", ["classification", "series"])
+def test_impossible_values_of_keys_of_files(
+    recurra_command: Any, small_run: Callable[[str], Any], name: str, tmp_path: Path
+) -> None:
+    outcome = recurra_command("predict", small_run(name).run, "--file", tmp_path / "x.csv", "--on-bad", "ignore")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "predict: on_bad: expected 'fail' or 'drop', got 'ignore'" in outcome.err
+
+
 def test_keys_of_files_where_none_is_read(recurra_command: Any, small_run: Callable[[str], Any]) -> None:
     outcome = recurra_command("predict", small_run("classification").run, "rome", "--text-column", "words")
     assert (outcome.code, outcome.out) == (2, "")
@@ -210,6 +219,11 @@ def test_each_line_of_a_pipe_is_answered_before_the_next(
             events.append("line")
             return line
 
+    def refuse_bar(*_: object) -> None:
+        raise AssertionError("a bar would flash at each line")
+
+    if task != "translation":
+        monkeypatch.setattr("recurra.progress.ConsoleProgress.stage", refuse_bar)
     monkeypatch.setattr("recurra.cli.answers.print_line", lambda value: events.append("answer" if value else "null"))
     monkeypatch.setattr("sys.stdin", Lines(f"{first}\n\n{second}\n"))
     assert recurra_command(TASKS[task].verb, run, "--json").code == 0
@@ -346,14 +360,15 @@ def test_answers_are_not_kept_where_nothing_is_said_about_them_together(
     alive: list[int] = []
     seen: list[Any] = []
 
-    def run_verb(self: Any, name: str, inputs: Any, options: Any, progress: Any) -> list[Answer]:  # noqa: ARG001
+    def answer(model: Any, inputs: Any, options: Any, progress: Any) -> list[Answer]:  # noqa: ARG001
         gc.collect()
         alive.append(sum(one() is not None for one in seen))
         answers = [Answer() for _ in inputs]
         seen.extend(map(weakref.ref, answers))
         return answers
 
-    monkeypatch.setattr(TASKS["tagging"].trained, "run_verb", run_verb)
+    verb = TASKS["tagging"].trained.verbs["predict"]._replace(answer=answer)
+    monkeypatch.setattr(TASKS["tagging"].trained, "verbs", {"predict": verb})
     monkeypatch.setattr("sys.stdin", io.StringIO("go\n" * 9))
     assert recurra_command("predict", small_run("tagging").run, "--json").out == "{}\n" * 9
     assert max(alive) <= 1

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recurra.cli.interrupts import dying_at_once
+from recurra.progress import ConsoleProgress, Progress
 
 if TYPE_CHECKING:
-    from recurra.progress import Progress
     from recurra.tasks.task import Metric, Task
     from recurra.tasks.trained import TrainedModel
 
@@ -42,10 +42,14 @@ def open_model(run: str, device: str = "cpu") -> "TrainedModel[Any]":
     return model
 
 
-def progress(quiet: bool) -> "Progress":
-    """Who listens: standard error, or nobody."""
-    from recurra.progress import ConsoleProgress, Progress
+class NotesOnly(ConsoleProgress):
+    """Prints notes on standard error and no state of the work, for jobs that are over at once."""
 
+    stage = Progress.stage
+
+
+def progress(quiet: bool) -> Progress:
+    """Who listens: standard error, or nobody."""
     return Progress() if quiet else ConsoleProgress()
 
 

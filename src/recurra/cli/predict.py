@@ -10,14 +10,14 @@ from typer.core import TyperCommand
 from recurra.cli.answers import Printer
 from recurra.cli.inputs import Source
 from recurra.cli.interrupts import dying_at_once
-from recurra.cli.output import Device, open_model, print_table, progress
+from recurra.cli.output import Device, NotesOnly, open_model, print_table, progress
 from recurra.cli.recipe_options import option_rows, read_words
 from recurra.errors import UsageError
 
 if TYPE_CHECKING:
     from recurra.progress import Progress
     from recurra.tasks import TaskEntry
-    from recurra.tasks.trained import Input, TrainedModel
+    from recurra.tasks.trained import Input, TrainedModel, Verb
 
 PREDICT_HELP = """Answer inputs with a trained model: labels, tags, next words, translations, forecasts, ...
 
@@ -90,7 +90,8 @@ def command_for(verb: str, about: str) -> Callable[..., None]:
         plain += context.meta.get(LITERAL, [])
         listener = progress(quiet=False)
         source = Source(model, model.verbs[name], plain, file, data_options, interactive, listener)
-        answer(model, name, source, options, Output(verb, out, plot, as_json))
+        chosen = model.verbs[name].options.parse(options, name)
+        answer(model, model.verbs[name], source, chosen, Output(verb, out, plot, as_json))
 
     command.__doc__ = about
     return command
@@ -117,7 +118,10 @@ class Output:
         """
         if self.plot and model.plots == "never":
             raise UsageError(f"--plot: answers of {model.task.name} are not drawn; leave it out")
-        return model.plots == "always" if self.plot is None else self.plot
+        wanted = model.plots == "always" if self.plot is None else self.plot
+        if wanted:
+            model.figures([])  # refuses before the answers where this model, such as one without attention, has none
+        return wanted
 
 
 def open_for(verb: str, run: str, device: str) -> "TrainedModel[Any]":
@@ -141,24 +145,25 @@ def entry_of(run: str) -> "TaskEntry":
     return task_of(Run(run))
 
 
-def answer(model: "TrainedModel[Any]", name: str, source: Source, options: dict[str, Any], output: Output) -> None:
+def answer(model: "TrainedModel[Any]", verb: "Verb", source: Source, options: Any, output: Output) -> None:
     """Answer inputs and print the answers; then what the model says about all of them.
 
     Args:
         model: answers.
-        name: of its verb.
+        verb: what it does with the inputs.
         source: the inputs.
-        options: of the verb.
+        options: of the verb, the same for all inputs: a generator of random numbers goes on from batch to batch.
         output: where and how.
     """
     draws = output.draws(model)
     is_kept = draws or has_summary(model)  # else endless input would fill the memory
+    listener = NotesOnly() if source.batch_size == 1 else source.progress  # no bar that flashes at each line
     answers = []
     with Printer(
         as_json=output.as_json, out=output.out, has_names=source.has_names, is_typed=source.is_typed
     ) as printer:
         for batch in source.batches():
-            for input_name, found in answered(model, name, batch, options, source.progress):
+            for input_name, found in answered(model, verb, batch, options, listener):
                 if found is None:
                     printer.blank()
                     continue
@@ -175,11 +180,11 @@ def answer(model: "TrainedModel[Any]", name: str, source: Source, options: dict[
 
 
 def answered(
-    model: "TrainedModel[Any]", name: str, batch: "list[Input]", options: dict[str, Any], listener: "Progress"
+    model: "TrainedModel[Any]", verb: "Verb", batch: "list[Input]", options: Any, listener: "Progress"
 ) -> "Iterator[tuple[str, Any]]":
     """The answers to some inputs, each with the name of its input; None to blank texts, unless they are inputs too."""
     full = [one for one in batch if model.answers_blank or not is_blank(one.value)]
-    found = model.run_verb(name, full, options, listener) if full else []
+    found = verb.answer(model, full, options, listener) if full else []
     if len(found) != len(full):  # such as several forecasts for a series; they name it themselves
         yield from (("", one) for one in found)
         return
@@ -224,6 +229,7 @@ def split_words(
         if key not in other_data_keys:
             may_differ = f"; files may differ in {', '.join(other_data_keys)}" if other_data_keys else ""
             raise UsageError(f"--{key.replace('_', '-')}: is fixed by the training{may_differ}")
+    data_type.parse({**dict(model.task.recipe.data), **data_options}, name)  # refuses impossible values
     return plain, options, data_options
 
 
@@ -249,7 +255,6 @@ def show_help(context: typer.Context, verb: str, run: str | None) -> None:
     if rows:
         print_table(columns, rows, f"\nOptions of {verb} for {entry.name}:")
     keys = {f"--{key.replace('_', '-')}" for key in getattr(entry.task, "other_data_keys", ())}
-    data_type: Any = entry.task.recipe_type.model_fields["data"].annotation
-    data_rows = [row for row in option_rows(data_type) if row[0] in keys]
+    data_rows = [row for row in option_rows(entry.task.recipe_type) if row[0] in keys]
     if data_rows:
         print_table(columns, data_rows, "Where files of inputs are read otherwise than in training:")

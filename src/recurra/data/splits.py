@@ -35,29 +35,16 @@ def split_of(file: Path) -> str | None:
 
 
 def parse_split(cell: str, place: str) -> str:
-    """The split that a cell of a table names.
-
-    Args:
-        cell: one of `SPLIT_NAMES` in any case.
-        place: of the cell, for messages.
-
-    Raises:
-        DataError: none of them.
-    """
+    """The split that a cell of a table names, in any case; raises DataError with the place of the cell where none."""
+    known = {name: split for split, accepted in SPLIT_NAMES.items() for name in accepted}
     name = cell.strip().lower()
-    for split, accepted in SPLIT_NAMES.items():
-        if name in accepted:
-            return split
-    known = ", ".join(name for accepted in SPLIT_NAMES.values() for name in accepted)
-    raise DataError(f"{place}: split {shortened(cell)!r}; expected one of {known}")
+    if name not in known:
+        raise DataError(f"{place}: split {shortened(cell)!r}; expected one of {', '.join(known)}")
+    return known[name]
 
 
 def folder_files(folder: Path) -> list[Path]:
-    """The visible files of a folder and of those below it, sorted by path.
-
-    Raises:
-        DataError: there are none.
-    """
+    """The visible files of a folder and of those below it, sorted by path; raises DataError where there are none."""
     found = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
     files = sorted(folder / name for name in found if not any(part.startswith(".") for part in name.parts))
     if not files:
@@ -75,10 +62,9 @@ def data_files(place: Path, kinds: Collection[str] | None = None) -> list[Path]:
     Raises:
         DataError: an empty folder.
     """
+    files = [place]
     if place.is_dir():
         files = [file for file in folder_files(place) if file.stem.upper() not in DOCUMENTATION]
-    else:
-        files = [place]
     return [file for file in files if kinds is None or file.suffix.lower() in kinds]
 
 
@@ -111,11 +97,7 @@ def held_out_splits(splits: dict[str, Part]) -> dict[str, Part]:
 
 
 def refuse_partial_splits(splits: Collection[str], place: Path, things: str) -> None:
-    """Refuse data of which only a part is assigned to splits.
-
-    Raises:
-        DataError: some examples are in a split, others in none.
-    """
+    """Refuse data with some examples in a split and others in none."""
     if UNSPLIT in splits and len(splits) > 1:
         found = ", ".join(sorted("none" if split == UNSPLIT else split for split in splits))
         raise DataError(f"{place}: its {things} are for {found}; expected each for one, or no splits")
@@ -178,6 +160,15 @@ def split_groups(digests: Iterable[str], shares: Mapping[str, float]) -> dict[st
     return found
 
 
+def divide_groups(items: Sequence[Item], digests: Sequence[str], shares: Mapping[str, float]) -> dict[str, list[Item]]:
+    """Items by split such that those of one group are on one side; arguments as of `split_groups`, a digest an item."""
+    split_of_group = split_groups(digests, shares)
+    found: dict[str, list[Item]] = {split: [] for split in shares}
+    for item, digest in zip(items, digests, strict=True):
+        found[split_of_group[digest]].append(item)
+    return found
+
+
 # --- by position ---------------------------------------------------------------------------------------------------
 
 
@@ -190,11 +181,7 @@ def consecutive(sizes: Sequence[float]) -> list[tuple[float, float]]:
 
 
 def training_key(found: Mapping[str, Sequence[Item]], path: str, things: str) -> str:
-    """The key of what a model can be trained on: "train" or "all"; arguments as of `complete_splits`.
-
-    Raises:
-        DataError: there is none, or nothing in it.
-    """
+    """The key of what a model can be trained on, "train" or "all"; raises DataError where there is nothing."""
     name = "train" if "train" in found else UNSPLIT
     if name not in found:
         raise DataError(

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,18 +22,8 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 OTHER_DELIMITERS = ";\t"  # of .csv files too: spreadsheets write them where numbers have a decimal comma
 KINDS = (*DELIMITERS, ".jsonl", ".ndjson", ".parquet")
 MAX_BLOCK_BYTES = 1 << 28  # bytes a line may have
-EMPTY = (
-    "",
-    "NA",
-    "N/A",
-    "n/a",
-    "#N/A",
-    "NaN",
-    "nan",
-    "NULL",
-    "null",
-    "None",
-)  # cells of a column of numbers that count as empty
+# cells of a column of numbers that count as empty
+EMPTY = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None")
 CHANGED = re.compile(r"Column\(/?(.*)\) changed from (\w+) to (\w+)")  # in an error of pyarrow about JSON
 TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary())  # types of text columns in Parquet
 
@@ -53,9 +43,7 @@ class Table:
     """
 
     def __init__(self, path: Path, columns: pa.Table, delimiter: str | None = None) -> None:
-        self.path = path
-        self.columns = columns
-        self.delimiter = delimiter
+        self.path, self.columns, self.delimiter = path, columns, delimiter
 
     def __len__(self) -> int:
         return int(self.columns.num_rows)
@@ -134,10 +122,9 @@ def parse_numbers(column: Any) -> NDArray[np.float64]:
     is_empty = pc.is_in(pc.utf8_trim_whitespace(column), pa.array(EMPTY, column.type))
     column = pc.if_else(is_empty, pa.scalar(None, column.type), column)
     try:
-        values: NDArray[np.float64] = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
+        return np.asarray(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:
-        values = np.array([parse_number(cell) for cell in column.to_pylist()])
-    return values
+        return np.array([parse_number(cell) for cell in column.to_pylist()])
 
 
 def parse_number(cell: str | None) -> float:
@@ -160,18 +147,13 @@ def read_table(path: Path) -> Table:
         raise DataError(f"{path}: not a table; expected a file ending in {', '.join(KINDS)}")
     if not path.stat().st_size:
         raise DataError(f"{path}: empty; expected a table with a header")
-    delimiter = None
     try:
         if suffix in DELIMITERS:
-            delimiter = delimiter_of(path)
-            columns = read_delimited(path, delimiter)
-        elif suffix == ".parquet":
-            columns = pa.parquet.read_table(path)
+            table = read_delimited(path, delimiter_of(path))
         else:
-            columns = read_json(path)
+            table = Table(path, pa.parquet.read_table(path) if suffix == ".parquet" else read_json(path))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise_unreadable(path, error)
-    table = Table(path, columns, delimiter)
     twice = sorted({name for name in table.names if table.names.count(name) > 1})
     if twice:
         raise DataError(f"{path}: column {twice[0]!r} is named twice; rename one")
@@ -204,16 +186,16 @@ def delimiter_of(path: Path) -> str:
     return next((delimiter for delimiter in possible if len(header_of(path, delimiter)) > 1), usual)
 
 
-def read_delimited(path: Path, delimiter: str) -> pa.Table:
+def read_delimited(path: Path, delimiter: str) -> Table:
     """All cells of a CSV or TSV file as text."""
-    return pa.csv.read_csv(
+    types = dict.fromkeys(header_of(path, delimiter), pa.string())
+    columns = pa.csv.read_csv(
         path,
         pa.csv.ReadOptions(block_size=block_for(path)),
         pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(header_of(path, delimiter), pa.string()), strings_can_be_null=False
-        ),
+        pa.csv.ConvertOptions(column_types=types, strings_can_be_null=False),
     )
+    return Table(path, columns, delimiter)
 
 
 def read_json(path: Path) -> pa.Table:
@@ -241,26 +223,17 @@ def rows_of(path: Path, delimiter: str) -> Generator[tuple[int, list[str]], None
     longest = csv.field_size_limit((1 << 31) - 1)  # the largest possible everywhere; 131,072 by default
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from numbered(csv.reader(file, delimiter=delimiter))
+            reader, end = csv.reader(file, delimiter=delimiter), 0
+            for cells in reader:
+                if cells:
+                    yield end + 1, cells
+                end = reader.line_num
     finally:
         csv.field_size_limit(longest)
 
 
-def numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """First line and cells of each row of a `csv.reader`, without blank lines."""
-    end = 0
-    for cells in reader:
-        if cells:
-            yield end + 1, cells
-        end = reader.line_num
-
-
 def header_of(path: Path, delimiter: str) -> list[str]:
-    """Names of the columns of a delimited file.
-
-    Raises:
-        DataError: it is empty.
-    """
+    """Names of the columns of a delimited file; raises DataError if it is empty."""
     with closing(rows_of(path, delimiter)) as rows:
         for _, cells in rows:
             return cells
@@ -276,11 +249,7 @@ def lines_of_rows(path: Path, delimiter: str | None) -> list[int]:
 
 
 def raise_unreadable(path: Path, error: Exception) -> NoReturn:
-    """Report why a table cannot be read, and where.
-
-    Raises:
-        DataError: always.
-    """
+    """Raise a DataError that says why a table cannot be read, and where."""
     suffix = path.suffix.lower()
     if suffix != ".parquet":
         for _ in Text.of([path]).pieces():  # raises at the first byte that is not UTF-8
@@ -301,11 +270,7 @@ def raise_unreadable(path: Path, error: Exception) -> NoReturn:
 
 
 def refuse_ragged(path: Path, delimiter: str) -> None:
-    """Refuse a delimited file with a row of more or fewer cells than the header has.
-
-    Raises:
-        DataError: there is one; the message names its line.
-    """
+    """Refuse a delimited file with a row of more or fewer cells than the header has; the message names its line."""
     header = header_of(path, delimiter)
     for line, cells in rows_of(path, delimiter):
         if len(cells) != len(header):

@@ -1,5 +1,6 @@
 """Captioning as a task: that it learns, judges fairly, comes back from its folder, and refuses bad pictures."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +101,13 @@ def test_pictures_that_are_all_for_the_test_judge_a_model(run: Path, tmp_path: P
 def test_a_caption_is_exact_whatever_the_space_around_its_punctuation(folder: Path) -> None:
     task = start(folder)
     pictures = [Picture(np.zeros((*SIZE, 3), np.uint8), ("a dog ( big ) runs .",), "", "")]
-    assert task.scores(pictures, ["a dog (big) runs."]).figures["exact"] == 1
-    assert task.scores(pictures, ["a dog big runs."]).figures["exact"] == 0
+    assert seq2seq.scores(task, pictures, ["a dog (big) runs."]).figures["exact"] == 1
+    assert seq2seq.scores(task, pictures, ["a dog big runs."]).figures["exact"] == 0
 
 
 def test_scores_count_every_caption_of_a_picture(run: Path) -> None:
     model = TrainedCaptioner(Run(run))
-    model.task.load_data(Progress())
+    model.task.set_data(model.task.read_data(Progress()))
     pictures = model.task.splits["test"]
     outputs = [found.text for found in model.caption([picture.content for picture in pictures])]
     second = [picture.captions[1] if len(picture.captions) > 1 else None for picture in pictures]
@@ -120,7 +121,7 @@ def test_scores_count_every_caption_of_a_picture(run: Path) -> None:
 
 def test_a_file_is_read_as_in_training_and_looked_at_by_cells(run: Path) -> None:
     model = TrainedCaptioner(Run(run))
-    model.task.load_data(Progress())
+    model.task.set_data(model.task.read_data(Progress()))
     file = run.parent / "flags" / "test4.png"
     (found,) = model.caption([file], num_best=3)
     content = model.task.splits["test"][4].content
@@ -140,7 +141,7 @@ def test_a_file_is_read_as_in_training_and_looked_at_by_cells(run: Path) -> None
 
 def test_an_array_of_another_shape_and_the_size_of_files(run: Path, tmp_path: Path) -> None:
     model = TrainedCaptioner(Run(run))
-    with pytest.raises(UsageError, match=r"caption: expected bytes \(8, 24, 3\), got uint8 \(8, 24, 1\)"):
+    with pytest.raises(UsageError, match=r"predict: expected bytes \(8, 24, 3\), got uint8 \(8, 24, 1\)"):
         model.caption([np.zeros((8, 24, 1), np.uint8)])
     with pytest.raises(UsageError, match=r"expected bytes \(8, 24, 3\), got float32 \(8, 24, 3\)$"):
         model.caption([np.zeros((8, 24, 3), np.float32)])
@@ -148,9 +149,9 @@ def test_an_array_of_another_shape_and_the_size_of_files(run: Path, tmp_path: Pa
         model.caption([np.zeros((9, 24, 3), np.uint8)])
     with pytest.raises(UsageError, match="expected image files, images that Pillow has opened, or arrays, got Tensor"):
         model.caption([torch.zeros(8, 24, 3)])  # type: ignore[list-item]
-    with pytest.raises(UsageError, match=r"expected a list, got one image; write caption\(\[image\]\)"):
+    with pytest.raises(UsageError, match=r"expected a list, got one image; write predict\(\[image\]\)"):
         model.caption(Image.new("L", (24, 8)))
-    with pytest.raises(UsageError, match=r"expected a list, got one path; write caption\(\['new\.png'\]\)"):
+    with pytest.raises(UsageError, match=r"expected a list, got one path; write predict\(\['new\.png'\]\)"):
         model.caption(Path("new.png"))  # type: ignore[arg-type]
     assert model.caption([]) == []
     Image.fromarray(np.zeros((16, 48), np.uint8)).save(tmp_path / "grey.png")
@@ -202,7 +203,7 @@ def test_pictures_do_not_depend_on_their_neighbors(folder: Path) -> None:
         together = seq2seq.generate(task, sources, build_search(rules), Progress())
         for index in (0, 5, 13):
             ((alone,),) = seq2seq.generate(
-                task, sources._replace(contents=sources.contents[index : index + 1]), build_search(rules), Progress()
+                task, replace(sources, contents=sources.contents[index : index + 1]), build_search(rules), Progress()
             )
             assert alone.tokens == together[index][0].tokens
             assert alone.score == pytest.approx(together[index][0].score, rel=1e-5)

@@ -217,8 +217,8 @@ def test_nothing_of_the_future_is_known(table: Path) -> None:
 def test_scores_are_those_of_all_windows_at_once(table: Path) -> None:
     task = start(table, {"head": "quantile", "quantiles": [0.2, 0.5, 0.9]}, **ROLES)
     windows = task.windows("test")
-    scorer = task.scorer(task.timelines, task.spans["train"])
-    found, details = task.evaluate(windows, scorer, Progress(), "")
+    scorer = task.scorer(task.timelines, task.encoded["train"].spans)
+    found, details = task.evaluate_split(windows, scorer, Progress(), "")
     batch = windows.batch(np.arange(len(windows)))
     with torch.no_grad():
         told = to_array(task.parameters(batch.context, batch.future))
@@ -246,7 +246,7 @@ def test_scores_are_those_of_all_windows_at_once(table: Path) -> None:
         np.testing.assert_allclose(fan["forecast"], said[:, index, 0], rtol=1e-6)
         np.testing.assert_allclose(fan["actual"], came[:, index, 0], rtol=1e-12)
     assert task.validate(Progress())["mse"] == pytest.approx(
-        task.evaluate(task.windows("valid"), scorer, Progress(), "")[0]["mse"]
+        task.evaluate_split(task.windows("valid"), scorer, Progress(), "")[0]["mse"]
     )
 
 
@@ -282,7 +282,7 @@ def test_a_series_or_a_target_without_a_unit_does_not_hide_the_mase_of_others(tm
     """One that stands still in training, and a series that is too short for a season."""
     still = write(tmp_path / "still.csv", {"y": noise(160), "z": np.r_[np.ones(112), noise(48)]})
     task = start(still, target=["y", "z"])
-    scorer = task.scorer(task.timelines, task.spans["train"])
+    scorer = task.scorer(task.timelines, task.encoded["train"].spans)
     targets, told = noise(4, 3, 2), noise(4, 3, 2, seed=5)
     means = Means()
     means.add(scorer.losses(told, targets, np.zeros(3, np.int64)))
@@ -326,8 +326,8 @@ def test_what_was_filled_in_is_neither_learned_nor_judged(tmp_path: Path) -> Non
     path = write(tmp_path / "t.csv", {"y": cells[:, 0], "z": cells[:, 1]})
     model = {"decoding": "autoregressive", "head": "gaussian"}
     task = start(path, model, target=["y", "z"], missing="interpolate")
-    windows, scorer = task.windows("test"), task.scorer(task.timelines, task.spans["train"])
-    found, details = task.evaluate(windows, scorer, Progress(), "")
+    windows, scorer = task.windows("test"), task.scorer(task.timelines, task.encoded["train"].spans)
+    found, details = task.evaluate_split(windows, scorer, Progress(), "")
     batch = windows.batch(np.arange(len(windows)))
     _, starts = windows.locate(np.arange(len(windows)))
     came = np.stack([cells[first : first + 4] for first in starts], 1)  # (horizon, windows, targets)

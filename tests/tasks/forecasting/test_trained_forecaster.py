@@ -74,8 +74,8 @@ def test_a_backtest_is_cut_where_training_was(tmp_path: Path) -> None:
     )  # fmt: skip
     model, notes = TrainedForecaster(Run(run)), Notes()
     found = model.backtest(progress=notes)
-    model.task.load_data(Progress())
-    (test,) = model.task.spans["test"]
+    model.task.set_data(model.task.read_data(Progress()))
+    (test,) = model.task.encoded["test"].spans
     assert test == range(128, 160)
     assert [forecast.start for forecast in found] == list(range(128, 160, 4))
     assert notes.lines == ["4 of 5 series are too short and left out: s0, s1, s2, s3"]
@@ -104,19 +104,19 @@ def test_a_backtest_is_each_forecast_by_itself(decoding: str, table: Path, tmp_p
         end = tmp_path / "end.csv"
         ahead = [f"{row.split(',')[0]},,,,{row.split(',')[4]}" for row in rows[1 + found.start : 9 + found.start]]
         end.write_text("\n".join([*rows[: 1 + found.start], *ahead]) + "\n")
-        (alone,) = model.forecast(end, 8)
+        (alone,) = model.forecast(end, horizon=8)
         np.testing.assert_allclose(found.values, alone.values, rtol=1e-5)
         np.testing.assert_allclose(found.quantiles[0.9], alone.quantiles[0.9], rtol=1e-5)
         assert found.times.tolist() == alone.times.tolist()
     few = tmp_path / "few.csv"
     few.write_text("\n".join([*rows, *(f"2020-01-07T{16 + hour}:00:00,,,,1" for hour in range(6))]) + "\n")
     if decoding == "autoregressive":
-        assert len(model.forecast(few, 6)[0].values) == 6
+        assert len(model.forecast(few, horizon=6)[0].values) == 6
         return
     with pytest.raises(
         DataError, match=r"expected known for 8 steps .*always forecasts whole blocks of 4 steps.* needs 6"
     ):
-        model.forecast(few, 6)
+        model.forecast(few, horizon=6)
 
 
 def test_beyond_what_a_direct_model_can_tell(table: Path, tmp_path: Path) -> None:

@@ -255,5 +255,5 @@ def test_a_stream_moves_features_to_where_the_model_is(run: Path, monkeypatch: p
 
 def test_a_model_of_both_directions_hears_no_stream(tmp_path: Path) -> None:
     both = start(write_tunes(tmp_path / "tunes"))
-    with pytest.raises(UsageError, match="bidirectional"):
+    with pytest.raises(UsageError, match="here: bidirectional, so nothing can be recognized before the end"):
         TrainedRecognizer.stream(type("Opened", (), {"task": both, "run": "here"})())

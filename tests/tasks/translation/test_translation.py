@@ -18,8 +18,9 @@ from recurra.decoding.beam import BeamOptions, Hypothesis, build_search
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Run
+from recurra.tasks import seq2seq
 from recurra.tasks.task import check_samples
-from recurra.tasks.translation.data import encode
+from recurra.tasks.translation.data import TextSources, encode
 from recurra.tasks.translation.task import Translation, TranslationRecipe
 from recurra.tasks.translation.trained import TrainedTranslator
 from trained import trained
@@ -98,7 +99,7 @@ def test_a_loaded_run_translates_the_same(run: Path) -> None:
 
 def test_scores_are_those_of_sacrebleu(run: Path) -> None:
     model = TrainedTranslator(Run(run))
-    model.task.load_data(Progress())
+    model.task.set_data(model.task.read_data(Progress()))
     pairs = model.task.splits["test"]
     outputs = [found.text for found in model.translate([pair.source for pair in pairs])]
     references = [[pair.target for pair in pairs]]
@@ -136,10 +137,12 @@ def test_other_data_is_judged_beside_its_baselines(run: Path, tmp_path: Path) ->
 
 def test_draws_are_repeatable_and_cold_ones_greedy(run: Path) -> None:
     model, sources = TrainedTranslator(Run(run)), ["eins und zwei", "drei"] * 3
-    one, other = (model.sample(sources, temperature=2.5, seed=4) for _ in range(2))
+    one, other = (model.predict(sources, sample=True, temperature=2.5, seed=4) for _ in range(2))
     assert [found.text for found in one] == [found.text for found in other]
-    assert [found.text for found in model.sample(sources, temperature=2.5, seed=5)] != [found.text for found in one]
-    cold, greedy = model.sample(sources, temperature=0), model.translate(sources, beam_size=1)
+    assert [found.text for found in model.predict(sources, sample=True, temperature=2.5, seed=5)] != [
+        found.text for found in one
+    ]
+    cold, greedy = model.predict(sources, sample=True, temperature=0), model.translate(sources, beam_size=1)
     assert [found.text for found in cold] == [found.text for found in greedy]
 
 
@@ -148,10 +151,10 @@ def test_batches_change_no_translation(folder: Path) -> None:
     for parameter in task.model.parameters():
         torch.nn.init.normal_(parameter, std=0.8)
     sources = task.encoded["test"].sources
-    for search in (build_search(BeamOptions(1)), build_search(task.recipe.decoding.rules(2))):
-        together = task.write(sources, search, Progress())
+    for search in (build_search(BeamOptions(1)), build_search(task.recipe.decoding.search(2))):
+        together = seq2seq.generate(task, sources, search, Progress())
         for index in (0, 5, 11):
-            (alone,) = task.write([sources[index]], search, Progress())
+            (alone,) = seq2seq.generate(task, TextSources([sources.ids[index]]), search, Progress())
             assert [one.tokens for one in alone] == [one.tokens for one in together[index]]
             scores = [one.score for one in together[index]]
             assert [one.score for one in alone] == pytest.approx(scores, rel=1e-5)
@@ -204,7 +207,7 @@ def test_texts_come_back_from_their_tokens(unit: str, joint: bool, folder: Path)
     task = start(folder, data={"unit": unit, "joint_vocabulary": joint, "vocabulary_size": size})
     for pair in task.splits["test"]:
         ids = task.vocabularies.target.encode_line(f"  {pair.target} ")
-        assert ids[-1] == task.vocabularies.end
+        assert ids[-1] == task.vocabularies.target.start_id
         assert task.text_of(pair, Hypothesis(ids[:-1].tolist(), 0, 0, torch.zeros(0, 0), True)) == pair.target
     assert (task.vocabularies.source is task.vocabularies.target) == joint
 
@@ -214,7 +217,7 @@ def test_inputs_are_the_targets_one_step_later(folder: Path) -> None:
     pairs = [Pair("eins", "one two three", ""), Pair("zwei drei", "four", "")]
     encoded = encode(pairs, task.vocabularies)
     batch = encoded.batch(np.array([0, 1]))
-    end, first, second = task.vocabularies.end, encoded.targets[0].tolist(), encoded.targets[1].tolist()
+    end, first, second = task.vocabularies.target.start_id, encoded.targets[0].tolist(), encoded.targets[1].tolist()
     assert batch.source[1].tolist() == [2, 3]
     assert batch.targets[:, 0].tolist() == first
     assert batch.inputs[:, 0].tolist() == [end, *first[:-1]]
@@ -230,17 +233,17 @@ def test_what_was_read_belongs_to_the_source_whatever_it_is_batched_with(folder:
     with torch.no_grad():
         task.model.decoder.output.bias[unknown] += 20  # whatever it writes is unknown, so taken from the source
     texts = ["Köln", "eins zwei drei vier fünf und eins zwei", "Rom und Bonn"]
-    sources = [task.vocabularies.source.encode_line(text) for text in texts]
+    sources = TextSources([task.vocabularies.source.encode_line(text) for text in texts])
     for rules in (BeamOptions(1), BeamOptions(4)):
-        together = task.write(sources, build_search(rules), Progress())
-        for text, source, (found, *_) in zip(texts, sources, together, strict=True):
+        together = seq2seq.generate(task, sources, build_search(rules), Progress())
+        for text, source, (found, *_) in zip(texts, sources.ids, together, strict=True):
             assert unknown in found.tokens
             assert found.attention.shape[1] == len(source) == len(text.split()) + 1
             torch.testing.assert_close(found.attention.sum(1), torch.ones(len(found.attention)))
-            ((alone, *_),) = task.write([source], build_search(rules), Progress())
+            ((alone, *_),) = seq2seq.generate(task, TextSources([source]), build_search(rules), Progress())
             assert task.text_of(Pair(text, "", ""), found) == task.text_of(Pair(text, "", ""), alone)
             assert "<unk>" not in task.text_of(Pair(text, "", ""), found)
-            shown = task.reading(Pair(text, "", ""), found)
+            shown = task.attention_of(Pair(text, "", ""), found)
             assert len(shown["source"]) == len(shown["weights"][0])
             assert len(shown["target"]) == len(shown["weights"])
 
@@ -250,8 +253,8 @@ def test_white_space_counts_as_one_space(folder: Path) -> None:
     one, other = (task.vocabularies.source.encode_line(text).tolist() for text in ("eins zwei", " eins \t\n zwei "))
     assert one == other
     found = Hypothesis([], 0, 0, torch.zeros(1, len(one)), True)
-    assert len(task.reading(Pair(" eins \t zwei", "", ""), found)["source"]) == len(one)
-    assert task.scores([Pair("a", "one  two", "")], [" one two"]).figures["exact"] == 1
+    assert len(task.attention_of(Pair(" eins \t zwei", "", ""), found)["source"]) == len(one)
+    assert seq2seq.scores(task, [Pair("a", "one  two", "")], [" one two"]).figures["exact"] == 1
 
 
 def test_one_vocabulary_is_needed_to_tie_all(folder: Path) -> None:
@@ -265,10 +268,11 @@ def test_translations_may_be_as_long_as_training_targets(tmp_path: Path) -> None
     (tmp_path / "long.txt").write_text("".join(f"{letter}\t{letter * 60}\n" for letter in string.ascii_letters))
     sides = {"source": None, "target": None, "unit": "character"}
     task = start(tmp_path / "long.txt", data=sides)
-    assert task.longest_of(torch.tensor([2, 40])).tolist() == [61, 100]
+    assert task.max_lengths(torch.tensor([2, 40])).tolist() == [61, 100]
     options = {"data": {"path": str(tmp_path / "long.txt"), "unit": "character"}, "decoding": {"max_tokens": 7}}
     short = Translation.start(resolve(TranslationRecipe, options, {}, "test"), Progress())
-    (found,) = short.write([short.vocabularies.source.encode_line("a")], build_search(BeamOptions(2)), Progress())
+    sources = TextSources([short.vocabularies.source.encode_line("a")])
+    (found,) = seq2seq.generate(short, sources, build_search(BeamOptions(2)), Progress())
     assert len(found[0].tokens) <= 7
 
 
@@ -277,7 +281,7 @@ def test_a_small_vocabulary_keeps_the_end(tmp_path: Path) -> None:
     data = {"source": None, "target": None, "unit": "character", "vocabulary_size": 4}
     task = start(tmp_path / "pairs.txt", data=data)
     assert len(task.vocabularies.target) == 4
-    assert task.vocabularies.end != task.vocabularies.target.unknown_id
+    assert task.vocabularies.target.start_id != task.vocabularies.target.unknown_id
 
 
 @pytest.mark.parametrize("beam", [1, 3])
@@ -285,22 +289,22 @@ def test_evaluation_judges_what_translate_writes(beam: int, folder: Path) -> Non
     task = start(folder)
     for parameter in task.model.parameters():
         torch.nn.init.normal_(parameter, std=1)
-    task.recipe = resolve(TranslationRecipe, task.recipe.model_dump(), {"decoding.beam": beam}, "test")
+    task.recipe = resolve(TranslationRecipe, task.recipe.model_dump(), {"decoding.beam_size": beam}, "test")
     pairs = task.splits["test"]
     metrics, _ = task.evaluate({"test": pairs}, Progress())
     rules = task.recipe.decoding.given(1, beam_size=None)
     assert rules.beam_size == beam
-    found = task.write(task.encoded["test"].sources, build_search(rules), Progress())
-    assert metrics["test"]["chrf"] == task.scores(pairs, task.texts_of(pairs, found)).figures["chrf"]
+    found = seq2seq.generate(task, task.encoded["test"].sources, build_search(rules), Progress())
+    assert metrics["test"]["chrf"] == seq2seq.scores(task, pairs, seq2seq.texts_of(task, pairs, found)).figures["chrf"]
     assert (metrics["test"]["bleu"] == metrics["test"]["greedy_bleu"]) or beam > 1
 
 
 def test_bleu_of_languages_without_spaces(folder: Path) -> None:
     task = start(folder)
     pairs, outputs = [Pair("a", "今天天气很好我们去公园", "")], ["今天天气很好我们去学校"]
-    assert task.scores(pairs, outputs).figures["bleu"] == 0
+    assert seq2seq.scores(task, pairs, outputs).figures["bleu"] == 0
     task.recipe = resolve(TranslationRecipe, task.recipe.model_dump(), {"decoding.bleu_tokenizer": "zh"}, "test")
-    found = task.scores(pairs, outputs)
+    found = seq2seq.scores(task, pairs, outputs)
     assert found.figures["bleu"] == pytest.approx(
         sacrebleu.corpus_bleu(outputs, [[pairs[0].target]], tokenize="zh").score
     )
@@ -311,7 +315,12 @@ def test_bleu_of_languages_without_spaces(folder: Path) -> None:
 def test_coverage_needs_attention(folder: Path) -> None:
     task = start(folder, model={"attention": "none"})
     with pytest.raises(UsageError, match="coverage_penalty: expected 0 without attention"):
-        task.write(task.encoded["test"].sources[:2], build_search(BeamOptions(3, coverage_penalty=0.2)), Progress())
+        seq2seq.generate(
+            task,
+            TextSources(task.encoded["test"].sources.ids[:2]),
+            build_search(BeamOptions(3, coverage_penalty=0.2)),
+            Progress(),
+        )
 
 
 def test_unknown_words_are_replaced_by_what_was_read(folder: Path) -> None:
@@ -323,7 +332,9 @@ def test_unknown_words_are_replaced_by_what_was_read(folder: Path) -> None:
     plain = start(folder, model={"attention": "none"})
     assert plain.text_of(pair, found._replace(attention=torch.zeros(4, 0))) == "<unk> and <unk>"
     plain.model.decoder.output.bias.data[unknown] = 20
-    ((best, *_),) = plain.write(plain.encoded["test"].sources[:1], build_search(BeamOptions(1)), Progress())
+    ((best, *_),) = seq2seq.generate(
+        plain, TextSources(plain.encoded["test"].sources.ids[:1]), build_search(BeamOptions(1)), Progress()
+    )
     assert unknown not in best.tokens
     folded = start(folder, data={"lowercase": True})
     assert folded.text_of(pair._replace(source="KÖLN Rom"), found) == "Rom and KÖLN"

@@ -7,20 +7,10 @@ from itertools import islice
 
 NUM_DATES = (8_000, 1_000, 2_000)  # of each split
 FIRST_DAY, NUM_DAYS = date(1960, 1, 1), 36_525  # a century
-MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 FORMS: tuple[Callable[[date], str], ...] = (
     lambda day: f"{MONTHS[day.month - 1]} {day.day}, {day.year}",

@@ -55,13 +55,9 @@ def read_images(folder: Path, split: str, layout: ImageLayout) -> LabelledImages
 def read_idx(path: Path, num_axes: int, described: str) -> NDArray[np.uint8]:
     """An array of bytes from a gzipped idx file: magic number, size of each axis, values.
 
-    Args:
-        path: the file.
-        num_axes: axes of the array expected.
-        described: the files that belong together, for messages.
-
     Raises:
-        DataError: missing, not gzip, cut short, damaged, too long or of another kind.
+        DataError: missing (the message names all files, as `described`), not gzip, cut short, damaged, too long, or of
+            another kind or number of axes.
     """
     try:
         with gzip.open(path) as file:

@@ -51,21 +51,15 @@ def list_files(tables: Iterable[tuple[str, Path]], place: Path, columns: FileCol
         cells = [table.text(name) if name in table.names else [None] * len(table) for name in names]
         for file, text, split, *optional, where in zip(*cells, table.places(), strict=True):
             if file is None or text is None:
-                raise DataError(
-                    f"{where}: no {columns.file if file is None else columns.text}; fill it, or leave the row out"
-                )
+                empty = columns.file if file is None else columns.text
+                raise DataError(f"{where}: no {empty}; fill it, or leave the row out")
             own_split = parse_split(split or "", where) if SPLIT in table.names else table_split
-            yield ListedFile(
-                below.find(Path(file.strip()), path, where), text.strip(), tuple(optional), own_split, where
-            )
+            found = below.find(Path(file.strip()), path, where)
+            yield ListedFile(found, text.strip(), tuple(optional), own_split, where)
 
 
 class FileFinder:
-    """Finds the files that tables name.
-
-    Args:
-        folder: where files are looked for that are not where a table says.
-    """
+    """Finds the files that tables name, beside a table or else anywhere below a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -79,12 +73,7 @@ class FileFinder:
         return found
 
     def find(self, name: Path, table: Path, place: str) -> Path:
-        """The absolute path of a file, the same however a table writes it.
-
-        Args:
-            name: path in the table.
-            table: the table, beside which the file is looked for first.
-            place: of the row, for messages.
+        """The absolute path of a file, the same however a table writes it; `place` is that of the row.
 
         Raises:
             DataError: no such file, or more than one.

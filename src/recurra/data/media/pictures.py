@@ -13,7 +13,8 @@ from recurra.data.builtin.digit_strips import Strip, digit_strips
 from recurra.data.catalogue import image_layout, in_memory, locate
 from recurra.data.media.images import ImageOptions, read_image
 from recurra.data.media.listings import SPLIT, FileColumns, list_files
-from recurra.data.series.arrays import load
+from recurra.data.series.arrays import load, shapes_of
+from recurra.data.series.segments import to_float32
 from recurra.data.splits import complete_splits, find_files, parse_split, refuse_partial_splits, split_by_hash
 from recurra.data.tables import KINDS as TABLES
 from recurra.data.tables import is_table
@@ -21,11 +22,8 @@ from recurra.errors import DataError, counted
 from recurra.progress import Progress
 
 KINDS = (*TABLES, ".npz")
-LAYOUT = {
-    "features": ("f", (2, 3)),
-    "captions": ("U", (1, 2)),
-    SPLIT: ("U", (1,)),
-}  # kind and possible numbers of axes of each array
+# kind and possible numbers of axes of each array
+LAYOUT = {"features": ("f", (2, 3)), "captions": ("U", (1, 2)), SPLIT: ("U", (1,))}
 
 
 class Picture(NamedTuple):
@@ -124,11 +122,6 @@ def strip_pictures(splits: dict[str, list[Strip]], place: str) -> dict[str, list
 def list_images(tables: list[tuple[str, Path]], folder: Path, options: PictureOptions) -> dict[Path, ListedImage]:
     """The images of tables, each once, with its captions in the order of the rows.
 
-    Args:
-        tables: each with its split.
-        folder: where the images are.
-        options: names of the columns.
-
     Raises:
         DataError: as `list_files`, or an image in two splits; the message names the line.
     """
@@ -153,11 +146,7 @@ def relative_name(image: Path, folder: Path) -> str:
 def read_listed_images(
     listed: dict[Path, ListedImage], options: PictureOptions, progress: Progress
 ) -> Iterator[tuple[str, Picture]]:
-    """The pictures of listed images, each with its split.
-
-    Raises:
-        DataError: an image that cannot be read; the message names line and file.
-    """
+    """The pictures of listed images, each with its split; errors as of `read_image`, with line and file."""
     with progress.stage("reading images", len(listed)) as advance:
         for image, (split, captions, place, name) in listed.items():
             try:
@@ -169,11 +158,7 @@ def read_listed_images(
 
 
 def read_features(path: Path, split: str) -> Iterator[tuple[str, Picture]]:
-    """The pictures of an `.npz` file, each with its split.
-
-    Args:
-        path: the file.
-        split: of all its pictures, if it has no array of splits.
+    """The pictures of an `.npz` file, each with the split that the file says, or else with the one given.
 
     Raises:
         DataError: another layout, an image without a caption, or an unknown split.
@@ -195,49 +180,35 @@ def load_features(path: Path) -> tuple[NDArray[np.float32], NDArray[np.str_], ND
         DataError: it cannot be read, has another layout, or values that are not finite.
     """
     found = load(path, LAYOUT)
-    if not (
-        {"features", "captions"} <= found.keys()
-        and all(array.dtype.kind == LAYOUT[name][0] and array.ndim in LAYOUT[name][1] for name, array in found.items())
-        and len({len(array) for array in found.values()}) == 1
-        and found["features"].size
-    ):
+    is_whole = all(fits(found, name) for name in {"features", "captions", *found})
+    if not (is_whole and len({len(array) for array in found.values()}) == 1 and found["features"].size):
         raise DataError(
             f"{path}: expected floats features (images, cells, features) or (images, features), texts captions "
-            f"(images,) or (images, captions), and maybe texts {SPLIT} (images,); it has {shapes_of(found)}"
+            f"(images,) or (images, captions), and maybe texts {SPLIT} (images,); it has "
+            f"{shapes_of(found) or 'none of them'}"
         )
     captions = found["captions"]
     return to_cells(found["features"], path), captions.reshape(len(captions), -1), found.get(SPLIT)
 
 
 def load_cells(path: Path) -> NDArray[np.float32]:
-    """Features (images, cells, features) of an `.npz` file, whether or not it has captions.
-
-    Raises:
-        DataError: as `load_features`.
-    """
+    """Features (images, cells, features) of an `.npz` file, with or without captions; errors as of `load_features`."""
     found = load(path, LAYOUT)
-    features = found.get("features")
-    if features is None or features.dtype.kind != "f" or features.ndim not in LAYOUT["features"][1]:
-        raise DataError(
-            f"{path}: expected floats features (images, cells, features) or (images, features); it has "
-            f"{shapes_of(found)}"
-        )
-    return to_cells(features, path)
+    if not fits(found, "features"):
+        expected = "floats features (images, cells, features) or (images, features)"
+        raise DataError(f"{path}: expected {expected}; it has {shapes_of(found) or 'none of them'}")
+    return to_cells(found["features"], path)
 
 
-def shapes_of(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Names, shapes and kinds of arrays, for messages."""
-    return ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in arrays.items()) or "none of them"
+def fits(arrays: Mapping[str, NDArray[Any]], name: str) -> bool:
+    """Whether there is an array of some name, of the kind and the number of axes that `LAYOUT` says."""
+    kind, ndims = LAYOUT[name]
+    return name in arrays and arrays[name].dtype.kind == kind and arrays[name].ndim in ndims
 
 
 def to_cells(features: NDArray[np.floating], path: Path) -> NDArray[np.float32]:
-    """Features with an axis of cells, (images, cells, features), in float32.
-
-    Raises:
-        DataError: values that are not finite.
-    """
-    with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite and is found below
-        found = features.astype(np.float32, copy=False).reshape(len(features), -1, features.shape[-1])
+    """Features with an axis of cells, (images, cells, features); raises DataError at values that are not finite."""
+    found = to_float32(features).reshape(len(features), -1, features.shape[-1])
     bad = np.flatnonzero(~np.isfinite(found).all(axis=(1, 2)))
     if len(bad):
         such = counted(len(bad), "such image")
@@ -246,11 +217,7 @@ def to_cells(features: NDArray[np.floating], path: Path) -> NDArray[np.float32]:
 
 
 def refuse_mixed_shapes(pictures: list[Picture]) -> None:
-    """Refuse pictures of different shapes, such as of two files of features.
-
-    Raises:
-        DataError: there are any.
-    """
+    """Refuse pictures of different shapes, such as of two files of features."""
     first = pictures[0]
     for other in pictures:
         if other.content.shape != first.content.shape:

@@ -21,10 +21,10 @@ from recurra.data.splits import (
     SPLITS,
     complete_splits,
     data_files,
+    divide_groups,
     find_files,
     refuse_partial_splits,
     split_by_hash,
-    split_groups,
     training_key,
 )
 from recurra.data.tables import KINDS as TABLES
@@ -135,9 +135,8 @@ def decode_sound(path: Path) -> tuple[Samples, int]:
     try:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: without its wheel it needs libsndfile from the system
-        raise RecurraError(
-            f"{path}: reading sound takes soundfile ({error}); install it with: pip install 'recurra[sound]'"
-        ) from None
+        install = "install it with: pip install 'recurra[sound]'"
+        raise RecurraError(f"{path}: reading sound takes soundfile ({error}); {install}") from None
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
@@ -247,10 +246,7 @@ def split_by_speaker(
             f"{path}: fewer speakers ({len(set(digests))}) than splits ({', '.join(shares)}); give more, name the "
             "split of each recording in a column, or split recordings one by one with --no-by-speaker"
         )
-    split_of_group = split_groups(digests, shares)
-    splits: dict[str, list[Utterance]] = {split: [] for split in shares}
-    for one, digest in zip(utterances, digests, strict=True):
-        splits[split_of_group[digest]].append(one)
+    splits = divide_groups(utterances, digests, shares)
     parts = [
         f"{split} {len({one.speaker for one in part}):,} with {len(part) / len(utterances):.0%} of the recordings"
         for split, part in splits.items()
@@ -260,11 +256,7 @@ def split_by_speaker(
 
 
 def list_utterances(place: Path, options: SoundOptions) -> dict[str, list[ListedUtterance]]:
-    """Utterances that are still to be read, by split.
-
-    Raises:
-        DataError: neither tables nor sound files, or tables that `list_files` refuses.
-    """
+    """Utterances that are still to be read, by split; errors as of `list_files` and `find_named`."""
     tables = [(split, file) for split, files in find_files(place, TABLES).items() for file in files]
     if not tables:
         return find_named(place)
@@ -272,10 +264,8 @@ def list_utterances(place: Path, options: SoundOptions) -> dict[str, list[Listed
     purpose = "recordings and transcripts (--audio-column, --transcript-column)"
     columns = FileColumns(options.audio_column, options.transcript_column, purpose, (options.speaker_column,))
     for row in list_files(tables, place, columns):
-        (speaker,) = row.optional
-        listed = ListedUtterance(
-            row.file, normalize_transcript(row.text, options), speaker and speaker.strip(), row.place
-        )
+        (speaker,), transcript = row.optional, normalize_transcript(row.text, options)
+        listed = ListedUtterance(row.file, transcript, speaker and speaker.strip(), row.place)
         found.setdefault(row.split, []).append(listed)
     refuse_partial_splits(set(found), place, "recordings")
     return found
@@ -287,11 +277,7 @@ def normalize_transcript(transcript: str, options: SoundOptions) -> str:
 
 
 def find_named(folder: Path) -> dict[str, list[ListedUtterance]]:
-    """Recordings whose names tell transcript and speaker, by split; see `SoundLayout`.
-
-    Raises:
-        DataError: no sound files, or a name of another layout than the others.
-    """
+    """Recordings by split, their names as a `SoundLayout` says; raises DataError without any, or for other names."""
     files = data_files(folder, SOUNDS) if folder.is_dir() else []
     if not files:
         raise DataError(f"{folder}: expected a table of recordings and transcripts, or a folder with tables or sounds")

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.series.segments import Recording, Segment, numbered
+from recurra.data.series.segments import Recording, Segment, numbered, to_float32
 from recurra.errors import DataError, counted, listed, shortened
 
-MISSING = ("?", "nan")
+MISSING = "?"  # beside NaN
 
 
 class Header(NamedTuple):
@@ -60,11 +60,7 @@ def read_archive(path: Path, *, labelled: bool = True) -> list[Recording]:
 
 
 def text_of(line: bytes, place: str) -> str:
-    """A line as text without white space around it.
-
-    Raises:
-        DataError: not UTF-8.
-    """
+    """A line as text without white space around it; raises DataError if it is not UTF-8."""
     try:
         return line.decode("utf-8").strip()
     except UnicodeDecodeError:
@@ -72,11 +68,7 @@ def text_of(line: bytes, place: str) -> str:
 
 
 def read_header(path: Path, lines: list[bytes]) -> Header:
-    """The header lines up to `@data`.
-
-    Raises:
-        DataError: no header, or one of series with timestamps or with numbers as targets.
-    """
+    """The header lines up to `@data`; raises DataError without any, at timestamps, and at numbers as targets."""
     values: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith(b"#"):  # comments may have any encoding
@@ -110,11 +102,7 @@ def is_true(values: dict[str, str], key: str) -> bool:
 
 
 def parse_count(values: dict[str, str], key: str, path: Path) -> int | None:
-    """The number in a header line, None without such a line.
-
-    Raises:
-        DataError: no number above 0.
-    """
+    """The number above 0 in a header line, else DataError; None without such a line."""
     if key not in values:
         return None
     if not values[key].isdecimal() or not int(values[key]):
@@ -123,11 +111,7 @@ def parse_count(values: dict[str, str], key: str, path: Path) -> int | None:
 
 
 def parse_series(line: str, header: Header, place: str) -> tuple[NDArray[np.float32], str | None]:
-    """Values (time, channels) and label of a line.
-
-    Raises:
-        DataError: channels, steps or label differ from what the header says.
-    """
+    """Values (time, channels) and label of a line; raises DataError where they differ from what the header says."""
     channels = line.split(":")
     label = channels.pop().strip() if header.labels is not None else None
     num_channels = header.num_channels or max(len(channels), 1)
@@ -148,20 +132,13 @@ def parse_series(line: str, header: Header, place: str) -> tuple[NDArray[np.floa
                 f"{place}: expected {counted(expected, 'step')}, got {num_steps} in channel {channel}. "
                 "Is the line cut short?"
             )
-    with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite and counts as missing
-        return np.array(columns, np.float64).T.astype(np.float32, order="C"), label
+    return to_float32(np.array(columns).T.copy()), label
 
 
 def parse_number(cell: str, place: str) -> float:
-    """A cell as a number, NaN where it is missing.
-
-    Raises:
-        DataError: no number.
-    """
-    if cell.strip().lower() in MISSING:
-        return np.nan
+    """A cell as a number, NaN where it is missing; raises DataError at anything else."""
     try:
-        return float(cell)
+        return np.nan if cell.strip() == MISSING else float(cell)
     except ValueError:
         what = f"{shortened(cell.strip())!r} is no number"
         raise DataError(f"{place}: {what}; expected numbers and ? for missing ones") from None

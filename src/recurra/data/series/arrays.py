@@ -15,7 +15,7 @@ their names. Labels, groups and names are text or whole numbers; in a label per 
 
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 
 from recurra.data.catalogue import layouts
 from recurra.data.layouts import ArrayLayout
-from recurra.data.series.segments import Recording, Segment, numbered, segments_of
+from recurra.data.series.segments import Recording, Segment, numbered, segments_of, to_float32
 from recurra.data.text.files import open_file
 from recurra.errors import DataError
 
 Array = NDArray[np.generic]
+Shape = tuple[int | None, ...]
 
 DAMAGE = (OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 NAMES = ("x", "y", "lengths", "segments", "groups", "channels")
@@ -50,8 +51,8 @@ class Arrays:
 
     def wrong(self, expected: str) -> DataError:
         """The error for a file without the expected arrays; the message lists what it has."""
-        found = ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in self.arrays.items())
-        return DataError(f"{self.path}: expected {expected}; it has {found or 'none of ' + ', '.join(NAMES)}")
+        found = shapes_of(self.arrays) or f"none of {', '.join(NAMES)}"
+        return DataError(f"{self.path}: expected {expected}; it has {found}")
 
     def values(self, ndims: tuple[int, int], shape: str) -> NDArray[np.float32]:
         """The array `x` with an axis of channels in float32, a view where possible.
@@ -63,23 +64,25 @@ class Arrays:
         x = self.arrays.get("x")
         if x is None or x.ndim not in ndims or x.dtype.kind not in "fiu" or not x.size:
             raise self.wrong(f"numbers x {shape}")
-        with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite and counts as missing
-            values = x.astype(np.float32, copy=False)
+        values = to_float32(x)
         return values if x.ndim == ndims[1] else values[..., np.newaxis]
 
-    def integers(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.int64]:
-        """An array of whole numbers; None in its shape is any size."""
-        array = self.arrays.get(name)
-        if array is None or array.dtype.kind not in "iu" or not fits(array, shape):
-            raise self.wrong(f"whole numbers {name} {in_words(shape)}")
-        return array.astype(np.int64, copy=False)
+    def of_kind(self, name: str, shape: Shape, kinds: str, described: str) -> Array:
+        """An array of some shape, in which None is any size, and of some kinds of numbers or text."""
+        array = self.arrays.get(name, np.array(None))
+        sizes = [size if want is None else want for want, size in zip(shape, array.shape, strict=False)]
+        if array.dtype.kind not in kinds or array.ndim != len(shape) or list(array.shape) != sizes:
+            expected = ", ".join("any" if size is None else str(size) for size in shape)
+            raise self.wrong(f"{described} {name} ({expected})")
+        return array
 
-    def texts(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.str_]:
+    def integers(self, name: str, shape: Shape) -> NDArray[np.int64]:
+        """An array of whole numbers."""
+        return self.of_kind(name, shape, "iu", "whole numbers").astype(np.int64, copy=False)
+
+    def texts(self, name: str, shape: Shape) -> NDArray[np.str_]:
         """An array of text or whole numbers, as text."""
-        array = self.arrays.get(name)
-        if array is None or array.dtype.kind not in "Uiu" or not fits(array, shape):
-            raise self.wrong(f"text or whole numbers {name} {in_words(shape)}")
-        return array.astype(np.str_)
+        return self.of_kind(name, shape, "Uiu", "text or whole numbers").astype(np.str_)
 
     def channels(self, num_channels: int) -> tuple[str, ...]:
         """Names of the channels."""
@@ -92,14 +95,9 @@ class Arrays:
         return self.texts("groups", (size,)).tolist() if "groups" in self else [None] * size
 
 
-def fits(array: Array, shape: tuple[int | None, ...]) -> bool:
-    """Whether an array has a shape in which None is any size."""
-    return array.ndim == len(shape) and all(want in (None, size) for want, size in zip(shape, array.shape, strict=True))
-
-
-def in_words(shape: tuple[int | None, ...]) -> str:
-    """A shape for messages."""
-    return f"({', '.join('any' if size is None else str(size) for size in shape)})"
+def shapes_of(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Names, shapes and kinds of arrays, for messages; empty without arrays."""
+    return ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in arrays.items())
 
 
 def read_arrays(path: Path, *, labelled: bool = True) -> list[Recording]:
@@ -182,11 +180,7 @@ def recordings_of(arrays: Arrays, labelled: bool) -> list[Recording]:
 
 
 def segments_by_recording(arrays: Arrays, lengths: NDArray[np.int64]) -> list[list[Segment]]:
-    """The segments of each recording, in order of time.
-
-    Raises:
-        DataError: one lies outside its recording, or overlaps another.
-    """
+    """The segments of each recording, in order of time; raises DataError at one outside of it or over another one."""
     rows = arrays.integers("segments", (None, 3))
     labels = arrays.texts("y", (len(rows),))
     found: list[list[Segment]] = [[] for _ in lengths]
@@ -224,13 +218,7 @@ def renamed(arrays: Arrays, layout: ArrayLayout) -> Arrays:
 
 
 def runs(labels: NDArray[np.str_], length: int, is_by_step: bool) -> list[Segment]:
-    """The segments of one series.
-
-    Args:
-        labels: its label, (1,), or a label for each step, (time,).
-        length: steps of the series.
-        is_by_step: whether there is a label for each step.
-    """
+    """The segments of one series, given its label, (1,), or a label for each step, (time,)."""
     if not is_by_step:
         return [Segment(str(labels[0]), 0, length)]
     names, codes = np.unique(labels[:length], return_inverse=True)

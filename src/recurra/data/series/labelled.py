@@ -15,7 +15,7 @@ from recurra.data.series.arrays import read_arrays
 from recurra.data.series.images import View, image_recordings
 from recurra.data.series.segments import Recording, Series, labelled_windows, whole_series, windows_ahead, without_steps
 from recurra.data.series.tables import ColumnOptions, read_series_table
-from recurra.data.splits import SPLITS, UNSPLIT, complete_splits, consecutive, find_files, split_groups
+from recurra.data.splits import SPLITS, UNSPLIT, complete_splits, consecutive, divide_groups, find_files
 from recurra.data.tables import KINDS as TABLES
 from recurra.errors import DataError, counted, listed
 from recurra.progress import Progress
@@ -167,11 +167,7 @@ def split_by_group(recordings: Sequence[Recording], shares: dict[str, float], pa
             f"{', '.join(shares)}; got {len(set(digests))}. Give more, or files called train, valid and test in a "
             "folder"
         )
-    split_of_group = split_groups(digests, shares)
-    splits: dict[str, list[Recording]] = {split: [] for split in shares}
-    for recording, digest in zip(recordings, digests, strict=True):
-        splits[split_of_group[digest]].append(recording)
-    return splits
+    return divide_groups(recordings, digests, shares)
 
 
 def group_digest(recording: Recording) -> str:

@@ -1,7 +1,7 @@
 """Recordings with labelled segments, and the series to classify that are cut from them."""
 
-import itertools
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -49,40 +49,29 @@ class Series(NamedTuple):
         return self.name
 
 
+def to_float32(values: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Measurements in float32, a view where possible; a number too large becomes infinite and counts as missing."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32, copy=False)
+
+
 def numbered(num_channels: int) -> tuple[str, ...]:
     """Names of unnamed channels: 1, 2, ..."""
     return tuple(str(number + 1) for number in range(num_channels))
 
 
 def segments_of(codes: NDArray[np.integer], labels: Sequence[str | None]) -> list[Segment]:
-    """Segments from a label for each step.
-
-    Args:
-        codes: index of each step's label, negative where it has none, (time,).
-        labels: what the codes stand for.
-    """
-    changes = np.flatnonzero(np.diff(codes)) + 1
-    starts, stops = [0, *changes.tolist()], [*changes.tolist(), len(codes)]
-    return [
-        Segment(labels[codes[start]], start, stop)
-        for start, stop in zip(starts, stops, strict=True)
-        if codes[start] >= 0
-    ]
+    """Segments from the index of each step's label, (time,), negative where it has none."""
+    cuts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    return [Segment(labels[codes[start]], start, stop) for start, stop in pairwise(cuts) if codes[start] >= 0]
 
 
 def without_steps(recording: Recording, bad: NDArray[np.bool_]) -> Recording:
-    """A recording without its bad steps; the steps around them become neighbors.
-
-    Args:
-        recording: any.
-        bad: whether a step is left out, (time,).
-    """
+    """A recording without the steps that are bad, (time,); the steps around them become neighbors."""
     moved = np.concatenate([[0], np.cumsum(~bad)]).tolist()  # new position of each step and of the end
     segments = [Segment(label, moved[start], moved[stop]) for label, start, stop in recording.segments]
-    return recording._replace(
-        values=recording.values[~bad],
-        segments=[segment for segment in segments if segment.start < segment.stop],
-    )
+    kept = [segment for segment in segments if segment.start < segment.stop]
+    return recording._replace(values=recording.values[~bad], segments=kept)
 
 
 def whole_series(recording: Recording) -> Series:
@@ -140,7 +129,9 @@ def windows_ahead(
         windows with a label; all windows up to the last step if labels were not read.
     """
     values, segments, name, group, channels = recording
-    label_of = labels_by_step(recording)
+    label_of: list[str | None] = [None] * len(values)
+    for label, start, end in segments:
+        label_of[start:end] = [label] * (end - start)
     is_labelled = any(segment.label is not None for segment in segments)
     first, stop = (round(share * len(values)) for share in part)
     lasts = range(len(values) - 1 if not is_labelled else stop - 1 - ahead, max(first - ahead, window - 1) - 1, -stride)
@@ -156,11 +147,3 @@ def windows_ahead(
         for last in reversed(lasts)
         if not is_labelled or label_of[last + ahead] is not None
     ]
-
-
-def labels_by_step(recording: Recording) -> list[str | None]:
-    """The label of each step, None for steps without one."""
-    found: list[str | None] = [None] * len(recording.values)
-    for label, start, stop in recording.segments:
-        found[start:stop] = itertools.repeat(label, stop - start)
-    return found

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from recurra.config import Names, Section
-from recurra.data.series.segments import Recording, segments_of
+from recurra.data.series.segments import Recording, segments_of, to_float32
 from recurra.data.tables import Table, read_table
 from recurra.errors import DataError, listed, shortened
 from recurra.progress import Progress
@@ -92,7 +92,8 @@ def read_series_table(
         first = rows.order[start]
         segments = segments_of(labels.codes[rows.order[start:stop]], labels.texts)
         group = groups.texts[groups.codes[first]]
-        recordings.append(Recording(values[start:stop], segments, rows.name_of(first), group, tuple(channels)))
+        name = f"{path}{rows.series_of(first, ' ')}"
+        recordings.append(Recording(values[start:stop], segments, name, group, tuple(channels)))
     return recordings
 
 
@@ -110,55 +111,33 @@ class Rows:
         self.order = good[np.argsort(ids.codes[good], kind="stable")]
         self.starts = np.flatnonzero(np.diff(ids.codes[self.order], prepend=-1))  # where in `order` a series begins
 
-    def name_of(self, row: int) -> str:
-        """File and series of a row, for messages."""
+    def series_of(self, row: int, separator: str) -> str:
+        """The series of a row after a separator, for messages; empty where the table is one series."""
         id = self.ids.texts[self.ids.codes[row]]
-        return str(self.table.path) if id is None else f"{self.table.path} series {shortened(id)!r}"
+        return "" if id is None else f"{separator}series {shortened(id)!r}"
 
     def refuse_disorder(self, column: str, times: NDArray[np.float64]) -> None:
-        """Refuse time that does not increase within a series.
-
-        Args:
-            column: name of the column of time.
-            times: of each row of the table, (rows,).
-
-        Raises:
-            DataError: it repeats or decreases.
-        """
-        late = np.diff(times[self.order], prepend=-np.inf) <= 0
-        late[self.starts] = False
-        if late.any():
-            at = int(late.argmax())
+        """Refuse time, of each row of the table, that repeats or decreases within a series."""
+        for at in self.within_series(np.diff(times[self.order], prepend=-np.inf) <= 0):
             now, before = (shortened(self.table.cell(column, int(row))) for row in self.order[[at, at - 1]])
-            raise self.wrong(
-                at,
-                f"{column} {now} comes after {before}, but must increase; sort the rows, and leave out repeated ones",
-            )
+            remedy = "sort the rows, and leave out repeated ones"
+            raise self.wrong(at, f"{column} {now} comes after {before}, but must increase; {remedy}")
 
     def refuse_change(self, column: str, cells: Cells, remedy: str) -> None:
-        """Refuse a column that changes within a series.
-
-        Args:
-            column: name of the column.
-            cells: its cells.
-            remedy: what to do, for the message.
-
-        Raises:
-            DataError: it changes.
-        """
+        """Refuse a column that changes within a series; `remedy` says what to do."""
         codes = cells.codes[self.order]
-        changes = np.diff(codes, prepend=codes[0]) != 0
-        changes[self.starts] = False
-        if changes.any():
-            at = int(changes.argmax())
+        for at in self.within_series(np.diff(codes, prepend=codes[0]) != 0):
             now, before = (shortened(cells.texts[code]) for code in codes[[at, at - 1]])
             raise self.wrong(at, f"{column} {now!r} comes after {before!r}, but a series has one; {remedy}")
+
+    def within_series(self, is_wrong: NDArray[np.bool_]) -> list[int]:
+        """Places in `order` that are wrong, without those at which a series begins."""
+        return [int(at) for at in np.setdiff1d(np.flatnonzero(is_wrong), self.starts)]
 
     def wrong(self, at: int, what: str) -> DataError:
         """The error for a row, given by its place in `order`."""
         row = int(self.order[at])
-        id = self.ids.texts[self.ids.codes[row]]
-        return DataError(f"{self.table.place(row)}{'' if id is None else f', series {shortened(id)!r}'}: {what}")
+        return DataError(f"{self.table.place(row)}{self.series_of(row, ', ')}: {what}")
 
 
 def read_cells(table: Table, name: str | None, option: str) -> Cells:
@@ -166,23 +145,9 @@ def read_cells(table: Table, name: str | None, option: str) -> Cells:
     if name is None:
         return Cells(np.zeros(len(table), np.int64), [None])
     table.require([name], option)
-    texts = [None if text is None else text.strip() for text in read_texts(table, name)]
+    texts = [None if text is None else text.strip() for text in table.text(name)]
     encoded = pa.array(texts, pa.string()).dictionary_encode()
     return Cells(encoded.indices.fill_null(-1).to_numpy(), encoded.dictionary.to_pylist())
-
-
-def read_texts(table: Table, name: str) -> list[str | None]:
-    """A column of text, None where a cell is empty.
-
-    Raises:
-        DataError: a column of neither text nor numbers nor dates.
-    """
-    try:
-        return table.text(name)
-    except pa.ArrowException:
-        raise DataError(
-            f"{table.path}: column {name!r} holds {table.columns[name].type}; expected text or numbers"
-        ) from None
 
 
 def read_channels(table: Table, options: ColumnOptions) -> dict[str, NDArray[np.float32]]:
@@ -214,8 +179,7 @@ def read_numbers(table: Table, name: str) -> NDArray[np.float32] | None:
         return None
     if np.isfinite(values).sum() <= len(refused):
         return None
-    with np.errstate(over="ignore"):
-        return values.astype(np.float32)
+    return to_float32(values)
 
 
 def read_times(table: Table, name: str | None) -> NDArray[np.float64]:
@@ -228,7 +192,7 @@ def read_times(table: Table, name: str | None) -> NDArray[np.float64]:
     except pa.ArrowException:  # a column of dates
         values, others = np.full(len(table), np.nan), list(range(len(table)))
     if others:
-        texts = read_texts(table, name)
+        texts = table.text(name)
         values[others] = [seconds(texts[row]) for row in others]
     return values
 
@@ -249,11 +213,7 @@ def seconds(text: str | None) -> float:
 def good_rows(
     table: Table, bad: dict[str, NDArray[np.bool_]], on_bad: Literal["fail", "drop"], progress: Progress
 ) -> NDArray[np.intp]:
-    """The rows without a bad cell.
-
-    Raises:
-        DataError: a row has a bad cell and may not be dropped, or all have one.
-    """
+    """The rows without a bad cell; raises DataError where other rows may not be dropped, or all are bad."""
     is_bad = np.any(list(bad.values()), axis=0)
     if not is_bad.any():
         return np.arange(len(table))

@@ -80,12 +80,9 @@ class Text:
         return digest.hexdigest()
 
     def cut(self, position: int) -> int:
-        """The begin of a line at or after a position, so that a split breaks no line.
+        """The begin of a line at or after a byte, so that a split breaks no line.
 
         In a line of more than `PIECE_BYTES` it is the byte after the next space, or else the next character.
-
-        Args:
-            position: in bytes, as `start` and `stop` are.
         """
         if position <= self.start:
             return self.start
@@ -109,11 +106,7 @@ class Text:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """A text file opened for reading.
-
-    Raises:
-        DataError: it cannot be read.
-    """
+    """A text file opened for reading; raises DataError if it cannot be read."""
     try:
         return path.open("rb")
     except OSError as error:
@@ -121,31 +114,19 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def read_piece(file: BinaryIO, last: int) -> bytes:
-    """About a megabyte up to the end of a line; a longer line is cut at a space, or else between characters.
-
-    Args:
-        file: opened where the piece begins.
-        last: where the text ends, in bytes from the beginning of the file.
-    """
+    """About a megabyte, at most to byte `last`; it ends with a line, a longer one is cut at a space or a character."""
     piece = file.read(min(PIECE_BYTES, last - file.tell()))
     piece += file.readline(min(MAX_LINE_BYTES, last - file.tell()))
     if piece.endswith(b"\n") or file.tell() == last:
         return piece
-    last_character = next(
-        (i for i in range(1, 5) if piece[-i] & 0xC0 != 0x80), 1
-    )  # 1 if not UTF-8: decoding reports that
-    keep = piece.rfind(b" ") + 1 or len(piece) - last_character
+    begins = (i for i in range(1, 5) if piece[-i] & 0xC0 != 0x80)  # none if not UTF-8: decoding reports that
+    keep = piece.rfind(b" ") + 1 or len(piece) - next(begins, 1)
     file.seek(keep - len(piece), 1)
     return piece[:keep]
 
 
 def decode_text(piece: bytes, path: Path, offset: int) -> str:
-    """Text of some bytes, with newlines as line ends and without a byte-order mark.
-
-    Args:
-        piece: the bytes.
-        path: their file, for messages.
-        offset: where in the file they begin.
+    """Text of the bytes of a file from an offset on, with newlines as line ends and without a byte-order mark.
 
     Raises:
         DataError: not UTF-8 (the message names line and byte), a NUL byte, or UTF-16.
@@ -189,11 +170,16 @@ def read_lines(path: Path) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
+def read_placed_lines(path: Path) -> list[tuple[str, str]]:
+    """The place, for messages, and the text of each line that is not blank; errors as of `read_lines`."""
+    return [(f"{path} line {number}", line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
+
+
 def read_parallel_lines(path: Path, other: Path) -> Iterator[tuple[int, str, str]]:
     """Lines of two files side by side: their number, from 1, and one line of each.
 
     Raises:
-        DataError: as `lines_of`, or files with different numbers of lines.
+        DataError: as `read_lines`, or files with different numbers of lines.
     """
     lines, others = read_lines(path), read_lines(other)
     if len(lines) != len(others):
@@ -202,15 +188,7 @@ def read_parallel_lines(path: Path, other: Path) -> Iterator[tuple[int, str, str
 
 
 def refuse_too_long(texts: Iterable[str | None], place_of: Callable[[int], str]) -> None:
-    """Refuse a text that is too long for an example.
-
-    Args:
-        texts: any; None for no text.
-        place_of: the place of the text with some index, for messages.
-
-    Raises:
-        DataError: one is longer than `MAX_CHARACTERS`.
-    """
+    """Refuse texts of more than `MAX_CHARACTERS`; `place_of` returns the place of the text with some index."""
     for index, text in enumerate(texts):
         if text is not None and len(text) > MAX_CHARACTERS:
             raise DataError(
@@ -232,27 +210,21 @@ def find_text(name: str) -> dict[str, Text]:
         DataError: no such file, folder or data set, or nothing in it.
     """
     path = locate(name)
-    if path.is_file():
-        return {"all": text_of([path])}
-    return {split: text_of(files) for split, files in files_by_split(folder_files(path), path).items()}
+    return {split: text_of(files) for split, files in files_by_split(files_of(path), path).items()}
 
 
 def whole_text(name: str) -> Text:
-    """All the text of a file, a folder or a data set, whatever the names of its files.
+    """All the text of a file, a folder or a data set, whatever the names of its files; errors as of `find_text`."""
+    return text_of(files_of(locate(name)))
 
-    Raises:
-        DataError: no such file, folder or data set, or nothing in it.
-    """
-    path = locate(name)
-    return text_of([path] if path.is_file() else folder_files(path))
+
+def files_of(place: Path) -> list[Path]:
+    """The file itself, or all files of a folder."""
+    return folder_files(place) if place.is_dir() else [place]
 
 
 def text_of(files: list[Path]) -> Text:
-    """The text of some files.
-
-    Raises:
-        DataError: all of them are empty.
-    """
+    """The text of some files; raises DataError if all of them are empty."""
     text = Text.of(files)
     if not text.size:
         raise DataError(f"{text.name}: empty; expected plain UTF-8 text")

@@ -9,7 +9,7 @@ from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.splits import complete_splits, find_files, split_by_hash
 from recurra.data.tables import is_table, read_table
-from recurra.data.text.files import read_lines, read_parallel_lines, refuse_too_long
+from recurra.data.text.files import read_lines, read_parallel_lines, read_placed_lines, refuse_too_long
 from recurra.errors import DataError, counted, shortened
 
 INPUT, LABEL = "seq.in", "label"  # parallel files of texts and labels
@@ -21,15 +21,8 @@ class LabelledText(NamedTuple):
     content: str
     label: str
     place: str  # for messages
-
-    @property
-    def channels(self) -> tuple[()]:
-        """Names of measured channels: none."""
-        return ()
-
-    @property
-    def before(self) -> None:
-        """The label before: none, since texts have no order in time."""
+    channels: tuple[()] = ()  # texts have no measured channels,
+    before: None = None  # and no order in time, in which a label came before
 
     @property
     def is_whole(self) -> bool:
@@ -57,7 +50,8 @@ def read_labelled_texts(path: str, columns: TextColumns) -> dict[str, list[Label
     Raises:
         DataError: no such file, folder or data set, or of another format.
     """
-    return read_splits(locate(path), columns)
+    place = locate(path)
+    return {split: read_files(files, columns, place) for split, files in find_files(place).items()}
 
 
 def read_texts(path: str, column: str, labels: Collection[str] = ()) -> list[str]:
@@ -100,13 +94,6 @@ def split_texts(found: dict[str, list[LabelledText]], path: str, shares: Shares)
     return complete_splits(found, by_text, shares, path, "examples")
 
 
-def read_splits(place: Path, columns: TextColumns) -> dict[str, list[LabelledText]]:
-    """Examples by the split that the names of the files say, "all" where they say none."""
-    if place.is_file():
-        return {"all": read_file(place, columns)}
-    return {split: read_files(files, columns, place) for split, files in find_files(place).items()}
-
-
 def read_files(files: list[Path], columns: TextColumns, root: Path) -> list[LabelledText]:
     """Examples of the files of one split."""
     if any(file.name == INPUT for file in files):
@@ -127,7 +114,7 @@ def read_files(files: list[Path], columns: TextColumns, root: Path) -> list[Labe
         raise DataError(
             f"{root}: the names of its files are no classes; expected one file or folder for each class, or tables"
         )
-    return [one for file in files for one in one_class(file, names[file])]
+    return [LabelledText(line.strip(), names[file], place) for file in files for place, line in read_placed_lines(file)]
 
 
 def read_file(path: Path, columns: TextColumns) -> list[LabelledText]:
@@ -135,16 +122,14 @@ def read_file(path: Path, columns: TextColumns) -> list[LabelledText]:
     if is_table(path):
         return read_rows(path, columns)
     examples = []
-    for number, line in enumerate(read_lines(path), 1):
-        if not line.strip():
-            continue
+    for place, line in read_placed_lines(path):
         label, tab, text = line.partition("\t")
         if not tab:
             raise DataError(
-                f"{path} line {number}: expected a label, a tab and a text, got {shortened(line)!r}; or name it .csv, "
-                ".tsv, .jsonl or .parquet if it is a table"
+                f"{place}: expected a label, a tab and a text, got {shortened(line)!r}; or name it .csv, .tsv, .jsonl "
+                "or .parquet if it is a table"
             )
-        examples.append(LabelledText(text.strip(), label.strip(), f"{path} line {number}"))
+        examples.append(LabelledText(text.strip(), label.strip(), place))
     return examples
 
 
@@ -152,28 +137,14 @@ def read_rows(path: Path, columns: TextColumns) -> list[LabelledText]:
     """Examples of the rows of a table."""
     table = read_table(path)
     table.require([columns.text, columns.label], "text and label (--text-column, --label-column)")
-    pairs = zip(table.text(columns.text), table.text(columns.label), strict=True)
-    places = table.places()
+    texts, labels = table.text(columns.text), table.text(columns.label)
     return [
         LabelledText((text or "").strip(), (label or "").strip(), place)
-        for (text, label), place in zip(pairs, places, strict=True)
+        for text, label, place in zip(texts, labels, table.places(), strict=True)
     ]
 
 
 def read_parallel(path: Path) -> list[LabelledText]:
-    """Examples of a file of texts and the file of labels beside it.
-
-    Raises:
-        DataError: files with different numbers of lines.
-    """
+    """Examples of a file of texts and the file of labels beside it."""
     together = read_parallel_lines(path, path.parent / LABEL)
     return [LabelledText(text.strip(), label.strip(), f"{path} line {number}") for number, text, label in together]
-
-
-def one_class(path: Path, label: str) -> list[LabelledText]:
-    """Examples of a file whose lines all have one label."""
-    return [
-        LabelledText(line.strip(), label, f"{path} line {number}")
-        for number, line in enumerate(read_lines(path), 1)
-        if line.strip()
-    ]

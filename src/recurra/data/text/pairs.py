@@ -11,7 +11,7 @@ from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.splits import complete_splits, data_files, files_by_split, split_by_hash, split_of
 from recurra.data.tables import Table, is_table, read_table
-from recurra.data.text.files import read_lines, read_parallel_lines
+from recurra.data.text.files import read_lines, read_parallel_lines, read_placed_lines
 from recurra.errors import DataError, UsageError, listed, shortened
 from recurra.progress import Progress
 
@@ -148,11 +148,7 @@ def split_of_pairs(file: Path) -> str | None:
 
 
 def choose_files(files: Sequence[Path], test: str, root: Path) -> list[Path]:
-    """The test files of some name.
-
-    Raises:
-        DataError: none has it; the message lists the others.
-    """
+    """The test files of some name; raises DataError where none has it."""
     found = [file for file in files if file.stem == test]
     if not found:
         known = ", ".join(sorted({file.stem for file in files})) or "none beside files called train"
@@ -168,10 +164,8 @@ def read_files(files: Sequence[Path], sides: PairColumns, root: Path, progress: 
                 yield from read_parallel(source, target)
             return
         if len({file.with_suffix("") for file in files}) < len(files):
-            raise DataError(
-                f"{root}: parallel files ending in {endings_of(files)}; name the endings of source and target, "
-                "for the direction of the translation"
-            )
+            remedy = "name the endings of source and target, for the direction of the translation"
+            raise DataError(f"{root}: parallel files ending in {endings_of(files)}; {remedy}")
     for file in files:
         if sides.delimiter is None and is_table(file):
             yield from read_rows(file, sides, progress)
@@ -185,11 +179,7 @@ def endings_of(files: Iterable[Path]) -> str:
 
 
 def parallel_files(files: Iterable[Path], sides: PairColumns, root: Path) -> list[tuple[Path, Path]]:
-    """Pairs of a source and a target file.
-
-    Raises:
-        DataError: no file with one of the endings, or not two endings.
-    """
+    """Pairs of a source and a target file; raises DataError without two endings, or files with one of them."""
     source, target, _ = sides
     if not (isinstance(source, str) and isinstance(target, str)):
         raise DataError(f"{root}: source {source!r}, target {target!r}; name the endings of both files")
@@ -232,11 +222,7 @@ def read_rows(path: Path, sides: PairColumns, progress: Progress) -> Iterator[Pa
 
 
 def column_of(table: Table, column: Column | None, side: Side) -> str:
-    """Name of the column of a table with the source or the target.
-
-    Raises:
-        DataError: no such column, or several that could be it.
-    """
+    """Name of the column with the source or the target; raises DataError where there is none, or several could be."""
     names = table.names
     if column is None and len(names) > 2:
         raise DataError(f"{table.path}: which column is the {side}? It has {listed(names)}; name one with --{side}")
@@ -264,10 +250,8 @@ def read_columns(path: Path, sides: PairColumns) -> Iterator[Pair]:
     delimiter = "\t" if sides.delimiter is None else sides.delimiter
     if not delimiter:
         raise UsageError("delimiter: expected at least one character between source and target, got none")
-    for number, line in enumerate(read_lines(path), 1):
-        if not line.strip():
-            continue
-        place, cells = f"{path} line {number}", line.split(delimiter)
+    for place, line in read_placed_lines(path):
+        cells = line.split(delimiter)
         if len(cells) <= max(source, target):
             raise DataError(
                 f"{place}: expected at least {max(source, target) + 1} columns with {delimiter!r} between them, got "
@@ -278,11 +262,7 @@ def read_columns(path: Path, sides: PairColumns) -> Iterator[Pair]:
 
 
 def require_text(text: str | None, side: Side, place: str) -> str:
-    """A source or target without white space around it.
-
-    Raises:
-        DataError: it is empty.
-    """
+    """A source or target without white space around it; raises DataError if it is empty."""
     stripped = (text or "").strip()
     if not stripped:
         raise DataError(f"{place}: no {side}; fill it, or leave it out")

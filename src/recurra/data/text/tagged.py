@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from recurra.config import Shares
 from recurra.data.catalogue import locate
 from recurra.data.splits import complete_splits, find_files, split_by_hash
-from recurra.data.text.files import read_lines, read_parallel_lines
+from recurra.data.text.files import read_lines, read_parallel_lines, read_placed_lines
+from recurra.data.text.vocabulary import replace_surrogates
 from recurra.errors import DataError, counted, listed, shortened
 
 INPUT, OUTPUT = "seq.in", "seq.out"  # parallel files of texts and tags
@@ -56,10 +57,7 @@ def read_tagged(path: str, columns: TokenColumns) -> dict[str, list[TaggedSenten
     Raises:
         DataError: no such file, or of another format; the message names the line.
     """
-    place = locate(path)
-    if place.is_file():
-        return {"all": read_file(place, columns)}
-    return {split: read_files(files, columns) for split, files in find_files(place).items()}
+    return {split: read_files(files, columns) for split, files in find_files(locate(path)).items()}
 
 
 def read_tokens(path: str, columns: TokenColumns, tags: Collection[str]) -> list[tuple[str, ...]]:
@@ -81,21 +79,20 @@ def read_tokens(path: str, columns: TokenColumns, tags: Collection[str]) -> list
     if place.suffix.lower() == ".conllu":
         name = columns.token if columns.token in CONLLU else None
         return [sentence.tokens for sentence in read_conllu(place, TokenColumns(name))]
-    lines = list(enumerate(read_lines(place), 1))
     if place.suffix.lower() in JSON_LINES:
-        full = [(number, line) for number, line in lines if line.strip()]
-        name = str(columns.token)
-        key = name if full and json.dumps(name) in full[0][1] else "tokens"
-        return [tuple(lists_of(line, [key], f"{place} line {number}")[0]) for number, line in full]
-    if place.suffix.lower() == COLUMNS or are_tagged((line for _, line in lines), columns, tags):
+        rows, name = read_placed_lines(place), str(columns.token)
+        key = name if rows and json.dumps(name) in rows[0][1] else "tokens"
+        return [tuple(lists_of(line, [key], where)[0]) for where, line in rows]
+    lines = read_lines(place)
+    if place.suffix.lower() == COLUMNS or are_tagged(lines, columns, tags):
         return [sentence.tokens for sentence in read_untagged_columns(place, columns)]
-    for number, line in lines:
+    for number, line in enumerate(lines, 1):
         if "\t" in line:
             raise DataError(
                 f"{place} line {number}: a tab; expected a sentence a line, with spaces between its tokens; where a "
                 f"line is a token, let the file's name end in {COLUMNS}"
             )
-    return [tuple(split_at_spaces(line)) for _, line in lines]
+    return [tuple(split_at_spaces(line)) for line in lines]
 
 
 def are_tagged(lines: Iterable[str], columns: TokenColumns, tags: Collection[str]) -> bool:
@@ -116,12 +113,8 @@ def split_tagged(found: dict[str, list[TaggedSentence]], path: str, shares: Shar
     Raises:
         DataError: a split without sentences.
     """
-    return complete_splits(found, partial(split_by_hash, key_of=key_of), shares, path, "sentences")
-
-
-def key_of(sentence: TaggedSentence) -> str:
-    """The key by which a sentence is split: its tokens."""
-    return " ".join(sentence.tokens)
+    by_tokens = partial(split_by_hash, key_of=lambda sentence: " ".join(sentence.tokens))
+    return complete_splits(found, by_tokens, shares, path, "sentences")
 
 
 def read_files(files: Sequence[Path], columns: TokenColumns) -> list[TaggedSentence]:
@@ -157,11 +150,7 @@ def read_untagged_columns(path: Path, columns: TokenColumns) -> Iterator[TaggedS
 
 
 def blocks_of_columns(path: Path) -> Iterator[list[Row]]:
-    """Rows of each sentence.
-
-    Raises:
-        DataError: a line with another number of columns than the first.
-    """
+    """Rows of each sentence; raises DataError at a line with another number of columns than the first."""
     width = 0
     for block in blocks(path):
         rows = [(number, cells_of(line)) for number, line in block if not line.startswith(NEW_DOCUMENT)]
@@ -202,21 +191,15 @@ def read_parallel(path: Path) -> Iterator[TaggedSentence]:
 def read_json_lines(path: Path, columns: TokenColumns) -> Iterator[TaggedSentence]:
     """Sentences of JSON objects, one a line, that hold a list of tokens and one of tags."""
     names = columns.with_defaults("tokens", "tags")
-    for number, line in enumerate(read_lines(path), 1):
-        if line.strip():
-            place = f"{path} line {number}"
-            tokens, tags = lists_of(line, names, place)
-            if not (tokens or tags):
-                raise DataError(f"{place}: no tokens; fill it, or leave the line out")
-            yield from tagged_sentence(tokens, tags, place)
+    for place, line in read_placed_lines(path):
+        tokens, tags = lists_of(line, names, place)
+        if not (tokens or tags):
+            raise DataError(f"{place}: no tokens; fill it, or leave the line out")
+        yield from tagged_sentence(tokens, tags, place)
 
 
 def lists_of(line: str, names: Sequence[Column], place: str) -> list[list[str]]:
-    """Lists of texts of a JSON object by their names.
-
-    Raises:
-        DataError: no JSON object, or without such lists.
-    """
+    """Lists of texts of a JSON object by their names; raises DataError where it is none or lacks one."""
     try:
         row: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -231,15 +214,11 @@ def lists_of(line: str, names: Sequence[Column], place: str) -> list[list[str]]:
         if not isinstance(row[name], list) or not all(isinstance(item, str) for item in row[name]):
             raise DataError(f"{place}: {name!r} is no list of texts")
     # JSON may hold lone surrogates, which cannot be encoded when the run is written.
-    return [[item.encode("utf-8", "replace").decode() for item in row[name]] for name in names]
+    return [[replace_surrogates(item) for item in row[name]] for name in names]
 
 
 def tagged_sentence(tokens: Sequence[str], tags: Sequence[str], place: str) -> Iterator[TaggedSentence]:
-    """The sentence of some tokens and tags; nothing where there are none.
-
-    Raises:
-        DataError: different numbers of tokens and tags, or an empty one.
-    """
+    """The sentence of some tokens and equally many tags, none of them empty, else DataError; nothing without tokens."""
     if len(tokens) != len(tags):
         raise DataError(
             f"{place}: {counted(len(tokens), 'token')}, but {counted(len(tags), 'tag')}; expected a tag for every token"
@@ -251,11 +230,7 @@ def tagged_sentence(tokens: Sequence[str], tags: Sequence[str], place: str) -> I
 
 
 def sentence_of(path: Path, rows: Sequence[Row], token: int, tag: int) -> TaggedSentence:
-    """The sentence of some rows, given the columns of token and tag.
-
-    Raises:
-        DataError: an empty token or tag.
-    """
+    """The sentence of some rows, given the columns of token and tag; raises DataError at an empty one."""
     for number, cells in rows:
         if not (cells[token].strip() and cells[tag].strip()):
             raise DataError(f"{path} line {number}: an empty token or tag; expected both in every line")
@@ -264,14 +239,7 @@ def sentence_of(path: Path, rows: Sequence[Row], token: int, tag: int) -> Tagged
 
 
 def positions(columns: tuple[Column, Column], width: int, path: Path, names: Sequence[str] = ()) -> tuple[int, int]:
-    """Indices of the columns of token and tag.
-
-    Args:
-        columns: of token and tag.
-        width: number of columns.
-        path: the file, for messages.
-        names: of the columns, if they have any.
-
+    """Indices of the columns of token and tag among `width` columns, which may have names.
 
     Raises:
         DataError: no such column, or the same one for both.
@@ -283,7 +251,7 @@ def positions(columns: tuple[Column, Column], width: int, path: Path, names: Seq
         elif column in names:
             found.append(names.index(str(column)))
         else:
-            known = f"{', '.join(names)}" if names else f"numbers 0 to {width - 1}, and -1 for the last"
+            known = ", ".join(names) or f"numbers 0 to {width - 1}, and -1 for the last"
             raise DataError(f"{path}: no column {column!r} ({option}); it has {known}")
     if found[0] == found[1]:
         raise DataError(

@@ -1,6 +1,7 @@
 """Images with captions as arrays and tokens."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +56,8 @@ class CaptionOptions(TokenOptions):
         return PictureOptions(ImageOptions(self.image_size, self.color), self.image_column, self.caption_column)
 
 
-class ImageSources(NamedTuple):
+@dataclass(frozen=True)
+class ImageSources:
     """Images, or features of images."""
 
     contents: NDArray[Any]  # (images, height, width, channels), or (images, cells, features)

@@ -191,7 +191,7 @@ def encode(utterances: Sequence[Utterance], log_mel: LogMel, alphabet: Alphabet,
         alphabet: symbols of the model.
         reduction: frames of a step.
     """
-    reasons = reasons_uncounted(utterances, log_mel, alphabet, reduction)
+    reasons = uncounted_reasons(utterances, log_mel, alphabet, reduction)
     targets = [
         NO_TARGETS if reason else alphabet.encode(one.transcript, one.place)
         for one, reason in zip(utterances, reasons, strict=True)
@@ -202,7 +202,7 @@ def encode(utterances: Sequence[Utterance], log_mel: LogMel, alphabet: Alphabet,
     return Encoded(features, targets, [reason for reason in reasons if reason], digest)
 
 
-def reasons_uncounted(
+def uncounted_reasons(
     utterances: Sequence[Utterance], log_mel: LogMel, alphabet: Alphabet, reduction: int
 ) -> list[str | None]:
     """Why the model cannot produce a transcript, so that it counts in no loss; None where it can.

@@ -43,7 +43,7 @@ from recurra.tasks.speech.data import (
     mean_features,
     note_uncounted,
     pad_log_probabilities,
-    reasons_uncounted,
+    uncounted_reasons,
 )
 from recurra.tasks.task import Metric, Preprocessor, Scores, StepLoss, inference
 
@@ -164,9 +164,8 @@ class Speech:
         log_mel = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
         splits = usable_recordings(recipe, log_mel, progress)
         task = cls(recipe, SpeechPreprocessor.fit(splits["train"], recipe.data, log_mel))
+        task.note_uncounted(splits, progress)
         task.set_data(splits)
-        for encoded in task.encoded.values():
-            note_uncounted(encoded.uncounted, progress)
         task.model.fit_normalization(torch.from_numpy(np.concatenate(task.encoded["train"].features)))
         return task
 
@@ -192,10 +191,14 @@ class Speech:
             DataError: they cannot be used.
         """
         splits = usable_recordings(self.recipe, self.log_mel, progress)
-        for utterances in splits.values():
-            reasons = reasons_uncounted(utterances, self.log_mel, self.alphabet, self.model.reduction)
-            note_uncounted([reason for reason in reasons if reason], progress)
+        self.note_uncounted(splits, progress)
         return splits
+
+    def note_uncounted(self, splits: Mapping[str, Sequence[Utterance]], progress: Progress) -> None:
+        """Note how many recordings of each split count in no loss, since the model cannot produce their transcripts."""
+        for utterances in splits.values():
+            reasons = uncounted_reasons(utterances, self.log_mel, self.alphabet, self.model.reduction)
+            note_uncounted([reason for reason in reasons if reason], progress)
 
     def set_data(self, splits: dict[str, list[Utterance]]) -> None:
         """Encode recordings by split and keep them; samples of training recordings are dropped to save memory.

@@ -1,6 +1,7 @@
 """Pairs of texts as tokens."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
@@ -81,7 +82,8 @@ class Vocabularies(NamedTuple):
         return cls(*(Vocabulary.of(side, options) for side in sides))
 
 
-class TextSources(NamedTuple):
+@dataclass(frozen=True)
+class TextSources:
     """Source texts as tokens."""
 
     ids: list[Ids]

@@ -1,6 +1,7 @@
 """A trained translator in use."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -67,13 +68,21 @@ class PredictOptions(SearchOptions):
                 raise ValueError(remedy.format(name.replace("_", "-")))
         return self
 
-    def sampling(self, generator: torch.Generator) -> Search:
+    @cached_property
+    def generator(self) -> torch.Generator:
+        """Random numbers from the seed, or from the operating system; texts answered later go on with them."""
+        generator = torch.Generator()
+        generator.manual_seed(generator.seed() if self.seed is None else self.seed)
+        return generator
+
+    @property
+    def sampling(self) -> Search:
         """The search that samples each token."""
 
         def sample(log_probabilities: Tensor) -> Tensor:
             temperature = 1.0 if self.temperature is None else self.temperature
             shares = filtered_probabilities(log_probabilities.cpu(), temperature, self.top_k, self.top_p or 1.0)
-            return torch.multinomial(shares, 1, generator=generator).squeeze(1).to(log_probabilities.device)
+            return torch.multinomial(shares, 1, generator=self.generator).squeeze(1).to(log_probabilities.device)
 
         return sampling_search(sample)
 
@@ -89,10 +98,7 @@ def predict(
     empty = next((number for number, one in enumerate(inputs, 1) if not one.value.strip()), None)
     if empty is not None:
         raise DataError(f"text {empty} of {len(inputs)}: empty, so there is nothing to translate; leave it out")
-    if options.sample:
-        search = options.sampling(model.generator(options.seed))
-    else:
-        search = build_search(options.beam_options(model.task.recipe.decoding))
+    search = options.sampling if options.sample else build_search(options.beam_options(model.task.recipe.decoding))
     source = model.task.vocabularies.source
     sources = TextSources([source.encode_line(one.value) for one in inputs])
     found = seq2seq.generate(model.task, sources, search, progress)
@@ -130,12 +136,6 @@ class TrainedTranslator(TrainedModel[Translation]):
 
         refuse_plot(self.run, self.task.recipe.model.attention)
         return [alignment_figure(one.alignment) for one in answers]
-
-    def generator(self, seed: int | None) -> torch.Generator:
-        """Random numbers: from a seed, or from the operating system."""
-        generator = torch.Generator()
-        generator.manual_seed(generator.seed() if seed is None else seed)
-        return generator
 
 
 TRAINED = TrainedTranslator
