@@ -156,8 +156,8 @@ def test_every_flipped_byte_of_the_files_it_vouches_for_is_found(tmp_path: Path,
         b"[" * 100_000,
         b'{"a":' * 100_000,
         b'{"format": ' + b"9" * 5000 + b"}",
-        b'{"format": 1, "task": "\\ud800"}',
-        b'{"format": 1}',
+        b'{"format": 2, "task": "\\ud800"}',
+        b'{"format": 2}',
         b'{"format": "2"}',
         b'{"format": NaN, "sha256": 1}',
     ],
@@ -179,8 +179,13 @@ def test_a_truncated_model_json(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_says_to_upgrade(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"format 2 is newer than 1.*upgrade"):
-        forged(tmp_path, format=2).read_model()
+    with pytest.raises(RunError, match=r"format 3 is newer than 2.*upgrade"):
+        forged(tmp_path, format=3).read_model()
+
+
+def test_an_older_format_says_to_train_again(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"format 1 is older than 2.*train it again from its recipe\.toml"):
+        forged(tmp_path, format=1).read_model()
 
 
 def test_missing_things_are_named(tmp_path: Path) -> None:
@@ -349,7 +354,7 @@ def test_a_trained_run_is_whole_and_moves(tiny_run: Path, tmp_path: Path) -> Non
     shutil.copytree(tiny_run, tmp_path / "moved")
     import recurra
 
-    here, there = (recurra.load(folder).predict("the cat", 5) for folder in (tiny_run, tmp_path / "moved"))
+    here, there = (recurra.load(folder).predict(["the cat"], top=5) for folder in (tiny_run, tmp_path / "moved"))
     assert here == there
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recurra.baselines.forecasts import LinearForecaster, MLPForecaster, persistence, seasonal_naive
+from recurra.baselines.forecasts import LinearForecaster, MLPForecaster
+from recurra.baselines.naive_forecasts import persistence, seasonal_naive
 from recurra.errors import ShapeError
 
 

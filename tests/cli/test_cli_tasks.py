@@ -105,7 +105,7 @@ def test_a_forecaster(recurra_command: Any, small_run: Callable[[str], Any], tmp
     assert recurra_command("predict", run, waves, "--horizon", "8").out == out.read_text()
     metrics = recurra_command("evaluate", run, "--json", "--quiet").json
     assert metrics["seasonal_naive"]["test"]["mse"] < 1e-6
-    assert json.loads((run / "evaluation.json").read_text())["test"]["fans"]
+    assert json.loads((run / "evaluation.json").read_text())["test"]["forecasts"]
 
 
 def test_a_backtest(recurra_command: Any, small_run: Callable[[str], Any]) -> None:

@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("copying", "copy", {}),
     ]:
         given = {"length": 8, "train_size": 20, "held_out_size": 11, "hidden_size": 4, "epochs": 1, **options}
-        recurra.train("memory", problem, run=folder / name, progress=Progress(), **given)
+        recurra.train("long-memory", problem, run=folder / name, progress=Progress(), **given)
     return folder
 
 
@@ -71,7 +71,7 @@ def test_an_error_of_nothing_is_not_drawn_on_a_logarithmic_axis(folder: Path, tm
 def test_the_page_has_the_test_figures_and_needs_nothing_else(folder: Path, tmp_path: Path) -> None:
     page = compare_runs(pair(folder), tmp_path / "deep" / "page.html")
     text = page.read_text(encoding="utf-8")
-    assert "<h1>memory: mse of 2 runs</h1>" in text
+    assert "<h1>long-memory: mse of 2 runs</h1>" in text
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=", text)
     cells = [re.split("<td>", row)[1:] for row in text[text.index("<table>") :].split("<tr>")[2:]]
     metrics = [Run(run).read_json("metrics.json") for run in pair(folder)]
@@ -100,9 +100,9 @@ def test_runs_of_one_name_are_told_by_their_folders(folder: Path, tmp_path: Path
 
 def test_what_cannot_be_compared(folder: Path, tmp_path: Path, tiny_run: Path) -> None:
     page = tmp_path / "page.html"
-    with pytest.raises(UsageError, match=r"got .*gru of memory with mse and .*copying of memory with accuracy"):
+    with pytest.raises(UsageError, match=r"gru of long-memory with mse and .*copying of long-memory with accuracy"):
         compare_runs([folder / "gru", folder / "copying"], page)
-    with pytest.raises(UsageError, match=r"got .* of language-modelling with perplexity and .*gru of memory with mse"):
+    with pytest.raises(UsageError, match=r"of language-modelling with perplexity and .*gru of long-memory with mse"):
         compare_runs([tiny_run, folder / "gru"], page)
     for few in ([], [folder / "gru"], [folder / "gru", f"{folder}/copying/../gru"]):
         with pytest.raises(UsageError, match="expected at least two runs, each once"):

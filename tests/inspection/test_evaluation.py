@@ -100,7 +100,7 @@ def test_the_page_is_of_the_last_split_and_needs_nothing_else(tmp_path: Path) ->
     page = evaluation_page(run_of(folder, {"valid": valid, "test": test}))
     assert page == folder / "evaluation.html"
     text = page.read_text(encoding="utf-8")
-    assert "<h1>a&lt;b&gt;: what it makes of test</h1>" in text
+    assert "<h1>a&lt;b&gt;: predictions for test</h1>" in text
     assert "(not in training)" in text  # only the test split has such
     assert misclassified_table(test) in text
     assert text.count("Plotly.newPlot(") == 3

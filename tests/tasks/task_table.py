@@ -119,8 +119,8 @@ CASES = {
         write_pairs,
         {"unit": "word", "embedding_size": 7, "hidden_size": [9], "encoder_size": [5], "batch_size": 8, **NO_DROPOUT},
         lambda task: ["so paris then", "rome", "well now please so"],  # noqa: ARG005
-        "no tab here\n",
-        "line 1",
+        "eins\tone\nno tab here\n",
+        "line 2",
     ),
     "captioning": Case(
         write_pictures,

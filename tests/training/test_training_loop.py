@@ -17,7 +17,8 @@ import recurra
 from recurra.errors import DataError, DivergedError, RunError, SaveError, UsageError
 from recurra.progress import Advance, Progress
 from recurra.runs import BEST, CHECKPOINT, WEIGHTS, Run
-from recurra.tasks import Metric
+from recurra.tasks.language_modelling.task import LanguageModelling
+from recurra.tasks.task import Metric
 from recurra.training import resume, train
 from recurra.training.loop import Training
 
@@ -188,7 +189,7 @@ def test_interrupted_again_and_again(text: Path, tmp_path: Path) -> None:
 def test_interrupted_run_can_be_used(text: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(text, tmp_path / "run", InterruptAt(2), **ADAM)
-    assert recurra.load(tmp_path / "run").predict("the cat")
+    assert recurra.load(tmp_path / "run").predict(["the cat"])
 
 
 def test_longer_run_is_a_shorter_one_resumed(text: Path, tmp_path: Path) -> None:
@@ -245,7 +246,7 @@ def test_checkpoint_between_the_last_step_and_validation_can_be_resumed(
         raise RuntimeError("the power is off")
 
     with monkeypatch.context() as patch:
-        patch.setattr(recurra.tasks.LanguageModelling, "validate", fail)
+        patch.setattr(LanguageModelling, "validate", fail)
         with pytest.raises(RuntimeError):
             fit(text, tmp_path / "run", **SGD, epochs=2, checkpoint_every=1e-9)
     assert Run(tmp_path / "run").read_tensors(CHECKPOINT).values["position"]["batch"] == 27
@@ -281,7 +282,7 @@ def test_resume_refuses_changed_data(text: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(text, tmp_path / "run", InterruptAt(3), **SGD)
     text.write_text(text.read_text().replace("cat", "dog"))
-    with pytest.raises(DataError, match=r"data has changed since it was begun \(.*train.*\)"):
+    with pytest.raises(DataError, match=r"data has changed since training began \(.*train.*\)"):
         resume(tmp_path / "run", progress=Progress())
 
 
@@ -311,10 +312,13 @@ def test_resuming_with_a_larger_budget_ignores_the_validation_at_its_end(text: P
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        ({"epochs": 1}, "come to its epochs at step 27; raise --epochs"),
-        ({"epochs": 3, "steps": 5}, "come to its steps at step 5; raise --steps"),
-        ({"epochs": 3, "time": 1e-9}, "come to its time at step 1; raise --time"),
-        ({"epochs": 9, "patience": 1, "learning_rate": 1e-12}, "come to its patience at step 54; raise --patience"),
+        ({"epochs": 1}, "reached its limit of epochs at step 27; raise --epochs"),
+        ({"epochs": 3, "steps": 5}, "reached its limit of steps at step 5; raise --steps"),
+        ({"epochs": 3, "time": 1e-9}, "reached its limit of time at step 1; raise --time"),
+        (
+            {"epochs": 9, "patience": 1, "learning_rate": 1e-12},
+            "reached its limit of patience at step 54; raise --patience",
+        ),
     ],
 )
 def test_a_finished_run_says_so_and_stays_as_it_is(
@@ -453,7 +457,7 @@ def test_a_finite_loss_far_above_the_first_is_divergence(text: Path, tmp_path: P
 
 def test_full_disk_keeps_the_checkpoint_before(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fit(text, tmp_path / "whole", **ADAM, epochs=3)
-    fsync, validate = os.fsync, recurra.tasks.LanguageModelling.validate
+    fsync, validate = os.fsync, LanguageModelling.validate
     epochs = 0
 
     def count_epochs(*arguments: Any) -> Any:
@@ -467,7 +471,7 @@ def test_full_disk_keeps_the_checkpoint_before(text: Path, tmp_path: Path, monke
         fsync(descriptor)
 
     with monkeypatch.context() as patch:
-        patch.setattr(recurra.tasks.LanguageModelling, "validate", count_epochs)
+        patch.setattr(LanguageModelling, "validate", count_epochs)
         patch.setattr(os, "fsync", full)
         with pytest.raises(SaveError, match="No space left on device"):
             fit(text, tmp_path / "run", **ADAM, epochs=3)
@@ -479,7 +483,7 @@ def test_patience_stops_after_epochs_without_improvement(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([3.0, 2.0, 2.5, 2.1, 1.0])
-    monkeypatch.setattr(recurra.tasks.LanguageModelling, "validate", lambda *_: {"loss": next(losses)})
+    monkeypatch.setattr(LanguageModelling, "validate", lambda *_: {"loss": next(losses)})
     run = fit(text, tmp_path / "run", **SGD, epochs=9, patience=2)
     rows = without_times(run)
     assert [row["valid_loss"] for row in rows] == [3.0, 2.0, 2.5, 2.1]
@@ -491,7 +495,7 @@ def test_the_lower_loss_breaks_ties_and_the_plateau_schedule_follows_the_loss(
 ) -> None:
     """An accuracy can stand still for epochs while the loss improves; the learning rate must not drop then."""
     judged = iter([(0.5, 3.0), (0.5, 2.0), (0.4, 1.0), (0.5, 2.5), (0.4, 0.9)])
-    task = recurra.tasks.LanguageModelling
+    task = LanguageModelling
     monkeypatch.setattr(task, "validate", lambda *_: dict(zip(("accuracy", "loss"), next(judged), strict=True)))
     monkeypatch.setattr(task, "selection_metric", Metric("accuracy", higher_is_better=True))
     run = fit(text, tmp_path / "run", **{**SGD, "schedule": "plateau"}, epochs=5)
@@ -524,14 +528,14 @@ def test_carried_state_reaches_the_next_window_and_not_the_next_epoch(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states: list[Any] = []
-    loss = recurra.tasks.LanguageModelling.loss
+    loss = LanguageModelling.loss
 
     def watch(self: Any, batch: Any, state: Any) -> Any:
         if self.model.training:
             states.append(state)
         return loss(self, batch, state)
 
-    monkeypatch.setattr(recurra.tasks.LanguageModelling, "loss", watch)
+    monkeypatch.setattr(LanguageModelling, "loss", watch)
     run = fit(text, tmp_path / "run", **SGD, epochs=2)
     an_epoch = without_times(run)[0]["step"]
     assert [index for index, state in enumerate(states) if state is None] == [0, an_epoch]

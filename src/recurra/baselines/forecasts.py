@@ -1,52 +1,15 @@
-"""Baseline forecasts: persistence, seasonal naive, ridge regression and a multilayer perceptron.
-
-A model may also learn the residuals of one of them: trained on `targets - seasonal_naive(...)`, its forecast is its
-output plus the same `seasonal_naive(...)`.
-"""
+"""Baseline forecasts: persistence, seasonal naive, ridge regression and a multilayer perceptron."""
 
 import warnings
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Ridge
+from sklearn.neural_network import MLPRegressor
 
-from recurra.errors import ShapeError
-
-Values = NDArray[np.floating[Any]]
-
-
-def persistence(context: Values, horizon: int) -> Values:
-    """Repeat the last value.
-
-    Args:
-        context: past targets, (context, batch, targets).
-        horizon: steps to forecast.
-
-    Returns:
-        (horizon, batch, targets).
-    """
-    return seasonal_naive(context, horizon, 1)
-
-
-def seasonal_naive(context: Values, horizon: int, season: int) -> Values:
-    """Repeat the last season.
-
-    Args:
-        context: past targets, (context, batch, targets).
-        horizon: steps to forecast.
-        season: steps of a season; 1 is persistence.
-
-    Returns:
-        (horizon, batch, targets).
-    Raises:
-        ShapeError: the context is shorter than a season.
-    """
-    if not 1 <= season <= len(context):
-        raise ShapeError(
-            f"seasonal naive forecast: expected a season of 1 to {len(context)} steps, the context, got {season}"
-        )
-    forecast: Values = context[-season:][np.arange(horizon) % season]
-    return forecast
+from recurra.baselines.naive_forecasts import Values, seasonal_naive
 
 
 class LearnedForecaster(Protocol):
@@ -76,8 +39,6 @@ class LinearForecaster:
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        from sklearn.linear_model import Ridge  # slow to import, and not needed to use a model
-
         self.ridge = Ridge(alpha)
 
     def fit(self, context: Values, targets: Values) -> Self:
@@ -104,15 +65,11 @@ class MLPForecaster:
     def fit(self, context: Values, targets: Values) -> Self:
         """Fit to windows (context, batch, channels) and the values after them, (horizon, batch, targets)."""
         self.horizon, batch, self.num_targets = targets.shape
-        from sklearn.neural_network import MLPRegressor
-
         self.network = MLPRegressor(
             hidden_layer_sizes=(64,), early_stopping=batch > 20, max_iter=60, random_state=self.seed
         )
         flat = flatten_windows(targets)
         with warnings.catch_warnings():
-            from sklearn.exceptions import ConvergenceWarning
-
             warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is limited on purpose
             self.network.fit(flatten_windows(context), flat[:, 0] if flat.shape[1] == 1 else flat)
         return self
@@ -120,6 +77,101 @@ class MLPForecaster:
     def predict(self, context: Values) -> Values:
         """Forecast (horizon, batch, targets) after windows (context, batch, channels)."""
         return unflatten_windows(self.network.predict(flatten_windows(context)), self.horizon, self.num_targets)
+
+
+class ForecastBaseline(Protocol):
+    """A baseline forecast of windows with covariates."""
+
+    name: str  # in tables
+
+    def fit(self, context: Values, targets: Values, future: Values) -> Self:
+        """Fit.
+
+        Args:
+            context: of the training windows, targets first, (context, batch, channels).
+            targets: the values after them, finite, (horizon, batch, targets).
+            future: future covariates, (horizon, batch, features).
+        """
+        ...
+
+    def predict(self, context: Values, future: Values) -> Values:
+        """Forecast (horizon, batch, targets) after windows, given as in `fit`."""
+        ...
+
+
+class NaiveBaseline:
+    """Repeats the last season of the targets.
+
+    Args:
+        name: in tables.
+        num_targets: channels of a context that are targets, the first ones.
+        season: steps of a season; 1 is persistence.
+    """
+
+    def __init__(self, name: str, num_targets: int, season: int) -> None:
+        self.name, self.num_targets, self.season = name, num_targets, season
+
+    def fit(self, context: Values, targets: Values, future: Values) -> Self:  # noqa: ARG002
+        """Nothing to fit."""
+        return self
+
+    def predict(self, context: Values, future: Values) -> Values:
+        """Forecast (horizon, batch, targets)."""
+        return seasonal_naive(context[..., : self.num_targets], len(future), self.season)
+
+
+class DifferenceBaseline:
+    """A regression that forecasts differences to the last values of the targets.
+
+    Its features are the context, relative to its last values but for future covariates, and the future covariates.
+
+    Args:
+        name: in tables.
+        regression: on these features.
+        num_targets: channels of a context that are targets, the first ones.
+        first_known: index of the first channel that is a future covariate.
+    """
+
+    def __init__(self, name: str, regression: LearnedForecaster, num_targets: int, first_known: int) -> None:
+        self.name, self.regression, self.num_targets, self.first_known = name, regression, num_targets, first_known
+
+    def fit(self, context: Values, targets: Values, future: Values) -> Self:
+        """Fit the regression; arguments as of `ForecastBaseline`."""
+        self.regression.fit(self.features(context, future), targets - self.last_targets(context))
+        return self
+
+    def predict(self, context: Values, future: Values) -> Values:
+        """Forecast (horizon, batch, targets)."""
+        forecast: Values = self.regression.predict(self.features(context, future)) + self.last_targets(context)
+        return forecast
+
+    def last_targets(self, context: Values) -> Values:
+        """The last values of the targets, (1, batch, targets)."""
+        return context[-1:, :, : self.num_targets]
+
+    def features(self, context: Values, future: Values) -> Values:
+        """Features of windows, (1, batch, features)."""
+        relative = context.copy()
+        relative[..., : self.first_known] -= context[-1:, :, : self.first_known]
+        return np.hstack([flatten_windows(relative), flatten_windows(future)])[None]
+
+
+def forecast_baselines(num_targets: int, first_known: int, season: int | None, seed: int) -> list[ForecastBaseline]:
+    """The baselines that a forecaster is compared with.
+
+    Args:
+        num_targets: channels of a context that are targets, the first ones.
+        first_known: index of the first channel that is a future covariate.
+        season: steps of a season, at most the context; None leaves the seasonal baseline out.
+        seed: of the perceptron.
+    """
+    seasonal = [] if season is None else [NaiveBaseline("seasonal_naive", num_targets, season)]
+    return [
+        NaiveBaseline("persistence", num_targets, 1),
+        *seasonal,
+        DifferenceBaseline("linear", LinearForecaster(), num_targets, first_known),
+        DifferenceBaseline("mlp", MLPForecaster(seed), num_targets, first_known),
+    ]
 
 
 def flatten_windows(values: Values) -> NDArray[np.float64]:

@@ -43,26 +43,13 @@ def bucket_by_length(lengths: Sequence[int], batch_size: int, seed: int, epoch: 
 
 
 def longest_first(lengths: Sequence[int], batch_size: int) -> list[NDArray[np.int64]]:
-    """The sequences of each evaluation batch, longest first: what exceeds the memory fails at once.
-
-    Args:
-        lengths: of all sequences.
-        batch_size: most sequences in a batch.
-
-    Returns:
-        for each batch the indices of its sequences, (batch,).
-    """
+    """The sequences (batch,) of each evaluation batch, longest first: what exceeds the memory fails at once."""
     order = np.argsort(-np.asarray(lengths), kind="stable")
     return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
 
 
 class CollatedBatches(Generic[AnyBatch]):
-    """Batches by number, each made when it is asked for.
-
-    Args:
-        groups: indices of the sequences of each batch.
-        collate: makes a batch of the sequences with some indices.
-    """
+    """Batches by number, each collated when it is asked for, of the sequences whose indices a group has."""
 
     def __init__(self, groups: Sequence[NDArray[np.int64]], collate: Callable[[NDArray[np.int64]], AnyBatch]) -> None:
         self.groups, self.collate = groups, collate
@@ -75,15 +62,7 @@ class CollatedBatches(Generic[AnyBatch]):
 
 
 def pad(sequences: Sequence[NDArray[np.int64]], filling: int) -> tuple[Tensor, Tensor]:
-    """Sequences of ids as one tensor.
-
-    Args:
-        sequences: ids, each (time,).
-        filling: id after the end of a sequence.
-
-    Returns:
-        ids (time, batch) and lengths (batch,), both int64.
-    """
+    """Sequences of ids, each (time,), as ids (time, batch) with a filling after each, and lengths (batch,), int64."""
     lengths = [len(sequence) for sequence in sequences]
     found = np.full((max(lengths, default=0), len(sequences)), filling, np.int64)
     for column, sequence in enumerate(sequences):

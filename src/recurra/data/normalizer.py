@@ -24,11 +24,7 @@ class Normalizer:
 
     @classmethod
     def of(cls, arrays: Sequence[NDArray[np.floating]]) -> "Normalizer":
-        """Mean and standard deviation over the steps of all arrays; a constant channel gets scale 1.
-
-        Args:
-            arrays: training values, each (time, channels), finite, not all of length 0.
-        """
+        """Mean and standard deviation over the steps of arrays (time, channels); a constant channel gets scale 1."""
         filled = [array for array in arrays if len(array)]
         steps = sum(map(len, filled))
         assert steps
@@ -40,11 +36,7 @@ class Normalizer:
         return cls(mean, np.where(low == high, 1.0, np.sqrt(squares / steps)))
 
     def apply(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Normalized values, (time, channels).
-
-        Raises:
-            ShapeError: another number of channels.
-        """
+        """Normalized values, (time, channels); raises ShapeError for another number of channels."""
         if values.shape[-1] != len(self.mean):
             raise ShapeError(f"normalizer: expected {len(self.mean)} channels on the last axis, got {values.shape}")
         return ((values - self.mean) / self.scale).astype(np.float32)
@@ -55,11 +47,7 @@ class Normalizer:
 
     @classmethod
     def parse(cls, text: str) -> "Normalizer":
-        """The normalizer that `dump` wrote.
-
-        Raises:
-            RunError: it is not one.
-        """
+        """The normalizer that `dump` wrote; raises RunError for any other text."""
         try:
             values = json.loads(text)
             mean, scale = (np.array(values[name], np.float64) for name in ("mean", "scale"))

@@ -53,11 +53,7 @@ def folder_files(folder: Path) -> list[Path]:
 
 
 def data_files(place: Path, kinds: Collection[str] | None = None) -> list[Path]:
-    """The file itself, or the files of a folder without README, LICENSE and MANIFEST files.
-
-    Args:
-        place: a file or a folder.
-        kinds: endings in lower case; None for all.
+    """The file itself, or the files of a folder without README, LICENSE and MANIFEST files, of any or some endings.
 
     Raises:
         DataError: an empty folder.
@@ -127,10 +123,7 @@ def split_by_hash(
 ) -> dict[str, list[Item]]:
     """Items by a hash of their keys: those of one key are on one side, and further items move none of the others.
 
-    Args:
-        items: in any order, which is kept.
-        shares: of each split, of any sum.
-        key_of: the key of an item.
+    Their order is kept; shares are of any sum.
     """
     total = sum(shares.values())
     normalized = {split: share / total for split, share in shares.items()}

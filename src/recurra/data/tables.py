@@ -48,17 +48,16 @@ class Table:
     def __len__(self) -> int:
         return int(self.columns.num_rows)
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     @property
     def names(self) -> list[str]:
         """Names of the columns."""
         return list(self.columns.column_names)
 
     def require(self, names: Sequence[str], purpose: str) -> None:
-        """Refuse a table without these columns.
-
-        Raises:
-            DataError: one is missing; the message names the columns of the table.
-        """
+        """Refuse a table without these columns; the message names the columns that it has."""
         missing = [name for name in names if name not in self.names]
         if missing:
             raise DataError(
@@ -163,11 +162,7 @@ def read_table(path: Path) -> Table:
 
 
 def columns_of(path: Path) -> list[str]:
-    """Names of the columns of a table; of delimited files and Parquet only the header is read.
-
-    Raises:
-        DataError: as `read_table`.
-    """
+    """Names of the columns of a table, mostly read from its header alone; errors as of `read_table`."""
     suffix = path.suffix.lower()
     try:
         if suffix in DELIMITERS:

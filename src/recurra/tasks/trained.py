@@ -179,7 +179,7 @@ class TrainedModel(Generic[AnyTask]):
                 found.append(item if isinstance(item, Input) else Input(item if is_text else "", item))
         return found
 
-    def figures(self, answers: Sequence[Any]) -> list[Any]:
+    def figures(self, answers: Sequence[Any]) -> Sequence[Any]:
         """Charts of answers, where `plots` is not "never"."""
         raise NotImplementedError
 

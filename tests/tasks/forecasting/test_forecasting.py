@@ -1,4 +1,4 @@
-"""Forecasting as a task: that it learns, judges fairly, comes back from its folder, and refuses bad series."""
+"""Forecasting as a task: training, scores against hand-written ones, restoring, and errors for bad series."""
 
 import math
 import shutil
@@ -17,10 +17,17 @@ from recurra.data.timeline.windows import ForecastWindow, Windows
 from recurra.errors import DataError, RunError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Run
-from recurra.tasks.forecasting.scoring import Means, Scorer, plain_forecasts, quantile_losses, without_gaps
+from recurra.tasks.forecasting import scoring
+from recurra.tasks.forecasting.scoring import (
+    ErrorMeasures,
+    RunningMeans,
+    fitting_windows,
+    forward_filled,
+    quantile_errors,
+)
 from recurra.tasks.forecasting.task import Forecasting, ForecastingRecipe, to_array
 from recurra.tasks.forecasting.trained import TrainedForecaster
-from recurra.tasks.task import check_samples, report, restore
+from recurra.tasks.task import Scores, check_samples, report, restore
 
 
 @pytest.fixture
@@ -29,6 +36,16 @@ def table(tmp_path: Path) -> Path:
 
 
 ROLES = {"target": ["y", "z"], "covariates_past": ["past"], "covariates_future": ["known"]}
+
+
+def measures_of(task: Forecasting) -> ErrorMeasures:
+    return task.error_measures(task.timelines, task.encoded["train"].spans)
+
+
+def evaluate(task: Forecasting, split: str) -> tuple[Scores, Any]:
+    """Scores on a split, and details."""
+    metrics, details = task.evaluate({split: task.held_out()[split]}, Progress())
+    return metrics[split], details[split]
 
 
 def start(path: Path, model: dict[str, Any] | None = None, seed: int = 2, **data: Any) -> Forecasting:
@@ -55,7 +72,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- the whole way -------------------------------------------------------------------------------------------------
 
 
-def test_learns_what_plain_forecasts_cannot(run: Path) -> None:
+def test_learns_what_baselines_cannot(run: Path) -> None:
     metrics = Run(run).read_json("metrics.json")
     assert set(metrics) == {"model", "persistence", "linear", "mlp", "training"}  # a day does not fit into 9 hours
     reached = {name: splits["test"]["mse"] for name, splits in metrics.items() if name != "training"}
@@ -80,10 +97,10 @@ def test_details_belong_to_the_metrics(run: Path) -> None:
     for split in ("valid", "test"):
         assert np.mean(details[split]["mse_by_step"]) == pytest.approx(metrics["model"][split]["mse"])
         assert len(details[split]["mse_by_step"]) == 4
-        for fan in details[split]["fans"]:
-            assert [len(fan[name]) for name in ("times", "forecast", "actual")] == [4, 4, 4]
-            assert fan["history_times"][-1] < fan["times"][0]
-            assert all(low <= middle <= high for low, middle, high in zip(*fan["quantiles"].values(), strict=True))
+        for chart in details[split]["forecasts"]:
+            assert [len(chart[name]) for name in ("times", "forecast", "actual")] == [4, 4, 4]
+            assert chart["history_times"][-1] < chart["times"][0]
+            assert all(low <= middle <= high for low, middle, high in zip(*chart["quantiles"].values(), strict=True))
 
 
 def test_a_resumed_run_ends_in_the_same_weights(table: Path, tmp_path: Path) -> None:
@@ -129,10 +146,10 @@ def test_gaussian_intervals_are_calibrated_on_gaussian_noise(tmp_path: Path) -> 
     reached = Run(run).read_json("metrics.json")["model"]["test"]
     assert reached["coverage"] == pytest.approx(0.8, abs=0.06)  # of 300 steps: a standard error of 0.02
     assert reached["mse"] == pytest.approx(1, abs=0.2)
-    (told,) = TrainedForecaster(Run(run)).forecast(quantiles=[0.9, 0.025])
-    assert list(told.quantiles) == [0.025, 0.9]
-    np.testing.assert_allclose(told.quantiles[0.9], 7 + 2 * 1.2816, atol=1)
-    np.testing.assert_allclose(told.quantiles[0.025], 7 - 2 * 1.96, atol=1)
+    (forecast,) = TrainedForecaster(Run(run)).forecast(quantiles=[0.9, 0.025])
+    assert list(forecast.quantiles) == [0.025, 0.9]
+    np.testing.assert_allclose(forecast.quantiles[0.9], 7 + 2 * 1.2816, atol=1)
+    np.testing.assert_allclose(forecast.quantiles[0.025], 7 - 2 * 1.96, atol=1)
 
 
 # --- how windows become forecasts ----------------------------------------------------------------------------------
@@ -141,7 +158,7 @@ def test_gaussian_intervals_are_calibrated_on_gaussian_noise(tmp_path: Path) -> 
 @pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
 @pytest.mark.parametrize("residual", [None, "persistence", "season"])
 @pytest.mark.parametrize("scaling", ["global", "window-last", "window-mean"])
-def test_parameters_are_those_of_the_network_around_the_plain_forecast(
+def test_parameters_are_those_of_the_network_around_the_base_forecast(
     scaling: str, residual: str, decoding: str, table: Path
 ) -> None:
     """One window by hand, in units of the table from end to end."""
@@ -180,7 +197,7 @@ def test_forecasts_do_not_depend_on_the_batch(scaling: str, cell: str, decoding:
         np.testing.assert_allclose(task.parameters(one.context, one.future)[:, 0].detach(), found[:, index], atol=1e-5)
 
 
-def test_the_loss_is_in_training_deviations_whatever_the_scaling(table: Path) -> None:
+def test_the_loss_is_normalized_by_the_training_part_whatever_the_scaling(table: Path) -> None:
     for head, scaling in (("point", "window-last"), ("quantile", "global"), ("gaussian", "window-mean")):
         task = start(table, {"head": head}, scaling=scaling, **ROLES)
         batch = task.batches(0)[1]
@@ -196,17 +213,17 @@ def test_the_loss_is_in_training_deviations_whatever_the_scaling(table: Path) ->
     assert sizes[:-1] == [7] * (len(sizes) - 1)
 
 
-def test_nothing_of_the_future_is_known(table: Path) -> None:
-    """Later targets and past covariates change no forecast, covariates that are known beforehand do."""
+def test_later_targets_and_past_covariates_change_no_forecast(table: Path) -> None:
+    """Future covariates do."""
     task = start(table, {"decoding": "autoregressive"}, **ROLES)
     windows = task.windows("test")
     batch = windows.batch(np.array([2]))
     before = to_array(task.parameters(batch.context, batch.future))
     (series,), (first,) = windows.locate(np.array([2]))
-    task.encoded["train"].scaled[series].data[first:, :3] += 5
+    task.encoded["test"].scaled[series].data[first:, :3] += 5
     batch = windows.batch(np.array([2]))
     np.testing.assert_array_equal(to_array(task.parameters(batch.context, batch.future)), before)
-    task.encoded["train"].scaled[series].data[first:, 3:] += 5
+    task.encoded["test"].scaled[series].data[first:, 3:] += 5
     batch = windows.batch(np.array([2]))
     assert (to_array(task.parameters(batch.context, batch.future)) != before).all()
 
@@ -217,40 +234,37 @@ def test_nothing_of_the_future_is_known(table: Path) -> None:
 def test_scores_are_those_of_all_windows_at_once(table: Path) -> None:
     task = start(table, {"head": "quantile", "quantiles": [0.2, 0.5, 0.9]}, **ROLES)
     windows = task.windows("test")
-    scorer = task.scorer(task.timelines, task.encoded["train"].spans)
-    found, details = task.evaluate_split(windows, scorer, Progress(), "")
+    found, details = evaluate(task, "test")
     batch = windows.batch(np.arange(len(windows)))
     with torch.no_grad():
-        told = to_array(task.parameters(batch.context, batch.future))
-    told.sort(-1)
+        quantiles = to_array(task.parameters(batch.context, batch.future))
+    quantiles.sort(-1)
     mean, scale = task.normalizer.mean[:2], task.normalizer.scale[:2]
-    errors = np.abs(told[..., 1] - batch.targets)
+    errors = np.abs(quantiles[..., 1] - batch.targets)
     data = np.loadtxt(table, delimiter=",", skiprows=1, usecols=(1, 2))[:112]
     unit = np.abs(data[24:] - data[:-24]).mean(0)  # a day of hours
-    came, said = batch.targets * scale + mean, told[..., 1] * scale + mean
-    within = (told[..., 0] <= batch.targets) & (batch.targets <= told[..., 2])
-    missing = batch.targets[..., None] - told
+    actual, forecast = batch.targets * scale + mean, quantiles[..., 1] * scale + mean
+    within = (quantiles[..., 0] <= batch.targets) & (batch.targets <= quantiles[..., 2])
+    residuals = batch.targets[..., None] - quantiles
     levels = np.array([0.2, 0.5, 0.9])
     expected = {
         "mse": np.square(errors).mean(),
         "mae": errors.mean(),
         "mae_unscaled": (errors * scale).mean(),
         "mase": (errors * scale / unit).mean(),
-        "smape": (200 * np.abs(came - said) / (np.abs(came) + np.abs(said))).mean(),
+        "smape": (200 * np.abs(actual - forecast) / (np.abs(actual) + np.abs(forecast))).mean(),
         "coverage": within.mean(),
-        "pinball": np.maximum(levels * missing, (levels - 1) * missing).mean(),
+        "pinball": np.maximum(levels * residuals, (levels - 1) * residuals).mean(),
     }
     assert found == pytest.approx(expected, rel=1e-4)
     assert details["mse_by_step"] == pytest.approx(np.square(errors).mean((1, 2)), rel=1e-4)
-    for fan, index in zip(details["fans"], (0, 14, 28), strict=True):
-        np.testing.assert_allclose(fan["forecast"], said[:, index, 0], rtol=1e-6)
-        np.testing.assert_allclose(fan["actual"], came[:, index, 0], rtol=1e-12)
-    assert task.validate(Progress())["mse"] == pytest.approx(
-        task.evaluate_split(task.windows("valid"), scorer, Progress(), "")[0]["mse"]
-    )
+    for chart, index in zip(details["forecasts"], (0, 14, 28), strict=True):
+        np.testing.assert_allclose(chart["forecast"], forecast[:, index, 0], rtol=1e-6)
+        np.testing.assert_allclose(chart["actual"], actual[:, index, 0], rtol=1e-12)
+    assert task.validate(Progress())["mse"] == pytest.approx(evaluate(task, "valid")[0]["mse"])
 
 
-def test_a_report_asks_the_model_once_about_each_window(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_runs_the_model_once_on_each_window(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task, seen = start(table), []
     forward = task.model.forward
     monkeypatch.setattr(task.model, "forward", lambda *parts: (seen.append(parts[0].shape[1]), forward(*parts))[1])
@@ -258,8 +272,8 @@ def test_a_report_asks_the_model_once_about_each_window(table: Path, monkeypatch
     assert sum(seen) == len(task.windows("valid")) + len(task.windows("test"))
 
 
-def test_means_are_of_all_that_is_defined() -> None:
-    means = Means()
+def test_means_leave_undefined_errors_out() -> None:
+    means = RunningMeans()
     means.add({"mse": np.array([[[1.0], [2.0]], [[3.0], [np.nan]]]), "mase": np.full((2, 2, 1), np.nan)})
     means.add({"mse": np.array([[[5.0]], [[np.nan]]]), "mase": np.full((2, 1, 1), np.nan)})
     assert means.scores() == {"mse": 11 / 4}
@@ -267,58 +281,68 @@ def test_means_are_of_all_that_is_defined() -> None:
     assert means.by_step("mase") == [None, None]
 
 
-def test_quantile_losses_by_hand() -> None:
+def test_quantile_errors_by_hand() -> None:
     quantiles = np.array([0.0, 1.0, 2.0]).reshape(1, 1, 1, 3)
     targets = np.array([1.5]).reshape(1, 1, 1)
-    losses = (0.1 * 1.5, 0.5 * 0.5, 0.1 * 0.5)
-    expected = {"coverage": 1.0, "pinball": sum(losses) / 3}
-    found = quantile_losses(quantiles, targets, [0.1, 0.5, 0.9])
+    pinball = (0.1 * 1.5 + 0.5 * 0.5 + 0.1 * 0.5) / 3
+    expected = {"coverage": 1.0, "pinball": pinball}
+    found = quantile_errors(quantiles, targets, [0.1, 0.5, 0.9])
     assert {name: float(values.squeeze()) for name, values in found.items()} == pytest.approx(expected)
-    assert quantile_losses(quantiles, targets + 1, [0.1, 0.5, 0.9])["coverage"] == 0
-    assert quantile_losses(quantiles[..., 1:2], targets, [0.5]).keys() == {"pinball"}  # one level covers nothing
+    assert quantile_errors(quantiles, targets + 1, [0.1, 0.5, 0.9])["coverage"] == 0
+    assert quantile_errors(quantiles[..., 1:2], targets, [0.5]).keys() == {"pinball"}  # one level covers nothing
 
 
-def test_a_series_or_a_target_without_a_unit_does_not_hide_the_mase_of_others(tmp_path: Path) -> None:
-    """One that stands still in training, and a series that is too short for a season."""
+def test_a_series_or_target_without_a_mase_does_not_hide_that_of_others(tmp_path: Path) -> None:
+    """One that is constant in training, and a series that is shorter than a season."""
     still = write(tmp_path / "still.csv", {"y": noise(160), "z": np.r_[np.ones(112), noise(48)]})
     task = start(still, target=["y", "z"])
-    scorer = task.scorer(task.timelines, task.encoded["train"].spans)
-    targets, told = noise(4, 3, 2), noise(4, 3, 2, seed=5)
-    means = Means()
-    means.add(scorer.losses(told, targets, np.zeros(3, np.int64)))
+    measures = measures_of(task)
+    targets, forecast = noise(4, 3, 2), noise(4, 3, 2, seed=5)
+    means = RunningMeans()
+    means.add(measures.errors(forecast, targets, np.zeros(3, np.int64)))
     y = np.loadtxt(still, delimiter=",", skiprows=1, usecols=1)[:112]
     unit = np.abs(y[24:] - y[:-24]).mean() / y.std()
-    assert means.scores()["mase"] == pytest.approx((np.abs(targets - told)[..., 0] / unit).mean())
-    scorer = Scorer(task.normalizer, task.timelines * 2, [range(24), range(112)], 24)
-    losses = scorer.losses(told, targets, np.array([0, 1, 0]))["mase"]
-    assert np.isnan(losses[:, [0, 2]]).all()
-    np.testing.assert_allclose(losses[:, 1, 0], np.abs(targets - told)[:, 1, 0] / unit)
+    assert means.scores()["mase"] == pytest.approx((np.abs(targets - forecast)[..., 0] / unit).mean())
+    measures = ErrorMeasures(task.normalizer, task.timelines * 2, [range(24), range(112)], 24)
+    errors = measures.errors(forecast, targets, np.array([0, 1, 0]))["mase"]
+    assert np.isnan(errors[:, [0, 2]]).all()
+    np.testing.assert_allclose(errors[:, 1, 0], np.abs(targets - forecast)[:, 1, 0] / unit)
 
 
-def test_plain_forecasts_are_in_the_same_units_and_know_the_future_covariates(tmp_path: Path) -> None:
-    """y is what was known beforehand, on top of a random walk: only one that reads both can do without error."""
+def test_baselines_read_future_covariates_and_are_scored_as_the_model_is(tmp_path: Path) -> None:
+    """y is the future covariate on top of a random walk: a baseline that reads both forecasts almost without error."""
     known = noise(1600)
     walk = np.cumsum(noise(1600, seed=4)) * 0.01
     path = write(tmp_path / "t.csv", {"y": 50 + walk + 3 * known, "known": known})
     task = start(path, covariates_future=["known"], context=25)
-    train, test = task.windows("train"), task.windows("test")
-    plain = plain_forecasts(train, 24, 1)
-    assert list(plain) == ["persistence", "seasonal_naive", "linear", "mlp"]
-    batch = test.batch(np.arange(len(test)))
-    errors = {name: float(np.square(build()(batch) - batch.targets).mean()) for name, build in plain.items()}
-    assert errors["linear"] < 0.002
-    assert errors["mlp"] < 0.3 * errors["persistence"]
-    last = test.window(3).context[-1, 0]
-    np.testing.assert_allclose(plain["persistence"]()(batch)[:, 3, 0], last)
-    np.testing.assert_allclose(plain["seasonal_naive"]()(batch)[:, 3, 0], test.window(3).context[-24:-20, 0])
-    assert list(plain_forecasts(train, 26, 1)) == ["persistence", "linear", "mlp"]
+    found = {name: splits["test"]["mse"] for name, splits in task.baselines(task.held_out(), Progress()).items()}
+    assert list(found) == ["persistence", "seasonal_naive", "linear", "mlp"]
+    assert found["linear"] < 0.002
+    assert found["mlp"] < 0.3 * found["persistence"]
+    windows = task.windows("test")
+    batch = windows.batch(np.arange(len(windows)))
+    last, day_before = batch.context[-1:, :, :1], batch.context[-24:-20, :, :1]
+    assert found["persistence"] == pytest.approx(np.square(batch.targets - last).mean())
+    assert found["seasonal_naive"] == pytest.approx(np.square(batch.targets - day_before).mean())
+    short = start(path, covariates_future=["known"], context=23)  # hours, less than a day
+    assert list(short.baselines(short.held_out(), Progress())) == ["persistence", "linear", "mlp"]
 
 
-# --- what was filled in --------------------------------------------------------------------------------------------
+def test_baselines_are_fitted_to_evenly_spaced_windows_where_all_are_too_many(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = start(table, **ROLES).windows("train")  # 9 steps of 4 channels, 4 steps of 2 targets and 1 covariate
+    assert len(windows) == 100
+    np.testing.assert_array_equal(fitting_windows(windows).context, windows.batch(np.arange(100)).context)
+    monkeypatch.setattr(scoring, "MAX_NUMBERS", 4 * 48)
+    np.testing.assert_array_equal(fitting_windows(windows).targets, windows.batch(np.array([0, 33, 66, 99])).targets)
 
 
-def test_what_was_filled_in_is_neither_learned_nor_judged(tmp_path: Path) -> None:
-    """Gaps in targets: other values there would change neither a loss nor a score, and are never taught."""
+# --- values that were filled in ------------------------------------------------------------------------------------
+
+
+def test_filled_values_count_in_no_loss_and_no_score(tmp_path: Path) -> None:
+    """Losses and scores of a series with gaps, computed here from the values that it has."""
     values, generator = noise(160, 2) + 5, np.random.default_rng(2)
     is_empty = generator.random((160, 2)) < 0.3
     is_empty[[0, -1]] = False
@@ -326,25 +350,24 @@ def test_what_was_filled_in_is_neither_learned_nor_judged(tmp_path: Path) -> Non
     path = write(tmp_path / "t.csv", {"y": cells[:, 0], "z": cells[:, 1]})
     model = {"decoding": "autoregressive", "head": "gaussian"}
     task = start(path, model, target=["y", "z"], missing="interpolate")
-    windows, scorer = task.windows("test"), task.scorer(task.timelines, task.encoded["train"].spans)
-    found, details = task.evaluate_split(windows, scorer, Progress(), "")
+    windows = task.windows("test")
+    found, details = evaluate(task, "test")
     batch = windows.batch(np.arange(len(windows)))
     _, starts = windows.locate(np.arange(len(windows)))
-    came = np.stack([cells[first : first + 4] for first in starts], 1)  # (horizon, windows, targets)
-    told = to_array(task.head.point(task.parameters(batch.context, batch.future)))
+    actual = np.stack([cells[first : first + 4] for first in starts], 1)  # (horizon, windows, targets)
+    forecast = to_array(task.head.point(task.parameters(batch.context, batch.future)))
     mean, scale = task.normalizer.mean, task.normalizer.scale
-    squares = np.square((came - mean) / scale - told)
+    squares = np.square((actual - mean) / scale - forecast)
     assert np.isnan(squares).any()
     assert found["mse"] == pytest.approx(np.nanmean(squares), rel=1e-6)
     assert details["mse_by_step"] == pytest.approx(np.nanmean(squares, (1, 2)), rel=1e-6)
-    assert details["fans"][0]["actual"] == [None if np.isnan(y) else pytest.approx(y) for y in came[:, 0, 0]]
+    assert details["forecasts"][0]["actual"] == [None if np.isnan(y) else pytest.approx(y) for y in actual[:, 0, 0]]
 
     batch = task.batches(0)[0]
     losses = []
     for lane in range(7):
         for step, target in np.argwhere(~np.isnan(batch.targets[:, lane])):
-            taught = without_gaps(batch)
-            parameters = task.parameters(batch.context, batch.future, taught)[step, lane, target]
+            parameters = task.parameters(batch.context, batch.future, forward_filled(batch))[step, lane, target]
             losses.append(float(task.head.loss(parameters, torch.tensor(batch.targets[step, lane, target])).detach()))
     assert np.isnan(batch.targets).any()
     assert float(task.loss(batch, None).mean.detach()) == pytest.approx(np.mean(losses), rel=1e-5)
@@ -353,21 +376,22 @@ def test_what_was_filled_in_is_neither_learned_nor_judged(tmp_path: Path) -> Non
 
     metrics = report(task, Progress()).metrics
     assert all(np.isfinite(list(splits["test"].values())).all() for splits in metrics.values())
-    assert task.check(task.recipe, Progress())["problems"] == [f"t: {is_empty.sum()} cells are filled in; no score "
-                                                               "counts what is, of the targets"]  # fmt: skip
+    assert task.check(task.recipe, Progress())["problems"] == [
+        f"t: {is_empty.sum()} cells filled in; filled targets do not count in losses and scores"
+    ]
 
 
-def test_gaps_are_taught_as_the_last_that_is_known() -> None:
+def test_teacher_forcing_gets_the_last_known_value_in_a_gap() -> None:
     context = np.array([[[1.0, 10.0, 0.0]], [[2.0, 20.0, 0.0]]])
     targets = np.array([[[np.nan, 30.0]], [[np.nan, np.nan]], [[5.0, np.nan]]])
-    taught = without_gaps(ForecastWindow(context, targets, np.empty((3, 1, 0))))
-    assert taught[:, 0].tolist() == [[2, 30], [2, 30], [5, 30]]
+    filled = forward_filled(ForecastWindow(context, targets, np.empty((3, 1, 0))))
+    assert filled[:, 0].tolist() == [[2, 30], [2, 30], [5, 30]]
 
 
 # --- data ----------------------------------------------------------------------------------------------------------
 
 
-def test_check_tells_what_is_there_and_what_is_wrong(tmp_path: Path) -> None:
+def test_check_counts_steps_windows_and_flaws(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", {"y": noise(100), "flat": np.full(100, 3.5)})
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:30], *lines[33:]]) + "\n")
@@ -377,8 +401,8 @@ def test_check_tells_what_is_there_and_what_is_wrong(tmp_path: Path) -> None:
     assert {split: row["steps"] for split, row in found["splits"].items()} == {"train": 68, "valid": 10, "test": 19}
     assert found["splits"]["test"]["windows"] == 19 - 4 + 1
     assert len(found["problems"]) == 2
-    assert found["problems"][0] == "t: 3 steps are absent, of 1 hour each; windows reach over them"
-    assert "flat never changes in training" in found["problems"][1]
+    assert found["problems"][0] == "t: 3 steps missing (1 hour each); windows span such gaps"
+    assert found["problems"][1] == "t: constant in the training part: flat"
 
 
 def test_check_counts_one_as_one_and_reads_the_table_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,9 +413,9 @@ def test_check_counts_one_as_one_and_reads_the_table_once(tmp_path: Path, monkey
     path = write(tmp_path / "t.csv", {"y": noise(100)})
     lines = path.read_text().splitlines()
     for missing, rows, problem in (
-        ("fail", [*lines[:30], *lines[31:]], "t: 1 step is absent, of 1 hour each"),
-        ("forward", [*lines[:30], *lines[31:]], "t: 1 cell is filled in; no score"),
-        ("fail", [*lines, "2020-01-05T04:30:00,1"], "t: 1 stamp is no whole 1 hour after the one before"),
+        ("fail", [*lines[:30], *lines[31:]], "t: 1 step missing (1 hour each)"),
+        ("forward", [*lines[:30], *lines[31:]], "t: 1 cell filled in; filled targets"),
+        ("fail", [*lines, "2020-01-05T04:30:00,1"], "t: 1 timestamp not a whole number of steps (1 hour each)"),
     ):
         path.write_text("\n".join(rows) + "\n")
         recipe = resolve(ForecastingRecipe, {"data": {"path": str(path), **DATA, "missing": missing}}, {}, "test")
@@ -415,7 +439,7 @@ def test_check_counts_one_as_one_and_reads_the_table_once(tmp_path: Path, monkey
         ({"horizon": 0}, UsageError, "data.horizon: expected"),
     ],
 )
-def test_what_cannot_be(data: dict[str, Any], kind: type[Exception], message: str, table: Path) -> None:
+def test_impossible_options_are_refused(data: dict[str, Any], kind: type[Exception], message: str, table: Path) -> None:
     with pytest.raises(kind, match=message):
         start(table, **data)
 
@@ -425,7 +449,7 @@ def test_a_highway_longer_than_the_context_is_refused(table: Path) -> None:
         start(table, {"highway": 10})
 
 
-def test_what_is_kept_in_the_run_is_enough_to_restore_it(table: Path, tmp_path: Path) -> None:
+def test_a_run_is_restored_without_its_data(table: Path, tmp_path: Path) -> None:
     run = recurra.train(
         "forecasting", table, run=tmp_path / "run", progress=Progress(), **ROLES, context=9, horizon=4,
         epochs=1, hidden_size=[5], calendar=True, season=5, residual="season",
@@ -437,11 +461,11 @@ def test_what_is_kept_in_the_run_is_enough_to_restore_it(table: Path, tmp_path: 
     table.unlink()  # samples need no data
     Run(run).load_weights(task.model)
     assert check_samples(task, Run(run)) < 1e-6
-    assert isinstance(task.timelines, list)
     assert not task.timelines
+    assert not task.encoded
 
 
-def test_windows_of_training_have_a_stride_and_held_out_ones_none(table: Path) -> None:
+def test_only_training_windows_have_a_stride(table: Path) -> None:
     task = start(table, stride=3)
     sizes = {split: len(task.windows(split)) for split in ("train", "valid", "test")}
     assert sizes == {"train": math.ceil((112 - 9 - 4 + 1) / 3), "valid": 16 - 4 + 1, "test": 32 - 4 + 1}

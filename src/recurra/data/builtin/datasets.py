@@ -29,11 +29,7 @@ class BuiltinDataSet(NamedTuple):
 
 
 def make_builtin(name: str, folder: Path) -> Path:
-    """Path of a built-in data set, which is made unless it is there.
-
-    Args:
-        name: a key of `BUILTIN`.
-        folder: of the data set in the cache.
+    """Path of a data set of `BUILTIN` in its folder of the cache, which is made unless it is there.
 
     Raises:
         DataError: this installation of Python lacks what it is made of.

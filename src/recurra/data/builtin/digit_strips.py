@@ -77,11 +77,7 @@ def small_strips() -> dict[str, list[Strip]]:
 
 
 def images_by_digit(pool: LabelledImages, place: str) -> list[NDArray[np.uint8]]:
-    """The images of each digit from 0 to 9, (images, side, side), without blank images.
-
-    Raises:
-        DataError: none of some digit.
-    """
+    """The images of each digit from 0 to 9, (images, side, side), none of them blank; raises DataError without any."""
     has_ink = pool.images.any(axis=(1, 2))
     found = [pool.images[(pool.labels == digit) & has_ink] for digit in range(len(DIGIT_WORDS))]
     missing = [DIGIT_WORDS[digit] for digit, images in enumerate(found) if not len(images)]
@@ -122,13 +118,9 @@ def crop_to_ink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def place_side_by_side(
     strip: NDArray[np.uint8], pieces: list[NDArray[np.uint8]], top: list[int], left: list[int]
 ) -> None:
-    """Write pieces into a strip in their order, at random places.
+    """Write at most four pieces, each at most (side, side), into a strip (side, 4*side) in their order.
 
-    Args:
-        strip: (side, 4*side), written to.
-        pieces: each at most (side, side), at most four.
-        top: a random number for each piece, of any size, that determines its row.
-        left: a random number for each piece, that determines how much of the free room is to the left of it.
+    Random numbers of any size for each piece determine its row and how much of the free room is to the left of it.
     """
     side, width = strip.shape
     free = width - sum(piece.shape[1] for piece in pieces)

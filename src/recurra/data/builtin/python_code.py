@@ -179,12 +179,7 @@ def definitions(tree: ast.Module) -> dict[str, str]:
 
 
 def imports(tree: ast.Module, defined: Mapping[str, Names]) -> dict[str, str]:
-    """Roles of the names that a module imports.
-
-    Args:
-        tree: of the module.
-        defined: definitions of other modules.
-    """
+    """Roles of the names that a module imports, given the definitions of other modules."""
     found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -196,12 +191,7 @@ def imports(tree: ast.Module, defined: Mapping[str, Names]) -> dict[str, str]:
 
 
 class Roles(ast.NodeVisitor):
-    """Finds the roles of the names of a module.
-
-    Args:
-        lines: of its text.
-        known: roles of names that hold in the whole module.
-    """
+    """Finds the roles of the names of a module, given its lines and the roles of names known in all of it."""
 
     def __init__(self, lines: list[str], known: Names) -> None:
         self.lines, self.known = lines, known

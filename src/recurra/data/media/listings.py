@@ -73,11 +73,7 @@ class FileFinder:
         return found
 
     def find(self, name: Path, table: Path, place: str) -> Path:
-        """The absolute path of a file, the same however a table writes it; `place` is that of the row.
-
-        Raises:
-            DataError: no such file, or more than one.
-        """
+        """The absolute path of a file, however a table writes it; raises DataError where there is none, or several."""
         beside = table.parent / name
         with contextlib.suppress(OSError):  # a name that is too long for a file
             if beside.exists():

@@ -99,11 +99,7 @@ def read_pictures(path: str, options: PictureOptions, progress: Progress) -> dic
 
 
 def split_pictures(found: dict[str, list[Picture]], path: str, shares: Shares) -> dict[str, list[Picture]]:
-    """Training, validation and maybe test pictures; split by a hash of the name where files say no split.
-
-    Raises:
-        DataError: a split without pictures.
-    """
+    """The pictures of `complete_splits`; split by a hash of the name where files say no split."""
     by_name = partial(split_by_hash, key_of=lambda picture: picture.name)
     return complete_splits(found, by_name, shares, path, "pictures")
 

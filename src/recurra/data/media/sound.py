@@ -180,17 +180,17 @@ def read_utterances(path: str, options: SoundOptions, progress: Progress) -> dic
     if options.sample_rate < 1:
         raise UsageError(f"sample_rate: expected at least 1 Hz, got {options.sample_rate}")
     found = list_utterances(locate(path), options)
-    done, total = Counter[str](), sum(map(len, found.values()))
+    done, total = Counter[str | None](), sum(map(len, found.values()))
     utterances: dict[str, list[Utterance]] = {split: [] for split in (*SPLITS, "all") if split in found}
     with progress.stage("reading recordings", total) as advance:
         for split, read in utterances.items():
             for listed in found[split]:
                 utterance, change = read_listed(listed, options.sample_rate)
                 read.append(utterance)
-                done.update([change] if change else [])
+                done[change] += 1
                 advance(1)
-    for change, number in done.items():
-        progress.note(f"{path}: {number:,} of {total:,} recordings {change}")
+    for change in filter(None, done):
+        progress.note(f"{path}: {done[change]:,} of {total:,} recordings {change}")
     return utterances
 
 
@@ -234,18 +234,17 @@ def split_by_speaker(
     utterances: Sequence[Utterance], shares: dict[str, float], path: str, progress: Progress
 ) -> dict[str, list[Utterance]]:
     """Utterances by split, those of one speaker on one side; arguments and errors as of `split_utterances`."""
+    one_by_one = "or split recordings one by one with --no-by-speaker"
     unnamed = [one.place for one in utterances if not one.speaker]
     if unnamed:
+        such = counted(len(unnamed), "such recording")
         raise DataError(
-            f"{unnamed[0]}: no speaker ({counted(len(unnamed), 'such recording')}), but others have one; "
-            "fill it, leave the row out, or split recordings one by one with --no-by-speaker"
+            f"{unnamed[0]}: no speaker ({such}), but others have one; fill it, leave the row out, {one_by_one}"
         )
     digests = [hashlib.sha256(f"speaker {one.speaker}".encode()).hexdigest() for one in utterances]
     if len(set(digests)) < len(shares):
-        raise DataError(
-            f"{path}: fewer speakers ({len(set(digests))}) than splits ({', '.join(shares)}); give more, name the "
-            "split of each recording in a column, or split recordings one by one with --no-by-speaker"
-        )
+        fewer = f"fewer speakers ({len(set(digests))}) than splits ({', '.join(shares)})"
+        raise DataError(f"{path}: {fewer}; give more, name the split of each recording in a column, {one_by_one}")
     splits = divide_groups(utterances, digests, shares)
     parts = [
         f"{split} {len({one.speaker for one in part}):,} with {len(part) / len(utterances):.0%} of the recordings"

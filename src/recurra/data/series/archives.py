@@ -28,11 +28,7 @@ class Header(NamedTuple):
 
 
 def read_archive(path: Path, *, labelled: bool = True) -> list[Recording]:
-    """The series of an archive, each a recording of one segment; a missing value is NaN.
-
-    Args:
-        path: a `.ts` file.
-        labelled: whether to read labels.
+    """The series of an archive with or without labels, each a recording of one segment; a missing value is NaN.
 
     Raises:
         DataError: no archive, with timestamps, without labels, or with a damaged or truncated line; the message names

@@ -36,12 +36,7 @@ NAMES = ("x", "y", "lengths", "segments", "groups", "channels")
 
 
 class Arrays:
-    """The arrays of a file that belong to a layout.
-
-    Args:
-        path: the file, for messages.
-        arrays: by name.
-    """
+    """The arrays of a file that belong to a layout, by name."""
 
     def __init__(self, path: Path, arrays: dict[str, Array]) -> None:
         self.path, self.arrays = path, arrays
@@ -55,12 +50,7 @@ class Arrays:
         return DataError(f"{self.path}: expected {expected}; it has {found}")
 
     def values(self, ndims: tuple[int, int], shape: str) -> NDArray[np.float32]:
-        """The array `x` with an axis of channels in float32, a view where possible.
-
-        Args:
-            ndims: number of axes without and with channels.
-            shape: in words, for messages.
-        """
+        """The array `x` in float32 with an axis of channels; `ndims` are its numbers of axes without and with it."""
         x = self.arrays.get("x")
         if x is None or x.ndim not in ndims or x.dtype.kind not in "fiu" or not x.size:
             raise self.wrong(f"numbers x {shape}")
@@ -101,11 +91,7 @@ def shapes_of(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def read_arrays(path: Path, *, labelled: bool = True) -> list[Recording]:
-    """The recordings of an `.npz` file; a series is a recording of one segment.
-
-    Args:
-        path: the file.
-        labelled: whether to read labels.
+    """The recordings of an `.npz` file, with or without labels; a series is a recording of one segment.
 
     Raises:
         DataError: no such file, another layout, or lengths and segments that do not fit; the message lists what the
@@ -120,11 +106,7 @@ def read_arrays(path: Path, *, labelled: bool = True) -> list[Recording]:
 
 
 def load(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    """The arrays of an `.npz` file that have one of some names; pickled objects are refused.
-
-    Raises:
-        DataError: it cannot be read.
-    """
+    """The arrays of an `.npz` file that have one of some names; raises DataError at damage and at pickled objects."""
     with open_file(path) as file:
         if not zipfile.is_zipfile(file):
             raise DataError(f"{path}: not an .npz archive, or cut off; write it with numpy.savez")
@@ -195,11 +177,7 @@ def segments_by_recording(arrays: Arrays, lengths: NDArray[np.int64]) -> list[li
 
 
 def renamed(arrays: Arrays, layout: ArrayLayout) -> Arrays:
-    """The arrays of a layout under the names of recordings.
-
-    Raises:
-        DataError: other shapes, or segments of recordings or with labels that do not exist.
-    """
+    """The arrays of a layout under the names of recordings; raises DataError at an unknown recording or label."""
     (recordings, columns), (segments, segment_columns) = layout.recordings, layout.segments
     table = dict(zip(columns, arrays.integers(recordings, (None, len(columns))).T, strict=True))
     rows = dict(zip(segment_columns, arrays.integers(segments, (None, len(segment_columns))).T, strict=True))

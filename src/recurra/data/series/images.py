@@ -44,8 +44,6 @@ def image_recordings(
 
 
 def permutation_of(seed: int, num_pixels: int) -> NDArray[np.intp]:
-    """A random order of the pixels of an image, (num_pixels,).
-
-    A trained model depends on it, so it is made of raw bits: only these are promised to stay the same in every NumPy.
-    """
+    """A random order of the pixels of an image, (num_pixels,)."""
+    # A trained model depends on it, so it is made of raw bits: only these are promised to stay the same in every NumPy.
     return np.random.PCG64(seed).random_raw(num_pixels).argsort()

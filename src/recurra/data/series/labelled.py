@@ -1,7 +1,7 @@
 """Labelled series from files, by split: the examples of a classifier of series."""
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
 
@@ -83,7 +83,6 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
     """
     found = find_recordings(locate(path), options, progress)
     recordings = [recording for part in found.values() for recording in part]
-    refuse_mixed_channels(recordings)
     known = {str(segment.label) for recording in recordings for segment in recording.segments}
     refuse_unknown_labels(path, known, options.labels or [])
     if options.ahead:
@@ -92,23 +91,14 @@ def find_series(path: str, options: SeriesOptions, progress: Progress = SILENT) 
         found[split] = with_series(part, options, progress, path if split == "all" else f"{path}, {split} files")
     groups = {"valid": options.valid_groups, "test": options.test_groups}
     parts = split_recordings(path, found, groups, options.shares)
-    return {
-        split: [one for recording in part for one in cut_series(recording, options)] for split, part in parts.items()
-    }
+    return {split: cut_all(part, options) for split, part in parts.items()}
 
 
 def held_out_series(path: str, options: SeriesOptions, progress: Progress = SILENT) -> dict[str, list[Series]]:
-    """Labelled series for evaluation by the split that the names of files say, "all" where they say none.
-
-    Raises:
-        DataError: as `find_series`.
-    """
+    """Series for evaluation by the split that names of files say, or else "all"; errors as of `find_series`."""
     found = find_recordings(locate(path), options, progress)
-    refuse_mixed_channels([recording for part in found.values() for recording in part])
     return {
-        split: [
-            one for recording in with_series(part, options, progress, path) for one in cut_series(recording, options)
-        ]
+        split: cut_all(with_series(part, options, progress, path), options)
         for split, part in found.items()
         if split != "train" or len(found) == 1
     }
@@ -117,7 +107,7 @@ def held_out_series(path: str, options: SeriesOptions, progress: Progress = SILE
 def split_recordings(
     path: str, found: Mapping[str, list[Recording]], groups: Mapping[str, list[str] | None], shares: Shares
 ) -> dict[str, list[Recording]]:
-    """Recordings for training, validation and test, each in the order found.
+    """Recordings for training, validation and test, each in the order found; where files say no split, by groups.
 
     Args:
         path: where they are from, for messages.
@@ -141,11 +131,7 @@ def split_recordings(
 
 
 def of_groups(path: str, recordings: list[Recording], groups: list[str]) -> list[Recording]:
-    """The recordings of some groups.
-
-    Raises:
-        DataError: a group that does not exist.
-    """
+    """The recordings of some groups; raises DataError for a group that does not exist."""
     known = {recording.group for recording in recordings if recording.group is not None}
     for group in groups:
         if group not in known:
@@ -155,18 +141,12 @@ def of_groups(path: str, recordings: list[Recording], groups: list[str]) -> list
 
 
 def split_by_group(recordings: Sequence[Recording], shares: dict[str, float], path: str) -> dict[str, list[Recording]]:
-    """Recordings by a hash: those of one group, or without a group those of equal values, are on one side.
-
-    Raises:
-        DataError: fewer groups or recordings than splits.
-    """
+    """Recordings by a hash of their groups or else values; raises DataError for fewer of these than splits."""
     digests = [group_digest(recording) for recording in recordings]
     if len(set(digests)) < len(shares):
-        raise DataError(
-            f"{path}: expected {len(shares)} groups, or different series without a group, to split into "
-            f"{', '.join(shares)}; got {len(set(digests))}. Give more, or files called train, valid and test in a "
-            "folder"
-        )
+        expected = f"{len(shares)} groups, or different series without a group, to split into {', '.join(shares)}"
+        remedy = "Give more, or files called train, valid and test in a folder"
+        raise DataError(f"{path}: expected {expected}; got {len(set(digests))}. {remedy}")
     return divide_groups(recordings, digests, shares)
 
 
@@ -179,15 +159,9 @@ def group_digest(recording: Recording) -> str:
 
 
 def split_by_time(path: str, recordings: list[Recording], options: SeriesOptions) -> dict[str, list[Series]]:
-    """Windows by split; each recording is cut at the shares of its time.
-
-    Raises:
-        DataError: a split without windows.
-    """
-    found = {
-        split: [one for recording in recordings for one in cut_series(recording, options, part)]
-        for split, part in zip(SPLITS, consecutive(options.shares), strict=True)
-    }
+    """Windows by split; each recording is cut at the shares of its time. Raises DataError for a split without."""
+    parts = zip(SPLITS, consecutive(options.shares), strict=True)
+    found = {split: cut_all(recordings, options, part) for split, part in parts}
     for split, windows in found.items():
         if not windows:
             raise DataError(f"{path}: no {describe_wanted(options)} in {split}; give more data, or a smaller window")
@@ -195,20 +169,23 @@ def split_by_time(path: str, recordings: list[Recording], options: SeriesOptions
 
 
 def find_recordings(path: Path, options: SeriesOptions, progress: Progress) -> dict[str, list[Recording]]:
-    """The recordings of each split, or under "all" where they are not split."""
+    """The recordings of each split, or under "all" where they are not split, all of the same channels."""
     layout = image_layout(path)
     if layout:
-        return {
-            split: [
-                with_channels(recording, options.channels)
-                for recording in image_recordings(path, split, layout, options.view, options.permutation_seed)
-            ]
+        parts = {
+            split: image_recordings(path, split, layout, options.view, options.permutation_seed)
             for split in layout.files
         }
+        return {split: [with_channels(one, options.channels) for one in part] for split, part in parts.items()}
     files = {UNSPLIT: [path]} if path.is_file() else find_files(path, KINDS)
     if not any(files.values()):
         raise DataError(f"{path}: no file of series in it; expected files ending in {', '.join(KINDS)}")
-    return {split: [r for file in files[split] for r in read_recordings(file, options, progress)] for split in files}
+    found = {
+        split: [one for file in files[split] for one in read_recordings(file, options, progress)] for split in files
+    }
+
+    refuse_mixed_channels([recording for part in found.values() for recording in part])
+    return found
 
 
 def read_series(
@@ -230,7 +207,7 @@ def read_series(
     recordings = read_recordings(path, options, progress, labelled=labelled)
     if labelled:
         recordings = with_series(recordings, options, progress, str(path))
-    found = [one for recording in recordings for one in cut_series(recording, options)]
+    found = cut_all(recordings, options)
     if not found:
         longest = max(len(recording.values) for recording in recordings)
         raise DataError(f"{path}: {counted(longest, 'step')}, expected a window of {options.window}; give more data")
@@ -263,11 +240,7 @@ def read_recordings(
 
 
 def with_channels(recording: Recording, names: list[str] | None) -> Recording:
-    """A recording with only some of its channels.
-
-    Raises:
-        DataError: a channel is missing.
-    """
+    """A recording with only some of its channels; raises DataError if one is missing."""
     if names is None:
         return recording
     missing = [name for name in names if name not in recording.channels]
@@ -278,11 +251,7 @@ def with_channels(recording: Recording, names: list[str] | None) -> Recording:
 
 
 def without_bad_steps(recording: Recording, options: SeriesOptions) -> Recording:
-    """A recording without the steps that have a missing value.
-
-    Raises:
-        DataError: a step has one and may not be left out.
-    """
+    """A recording without the steps that have a missing value; raises DataError if they may not be left out."""
     bad = ~np.isfinite(recording.values)
     if not bad.any():
         return recording
@@ -316,10 +285,7 @@ def refuse_unknown_labels(path: str, known: Set[str], labels: list[str]) -> None
 def cut_series(recording: Recording, options: SeriesOptions, part: tuple[float, float] = (0, 1)) -> list[Series]:
     """The series of a recording with a label to keep: windows, or without `window` the whole recording.
 
-    Args:
-        recording: any.
-        options: window and labels.
-        part: with `ahead`, begin and end of the steps with the labels, as shares of the time.
+    With `ahead`, `part` is begin and end of the steps with the labels, as shares of the time.
     """
     if options.window is not None and options.ahead is not None:
         windows = windows_ahead(recording, options.window, options.ahead, options.window - options.overlap, part)
@@ -330,12 +296,15 @@ def cut_series(recording: Recording, options: SeriesOptions, part: tuple[float, 
     return [series] if options.labels is None or series.label in options.labels else []
 
 
-def with_series(recordings: list[Recording], options: SeriesOptions, progress: Progress, name: str) -> list[Recording]:
-    """The recordings from which series can be cut.
+def cut_all(
+    recordings: Iterable[Recording], options: SeriesOptions, part: tuple[float, float] = (0, 1)
+) -> list[Series]:
+    """The series of some recordings; see `cut_series`."""
+    return [one for recording in recordings for one in cut_series(recording, options, part)]
 
-    Raises:
-        DataError: there is none.
-    """
+
+def with_series(recordings: list[Recording], options: SeriesOptions, progress: Progress, name: str) -> list[Recording]:
+    """The recordings from which series can be cut; raises DataError if there is none."""
     found = [recording for recording in recordings if cut_series(recording, options)]
     if not found:
         hint = "" if options.window is None else ", or a smaller window"

@@ -75,11 +75,7 @@ def without_steps(recording: Recording, bad: NDArray[np.bool_]) -> Recording:
 
 
 def whole_series(recording: Recording) -> Series:
-    """A recording with one label as one series.
-
-    Raises:
-        DataError: its label changes, or it has steps without a label.
-    """
+    """A recording as one series; raises DataError where its label changes, or a step has none."""
     values, segments, name, group, channels = recording
     if not segments:
         raise DataError(f"{name}: has no label")

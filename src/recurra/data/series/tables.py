@@ -151,11 +151,7 @@ def read_cells(table: Table, name: str | None, option: str) -> Cells:
 
 
 def read_channels(table: Table, options: ColumnOptions) -> dict[str, NDArray[np.float32]]:
-    """The channels of the options, or else all other columns of numbers; not finite where a cell is bad.
-
-    Raises:
-        DataError: a channel is missing or holds no numbers, or there is none.
-    """
+    """Channels by name, not finite where a cell is bad; raises DataError for an absent one, or one without numbers."""
     taken = (options.id_column, options.time_column, options.label_column, options.group_column)
     names = options.channels or [name for name in table.names if name not in taken]
     table.require(names, "--channels")

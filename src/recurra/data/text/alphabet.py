@@ -15,12 +15,7 @@ NUM_SHOWN = 12  # symbols in an error message
 
 
 class Alphabet:
-    """Symbols and their ids from 1 on; id 0 is the blank.
-
-    Args:
-        symbols: in the order of their ids.
-        unit: what a symbol is.
-    """
+    """Symbols in the order of their ids, from 1 on; id 0 is the blank."""
 
     def __init__(self, symbols: Sequence[str], unit: Unit) -> None:
         self.symbols, self.unit = list(symbols), unit
@@ -46,11 +41,7 @@ class Alphabet:
         return json.dumps({"unit": self.unit, "symbols": self.symbols}, ensure_ascii=False, indent=2)
 
     def encode(self, transcript: str, place: str) -> NDArray[np.int64]:
-        """Ids of a transcript, (symbols,).
-
-        Raises:
-            DataError: a symbol is not in the alphabet; the message names the place.
-        """
+        """Ids of a transcript, (symbols,); raises DataError with its place at a symbol that the alphabet lacks."""
         symbols = symbols_of(transcript, self.unit)
         unknown = [symbol for symbol in symbols if symbol not in self.ids]
         if unknown:

@@ -68,11 +68,7 @@ def read_counts(path: Path, dtype: np.dtype) -> dict[str, int] | None:
 def write_tokens(
     path: Path, text: Text, vocabulary: Vocabulary, dtype: np.dtype, progress: Progress, title: str
 ) -> dict[str, int]:
-    """Encode a text into the cache and return its counts. They are written last and mark the ids as complete.
-
-    Raises:
-        SaveError: the cache cannot be written.
-    """
+    """Encode a text into the cache and return its counts. They are written last and mark the ids as complete."""
     counts = {"num_tokens": 0, "num_characters": 0, "num_unknown": 0}
     temporary = None
     try:

@@ -52,10 +52,7 @@ class Text:
             offset += size
 
     def pieces(self, advance: Advance = ignore) -> Iterator[str]:
-        """The text in pieces of about a megabyte that end where a line does.
-
-        Args:
-            advance: called with the number of bytes of each piece.
+        """The text in pieces of about a megabyte that end where a line does; `advance` gets the bytes of each.
 
         Raises:
             DataError: not UTF-8, or binary; the message names file and byte.
@@ -176,11 +173,7 @@ def read_placed_lines(path: Path) -> list[tuple[str, str]]:
 
 
 def read_parallel_lines(path: Path, other: Path) -> Iterator[tuple[int, str, str]]:
-    """Lines of two files side by side: their number, from 1, and one line of each.
-
-    Raises:
-        DataError: as `read_lines`, or files with different numbers of lines.
-    """
+    """Number, from 1, and lines of two files side by side; raises DataError where one file is longer."""
     lines, others = read_lines(path), read_lines(other)
     if len(lines) != len(others):
         raise DataError(f"{path}: {counted(len(lines), 'line')}, but {other} has {len(others):,}; they belong together")

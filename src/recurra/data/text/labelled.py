@@ -85,11 +85,7 @@ def read_texts(path: str, column: str, labels: Collection[str] = ()) -> list[str
 
 
 def split_texts(found: dict[str, list[LabelledText]], path: str, shares: Shares) -> dict[str, list[LabelledText]]:
-    """Training, validation and maybe test texts; split by a hash of the text where files say no split.
-
-    Raises:
-        DataError: a split without examples.
-    """
+    """The texts of `complete_splits`; split by a hash of the text where files say no split."""
     by_text = partial(split_by_hash, key_of=lambda text: text.content)
     return complete_splits(found, by_text, shares, path, "examples")
 

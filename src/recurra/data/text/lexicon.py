@@ -52,8 +52,7 @@ class Lexicon:
             lowercase: whether words are looked up in lower case.
         """
         counts = Counter(token for sentence in sentences for token in sentence)
-        words: Counter[str] = Counter()
-        characters: Counter[str] = Counter()
+        words, characters = Counter[str](), Counter[str]()
         for token, count in counts.items():
             words[token.lower() if lowercase else token] += count
             for character in token:
@@ -148,7 +147,6 @@ def read_vectors(path: str, size: int, known: Collection[str], room: int) -> dic
         except ValueError:
             found[word] = np.array([np.nan])
         if not np.isfinite(found[word]).all():
-            raise DataError(
-                f"{path} line {number}: expected {size} numbers after {shortened(word)!r}; correct that line"
-            )
+            expected = f"expected {size} numbers after {shortened(word)!r}"
+            raise DataError(f"{path} line {number}: {expected}; correct that line")
     return found

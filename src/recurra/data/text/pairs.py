@@ -97,11 +97,7 @@ def source_of(line: str, sides: PairColumns) -> str:
 
 
 def split_pairs(found: dict[str, list[Pair]], path: str, shares: Shares) -> dict[str, list[Pair]]:
-    """Training, validation and maybe test pairs; split by a hash of the source where files say no split.
-
-    Raises:
-        DataError: a split without pairs.
-    """
+    """The pairs of `complete_splits`; split by a hash of the source where files say no split."""
     by_source = partial(split_by_hash, key_of=lambda pair: pair.source)
     return complete_splits(found, by_source, shares, path, "pairs")
 
@@ -194,11 +190,7 @@ def parallel_files(files: Iterable[Path], sides: PairColumns, root: Path) -> lis
 
 
 def read_parallel(source: Path, target: Path) -> Iterator[Pair]:
-    """Pairs of two files, line by line; lines that are empty in both are left out.
-
-    Raises:
-        DataError: files with different numbers of lines, or a line that is empty in one.
-    """
+    """Pairs of two files, line by line; lines empty in both are left out, a line empty in one raises DataError."""
     for number, *lines in read_parallel_lines(source, target):
         first, second = (line.strip() for line in lines)
         if first and second:

@@ -108,11 +108,7 @@ def are_tagged(lines: Iterable[str], columns: TokenColumns, tags: Collection[str
 
 
 def split_tagged(found: dict[str, list[TaggedSentence]], path: str, shares: Shares) -> dict[str, list[TaggedSentence]]:
-    """Training, validation and maybe test sentences; split by a hash of the tokens where files say no split.
-
-    Raises:
-        DataError: a split without sentences.
-    """
+    """The sentences of `complete_splits`; split by a hash of the tokens where files say no split."""
     by_tokens = partial(split_by_hash, key_of=lambda sentence: " ".join(sentence.tokens))
     return complete_splits(found, by_tokens, shares, path, "sentences")
 
@@ -134,10 +130,8 @@ def read_file(path: Path, columns: TokenColumns) -> list[TaggedSentence]:
 
 def read_columns(path: Path, columns: TokenColumns) -> Iterator[TaggedSentence]:
     """Sentences of a file of columns without names."""
-    token = tag = None
     for rows in blocks_of_columns(path):
-        if token is None or tag is None:
-            token, tag = positions(columns.with_defaults(0, -1), len(rows[0][1]), path)
+        token, tag = positions(columns.with_defaults(0, -1), len(rows[0][1]), path)
         yield sentence_of(path, rows, token, tag)
 
 
@@ -239,11 +233,7 @@ def sentence_of(path: Path, rows: Sequence[Row], token: int, tag: int) -> Tagged
 
 
 def positions(columns: tuple[Column, Column], width: int, path: Path, names: Sequence[str] = ()) -> tuple[int, int]:
-    """Indices of the columns of token and tag among `width` columns, which may have names.
-
-    Raises:
-        DataError: no such column, or the same one for both.
-    """
+    """Indices of the columns of token and tag; raises DataError for an absent column, or one for both."""
     found = []
     for column, option in zip(columns, ("--token-column", "--tag-column"), strict=True):
         if isinstance(column, int) and -width <= column < width:

@@ -16,10 +16,7 @@ from recurra.errors import DataError, counted
 
 UNKNOWN = "<unk>"
 END_OF_LINE = "\n"
-WORD_PATTERNS = {
-    "space": r"\n|[^\s]+",
-    "punctuation": r"<unk>|\n|\w+(?:['’]\w+)*|([^\w\s])\1*",
-}
+WORD_PATTERNS = {"space": r"\n|[^\s]+", "punctuation": r"<unk>|\n|\w+(?:['’]\w+)*|([^\w\s])\1*"}
 NUM_BYTES = 256
 JOIN_CONTEXT = 8  # tokens on which the spacing of the next one depends
 REPLACEMENT_CHARACTER = "\ufffd"  # stands for bytes that are no whole character
@@ -78,16 +75,10 @@ class VocabularyOptions(TokenOptions):
 
 
 class Vocabulary:
-    """Types and their ids. An unknown word or character is `<unk>`; the end of a line is a newline token.
-
-    Args:
-        tokenizer: a trained tokenizer.
-        unit: what a token is.
-    """
+    """Types and their ids. An unknown word or character is `<unk>`; the end of a line is a newline token."""
 
     def __init__(self, tokenizer: Tokenizer, unit: str) -> None:
-        self.tokenizer = tokenizer
-        self.unit = unit
+        self.tokenizer, self.unit = tokenizer, unit
         self.unknown_id: int | None = tokenizer.token_to_id(UNKNOWN)
 
     def __len__(self) -> int:
@@ -95,11 +86,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, pieces: Iterable[str], options: TokenOptions) -> "Vocabulary":
-        """The most frequent types of a text.
-
-        Args:
-            pieces: the text, in pieces that end with a line.
-            options: what a token is, and how many types to keep.
+        """The most frequent types of a text, given in pieces that end with a line.
 
         Raises:
             DataError: fewer than two types: there would be nothing to predict.
@@ -138,16 +125,12 @@ class Vocabulary:
 
     def unknown_in(self, text: str) -> list[str]:
         """The unknown tokens of a text as substrings of it, in order."""
-        if self.unknown_id is None:
-            return []
         ids = self.tokenizer.encode(replace_surrogates(text), add_special_tokens=False).ids
         return [piece for id, piece in zip(ids, self.pieces(text), strict=True) if id == self.unknown_id]
 
     def token(self, id: int) -> str:
         """The type with this id, as text."""
-        if self.unit == "bpe":
-            return str(self.tokenizer.decode([id]))
-        return str(self.tokenizer.id_to_token(id))
+        return str(self.tokenizer.decode([id]) if self.unit == "bpe" else self.tokenizer.id_to_token(id))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids: words with usual spacing, other units exactly as encoded."""
@@ -187,8 +170,7 @@ def whole_tokens(lines: Iterable[list[str]], options: TokenOptions) -> Tokenizer
     types = [UNKNOWN, *(token for token, _ in by_frequency if token != UNKNOWN)]
     if END_OF_LINE in types[options.size :]:
         types.insert(1, END_OF_LINE)  # the end of a text is always known
-    types = list(dict.fromkeys(types))[: options.size]
-    vocabulary = {token: id for id, token in enumerate(types)}
+    vocabulary = {token: id for id, token in enumerate(list(dict.fromkeys(types))[: options.size])}
     return split_tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN), options)
 
 
@@ -209,9 +191,8 @@ def byte_pairs(lines: Iterable[list[str]], options: TokenOptions) -> Tokenizer:
     if options.lowercase:
         tokenizer.normalizer = normalizers.Lowercase()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    tokenizer.train_from_iterator(
-        lines, BpeTrainer(vocab_size=options.size, initial_alphabet=alphabet, show_progress=False)
-    )
+    trainer = BpeTrainer(vocab_size=options.size, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(lines, trainer)
     return tokenizer
 
 

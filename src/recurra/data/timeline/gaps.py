@@ -11,8 +11,7 @@ from recurra.errors import DataError
 def latest_values(is_empty: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The last step with a value up to each step; before there is one, the first step with a value, (steps, columns).
 
-    Args:
-        is_empty: whether a cell had no value, (steps, columns), in no column all of them.
+    No column is empty throughout.
     """
     latest = np.maximum.accumulate(np.where(is_empty, -1, np.arange(len(is_empty))[:, None]))
     return np.where(latest < 0, is_empty.argmin(0), latest)

@@ -13,12 +13,7 @@ Values = NDArray[np.floating[Any]]
 
 
 def training_normalizer(timelines: Sequence[Timeline], spans: Sequence[range]) -> Normalizer:
-    """Mean and standard deviation of each channel over some steps of all series.
-
-    Args:
-        timelines: the series.
-        spans: training steps of each.
-    """
+    """Mean and standard deviation of each channel over the training steps of all series."""
     parts = zip(timelines, spans, strict=True)
     return Normalizer.of([timeline.as_known(np.arange(span.start, span.stop)) for timeline, span in parts if span])
 
@@ -70,10 +65,6 @@ class WindowScale(NamedTuple):
         return cls(np.where(is_scaled, middle, 0), np.where(is_scaled, spread, 1))
 
     def apply(self, values: Values) -> Values:
-        """Scaled values of the first channels of the windows.
-
-        Args:
-            values: a context or targets, (time, batch, channels).
-        """
+        """Scaled values of the first channels of the windows, (time, batch, channels)."""
         channels = values.shape[-1]
         return (values - self.center[..., :channels]) / self.scale[..., :channels]

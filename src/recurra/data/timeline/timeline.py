@@ -149,11 +149,7 @@ class Timeline(NamedTuple):
         return self.step.after(self.times[-1], np.arange(1, num_steps + 1))
 
     def future_known(self, num_steps: int) -> Values:
-        """Future covariates of the steps after the last, in units of the table, (num_steps, known).
-
-        Raises:
-            DataError: the table holds fewer of them.
-        """
+        """Future covariates after the last step, unscaled, (num_steps, known); raises DataError for too few."""
         given = self.ahead.shape[1]
         if given and len(self.ahead) < num_steps:
             names = ", ".join(self.channels[self.first_known : self.first_known + given])
@@ -221,19 +217,13 @@ def read_timelines(
 
 
 def find_time_column(table: Table, options: TimelineOptions) -> str:
-    """The first column without another role whose first cell is a date; integers could be anything.
-
-    Raises:
-        DataError: there is none; the message names columns of integers.
-    """
-    for name in table.names:
-        cell = str(table.cell(name, 0)).strip()
-        if name in (*options.columns, options.series_column) or cell.isdigit():
-            continue
-        if is_date(cell, options.time_format):
-            return name
+    """The first column without another role whose first cell is a date, else DataError; integers could be anything."""
     free = [name for name in table.names if name not in (*options.columns, options.series_column)]
-    integers = " or ".join(name for name in free if str(table.cell(name, 0)).strip().isdigit())
+    cells = {name: str(table.cell(name, 0)).strip() for name in free}
+    for name, cell in cells.items():
+        if not cell.isdigit() and is_date(cell, options.time_format):
+            return name
+    integers = " or ".join(name for name, cell in cells.items() if cell.isdigit())
     hint = f" (it may be {integers}, of integers)" if integers else ""
     raise DataError(
         f"{table.path}: no column begins with a date; name one with --time-column{hint}, and its "
@@ -329,19 +319,11 @@ def place_of(path: Path, name: str) -> str:
 
 
 def build(name: str, path: Path, clock: Clock, data: Values, options: TimelineOptions, dropped: int) -> Timeline:
-    """A series of its rows, with gaps filled where the options say so.
+    """A series of its rows, (rows, columns) and NaN where empty, with gaps filled where the options say so.
 
     The distance of a timestamp from the one before says how many steps are absent between them. Where it is no whole
     number of steps the timestamp is irregular: no step counts as absent there, and a series with such a timestamp gets
     no further steps, since none would be at a known place.
-
-    Args:
-        name: of the series.
-        path: the table, for messages.
-        clock: timestamps of the rows.
-        data: numbers of the rows, NaN where empty, (rows, columns).
-        options: what to do about missing cells.
-        dropped: rows left out before.
 
     Raises:
         DataError: more steps are absent than there are rows, or a gap cannot be filled.

@@ -64,12 +64,7 @@ class Step(NamedTuple):
         return (times.astype("M8[M]") if self.unit == "month" else times).astype(np.int64)
 
     def after(self, start: Any, steps: NDArray[np.int64]) -> Times:
-        """Timestamps some numbers of steps after another one.
-
-        Args:
-            start: a timestamp.
-            steps: how many steps after it, (steps,).
-        """
+        """The timestamps that are some numbers of steps after another one, (steps,)."""
         offsets = self.size * steps
         if self.unit in ("microsecond", "integer"):
             return np.asarray(start + offsets.astype("m8[us]" if self.unit == "microsecond" else np.int64))
@@ -118,13 +113,11 @@ class Clock(NamedTuple):
     def spread(self, places: NDArray[np.int64]) -> "Clock":
         """Every step from the first timestamp to the last, absent ones filled in with the offset before them.
 
-        Args:
-            places: steps of each timestamp after the first, (rows,).
+        `places` are the steps of each timestamp after the first, (rows,).
         """
         steps = np.arange(places[-1] + 1)
         before = np.searchsorted(places, steps, "right") - 1
-        times = self.step.after(self.times[0], steps)
-        return Clock(times, None if self.offsets is None else self.offsets[before], self.step)
+        return self.at(before)._replace(times=self.step.after(self.times[0], steps))
 
     def calendar(self) -> tuple[NDArray[np.float64], list[str]]:
         """Calendar features of these times in local time; see `calendar_features`."""
@@ -194,12 +187,7 @@ def infer_step(series: Sequence[Times], expected: Step | None = None) -> Step | 
 
 
 def are_business_days(series: Sequence[Times], expected: Step | None) -> bool:
-    """Whether timestamps are business days: from Monday to Friday at one time of day, absent mostly at weekends.
-
-    Args:
-        series: timestamps of each.
-        expected: days or business days, if it is known that it is one of them.
-    """
+    """Whether timestamps are business days: from Monday to Friday at one time of day, absent mostly at weekends."""
     times = np.concatenate(series)
     dates = times.astype("M8[D]")
     if not np.is_busday(dates).all() or (times - dates != times[:1] - dates[:1]).any():

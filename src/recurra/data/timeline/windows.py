@@ -39,11 +39,7 @@ class ForecastWindow(NamedTuple):
 
 
 def drop_short(timelines: Sequence[Timeline], context: int, horizon: int) -> list[Timeline]:
-    """The series that are long enough for a window.
-
-    Raises:
-        DataError: none does.
-    """
+    """The series that are long enough for a window; raises DataError if none is."""
     kept = [timeline for timeline in timelines if len(timeline.times) >= context + horizon]
     if not kept:
         longest = max(timelines, key=lambda timeline: len(timeline.times))
@@ -143,14 +139,7 @@ class Windows:
         return int(self.ends[-1])
 
     def locate(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Series and first step of the horizon of some windows.
-
-        Args:
-            indices: which windows, (batch,).
-
-        Returns:
-            index of the series, and the first step of the horizon, each (batch,).
-        """
+        """Index of the series and first step of the horizon of some windows, each (batch,)."""
         assert ((indices >= 0) & (indices < len(self))).all()
         series = np.searchsorted(self.ends, indices, "right")
         within = indices - (self.ends - self.counts)[series]
@@ -161,11 +150,7 @@ class Windows:
         return ForecastWindow(*(part[:, 0] for part in self.batch(np.array([index]))))
 
     def batch(self, indices: NDArray[np.int64]) -> ForecastWindow:
-        """Some windows as a batch.
-
-        Args:
-            indices: which windows, (batch,).
-        """
+        """The windows with some indices, (batch,), as a batch."""
         series, first = self.locate(indices)
         steps = first + np.arange(-self.context, self.horizon).reshape(-1, 1)  # (context + horizon, batch)
         before, after = steps[: self.context], steps[self.context :]

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from recurra.baselines.labels import series_features, text_features
 from recurra.config import Section, Shares
 from recurra.data.catalogue import image_layout, locate
 from recurra.data.normalizer import Normalizer
@@ -161,6 +160,8 @@ class TextInputs:
 
     def features(self) -> Any:
         """Counts of words or characters."""
+        from recurra.baselines.labels import text_features  # loads scikit-learn
+
         return text_features(self.vocabulary.unit)
 
     def read(self, path: str, labels: Collection[str], options: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -228,6 +229,8 @@ class SeriesInputs:
 
     def features(self) -> Any:
         """Statistics of each channel."""
+        from recurra.baselines.labels import series_features  # loads scikit-learn
+
         return series_features()
 
     def read(

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from recurra.baselines.labels import LabelPersistence, label_baselines
 from recurra.baselines.naive_bayes import log_count_ratios
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.batches import CollatedBatches, bucket_by_length, longest_first
@@ -262,6 +261,8 @@ class Classification:
 
     def baselines(self, splits: Mapping[str, Sequence[Example]], progress: Progress) -> dict[str, dict[str, Scores]]:
         """Scores of models without recurrence, fitted to the same examples."""
+        from recurra.baselines.labels import LabelPersistence, label_baselines  # loads scikit-learn
+
         train, trained = [example.content for example in self.splits["train"]], self.encoded["train"].targets.tolist()
         contents = [[example.content for example in examples] for examples in splits.values()]
         targets = [self.targets_of(examples) for examples in splits.values()]

@@ -13,6 +13,7 @@ from recurra.data.timeline.scaling import training_normalizer
 from recurra.data.timeline.timeline import Timeline, read_timelines
 from recurra.data.timeline.timestamps import Step
 from recurra.data.timeline.windows import SplitOptions, Windows, describe_dropped, drop_short, split_spans
+from recurra.errors import counted
 from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks.task import ReadFile, digest_of
@@ -44,15 +45,20 @@ class ForecastOptions(SplitOptions):
 class SeriesShape(NamedTuple):
     """Channels, step and season, the same for all series of a run."""
 
-    channels: tuple[str, ...]  # targets, covariates of the past, covariates known beforehand
+    channels: tuple[str, ...]  # targets, past covariates, future covariates
     num_targets: int
-    num_known: int
+    num_known: int  # future covariates
     step: Step
     season: int  # steps
 
+    @property
+    def first_known(self) -> int:
+        """Index of the first channel that is a future covariate."""
+        return len(self.channels) - self.num_known
+
     @classmethod
     def of(cls, timeline: Timeline, options: ForecastOptions) -> "SeriesShape":
-        """That of the series of a table, with the season of a recipe or else a usual one."""
+        """The shape of one of the series; the season is that of the options or, by default, of its step."""
         season = options.season or timeline.step.season
         return cls(timeline.channels, timeline.num_targets, timeline.num_known, timeline.step, season)
 
@@ -70,7 +76,7 @@ class ForecastPreprocessor(NamedTuple):
 
     @classmethod
     def fit(cls, timelines: Sequence[Timeline], spans: Spans, options: ForecastOptions) -> "ForecastPreprocessor":
-        """That of series, of which `spans["train"]` are the training steps."""
+        """Fit to the training steps of series, `spans["train"]`."""
         return cls(SeriesShape.of(timelines[0], options), training_normalizer(timelines, spans["train"]))
 
     def values(self) -> Json:
@@ -89,20 +95,20 @@ class ForecastPreprocessor(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """The steps of one split in training deviations."""
+    """The series, normalized, with the steps of one split."""
 
     scaled: list[Timeline]
-    spans: list[range]  # of each series
+    spans: list[range]  # steps of each series
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the values, those before the split included."""
+        """SHA-256 of the values up to the end of the split, since contexts begin before it, and of the spans."""
         values = [timeline.data[: span.stop] for timeline, span in zip(self.scaled, self.spans, strict=True)]
         return digest_of(values, np.array([[span.start, span.stop] for span in self.spans]))
 
 
 def find_series(options: ForecastOptions, progress: Progress) -> tuple[list[Timeline], Spans]:
-    """The series of a table that are long enough, and how they are split; says which are not.
+    """The series of a table that are long enough, and the steps of each split; notes which are too short.
 
     Raises:
         DataError: they cannot be used, or are too short.
@@ -115,7 +121,10 @@ def find_series(options: ForecastOptions, progress: Progress) -> tuple[list[Time
 
 
 def check_series(options: ForecastOptions) -> Json:
-    """Length and repairs of each series, steps and windows of each split, and what looks wrong.
+    """Statistics of a table.
+
+    Returns:
+        series (steps and repairs of each), splits (steps and windows of each), problems (sentences).
 
     Raises:
         DataError: the series cannot be used.
@@ -140,20 +149,19 @@ def check_series(options: ForecastOptions) -> Json:
 
 
 def problems_of(timeline: Timeline, train: range, options: ForecastOptions) -> list[str]:
-    """What looks wrong in a series."""
+    """Irregular, missing and filled-in values of a series, and constant channels, as sentences."""
     problems = []
     _, _, absent, irregular, filled = timeline.repairs
     if irregular:
-        stamps = "1 stamp is" if irregular == 1 else f"{irregular:,} stamps are"
-        problems.append(f"{stamps} no whole {timeline.step} after the one before")
+        problems.append(
+            f"{counted(irregular, 'timestamp')} not a whole number of steps ({timeline.step} each) after the one before"
+        )
     if absent and options.missing == "fail":
-        missing = "1 step is" if absent == 1 else f"{absent:,} steps are"
-        problems.append(f"{missing} absent, of {timeline.step} each; windows reach over them")
+        problems.append(f"{counted(absent, 'step')} missing ({timeline.step} each); windows span such gaps")
     if filled:
-        cells = "1 cell is" if filled == 1 else f"{filled:,} cells are"
-        problems.append(f"{cells} filled in; no score counts what is, of the targets")
-    constant = (timeline.data[train.start : train.stop].std(0) == 0).tolist() if len(train) else []
-    names = [name for name, stands in zip(timeline.channels, constant, strict=False) if stands]
+        problems.append(f"{counted(filled, 'cell')} filled in; filled targets do not count in losses and scores")
+    is_constant = (timeline.data[train.start : train.stop].std(0) == 0).tolist() if len(train) else []
+    names = [name for name, constant in zip(timeline.channels, is_constant, strict=False) if constant]
     if names:
-        problems.append(f"{', '.join(names)} never changes in training")
+        problems.append(f"constant in the training part: {', '.join(names)}")
     return problems

@@ -1,4 +1,4 @@
-"""Figures of forecasts: what was, what is forecast, how sure that is, and what came; and the error by step ahead."""
+"""Charts of forecasts with prediction intervals and actual values, and of the error by step ahead."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,15 +12,37 @@ HEIGHT = 420  # pixels
 def figures(evaluation: Json) -> list[Any]:
     """Error by step ahead for all splits, and some forecasts of the last one."""
     details = list(evaluation.values())[-1]
-    return [error_figure(evaluation), *map(fan_figure, by_series(details["fans"]))]
+    return [error_figure(evaluation), *forecast_figures(details["forecasts"])]
 
 
-def by_series(fans: Sequence[Json]) -> list[list[Json]]:
-    """Forecasts of one series and target side by side, for one figure each."""
+def forecast_figures(charts: Sequence[Json]) -> "LazyFigures":
+    """A figure for each series and target.
+
+    Args:
+        charts: data of the forecasts; see `Forecast.chart`.
+    """
     groups: dict[str, list[Json]] = {}
-    for fan in fans:
-        groups.setdefault(fan["title"], []).append(fan)
-    return list(groups.values())
+    for chart in charts:
+        groups.setdefault(chart["title"], []).append(chart)
+    return LazyFigures(list(groups.values()))
+
+
+class LazyFigures(Sequence[Any]):
+    """Figures that are drawn when they are asked for: of thousands of series a page shows only the first ones.
+
+    Args:
+        groups: data of the forecasts in each figure.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[Json]]) -> None:
+        self.groups = groups
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, index: Any) -> Any:
+        groups = self.groups[index]
+        return [fan_chart(group) for group in groups] if isinstance(index, slice) else fan_chart(groups)
 
 
 def error_figure(evaluation: Json) -> Any:
@@ -32,39 +54,40 @@ def error_figure(evaluation: Json) -> Any:
         errors = details["mse_by_step"]
         figure.add_scatter(x=list(range(1, len(errors) + 1)), y=errors, mode="lines+markers", name=split)
     figure.update_xaxes(title=f"steps ahead, each {next(iter(evaluation.values()))['step']}")
-    figure.update_yaxes(title="mean squared error, training deviations squared", rangemode="tozero")
+    figure.update_yaxes(title="mean squared error (normalized)", rangemode="tozero")
     return set_layout(figure, "Error by step ahead", HEIGHT)
 
 
-def fan_figure(fans: Sequence[Json]) -> Any:
-    """Forecasts of one series and target, with bands between quantiles, over what was and what came."""
+def fan_chart(charts: Sequence[Json]) -> Any:
+    """Forecasts of one series and target with their prediction intervals, and the actual values."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    levels = list(fans[0]["quantiles"])
+    levels = list(charts[0]["quantiles"])
     for low, high in zip(levels, levels[::-1], strict=True):
         if float(low) >= float(high):
             break
         outlines = [
-            (fan["times"] + fan["times"][::-1], fan["quantiles"][low] + fan["quantiles"][high][::-1]) for fan in fans
+            (chart["times"] + chart["times"][::-1], chart["quantiles"][low] + chart["quantiles"][high][::-1])
+            for chart in charts
         ]
         x, y = joined(outlines)
         figure.add_scatter(
             x=x, y=y, fill="toself", mode="none", fillcolor="rgba(31,119,180,0.2)", hoverinfo="skip",
             name=f"{low} to {high}",
         )  # fmt: skip
-    known: dict[str, float] = {}
-    for fan in fans:
-        known |= dict(zip(fan["history_times"], fan["history"], strict=True))
-        known |= dict(zip(fan["times"], fan["actual"], strict=False))
-    figure.add_scatter(x=list(known), y=list(known.values()), mode="lines", line_color="#444", name="actual")
-    x, y = joined([(fan["times"], fan["forecast"]) for fan in fans])
+    actual: dict[str, float | None] = {}
+    for chart in charts:
+        actual |= dict(zip(chart["history_times"], chart["history"], strict=True))
+        actual |= dict(zip(chart["times"], chart["actual"], strict=False))  # which may end before the forecast does
+    figure.add_scatter(x=list(actual), y=list(actual.values()), mode="lines", line_color="#444", name="actual")
+    x, y = joined([(chart["times"], chart["forecast"]) for chart in charts])
     figure.add_scatter(x=x, y=y, mode="lines", line_color="#1f77b4", name="forecast")
-    return set_layout(figure, fans[0]["title"], HEIGHT)
+    return set_layout(figure, charts[0]["title"], HEIGHT)
 
 
 def joined(lines: Sequence[tuple[list[Any], list[Any]]]) -> tuple[list[Any], list[Any]]:
-    """Lines as one that is broken between them."""
+    """Several lines (x, y) as one with gaps in between, so that they share one entry of the legend."""
     x = [place for places, _ in lines for place in (*places, None)]
     y = [value for _, values in lines for value in (*values, None)]
     return x[:-1], y[:-1]

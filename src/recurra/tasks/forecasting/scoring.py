@@ -1,23 +1,14 @@
-"""Forecasts in units of the table, their scores, and the baselines."""
+"""Scores of forecasts: errors by window, their means over all batches, and those of baselines."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.baselines.forecasts import (
-    LearnedForecaster,
-    LinearForecaster,
-    MLPForecaster,
-    flatten_windows,
-    persistence,
-    seasonal_naive,
-)
 from recurra.data.normalizer import Normalizer
-from recurra.data.timeline.scaling import restore
+from recurra.data.timeline.scaling import Values, restore
 from recurra.data.timeline.timeline import Timeline
-from recurra.data.timeline.timestamps import Times
 from recurra.data.timeline.windows import ForecastWindow, Windows
 from recurra.metrics.forecasts import (
     absolute_errors,
@@ -28,106 +19,24 @@ from recurra.metrics.forecasts import (
     squared_errors,
     symmetric_percentage_errors,
 )
-from recurra.runs import Json
 from recurra.tasks.task import Scores
-from recurra.tasks.trained import Table
 
-MAX_NUMBERS = 30_000_000  # values that a baseline is fitted to
+if TYPE_CHECKING:
+    from recurra.baselines.forecasts import ForecastBaseline
+
 EVALUATION_BATCH = 256  # windows
-HISTORY = 3  # horizons of history in a figure
+MAX_NUMBERS = 30_000_000  # values that a baseline is fitted to
 
-Values = NDArray[np.floating[Any]]
-Losses = dict[str, Values]  # by score, (horizon, batch, targets), NaN where not defined
-PlainForecast = Callable[[ForecastWindow], Values]  # (horizon, batch, targets) of windows in training deviations
+Errors = dict[str, Values]  # by metric, (horizon, batch, targets), NaN where undefined
 
 
-class Forecast(NamedTuple):
-    """A forecast of one series, in units of the table."""
-
-    timeline: Timeline
-    start: int  # the step it begins at
-    times: Times  # (horizon,)
-    values: Values  # (horizon, targets)
-    quantiles: dict[float, Values]  # by level, (horizon, targets)
-    is_backtest: bool = False  # whether the actual values are shown beside it
-
-    @property
-    def text(self) -> str:
-        """The values of the first target."""
-        return " ".join(f"{value:.4g}" for value in self.values[:, 0])
-
-    def as_json(self) -> Json:
-        """All rows of the table, as objects."""
-        return {"series": self.timeline.name, "forecast": self.rows()}
-
-    def as_table(self) -> Table:
-        """The rows as CSV: series, target, made_at, time, forecast, with actual values in a backtest, and quantiles."""
-        rows = self.rows()
-        return Table(tuple(rows[0]), [list(map(as_cell, row.values())) for row in rows], "csv")
-
-    def rows(self) -> list[Json]:
-        """A row for each target and step."""
-        found = []
-        (made_at,) = self.timeline.format_times(self.timeline.times[self.start - 1 : self.start])
-        for target, name in enumerate(self.timeline.channels[: self.values.shape[1]]):
-            actual = plain(self.actual[:, target]) if self.is_backtest else []
-            for step, time in enumerate(self.timeline.format_times(self.times)):
-                row: Json = {"series": self.timeline.name, "target": name, "made_at": made_at, "time": time}
-                row["forecast"] = float(self.values[step, target])
-                if self.is_backtest:
-                    row["actual"] = actual[step]
-                levels = self.quantiles.items()
-                found.append(row | {f"q{level:g}": float(values[step, target]) for level, values in levels})
-        return found
-
-    @property
-    def actual(self) -> Values:
-        """The actual values as far as the table goes, NaN where a cell is empty, (0 to horizon, targets)."""
-        return self.timeline.observed(
-            np.arange(self.start, min(self.start + len(self.times), len(self.timeline.times)))
-        )
-
-    def fan(self, target: int) -> Json:
-        """One target as plain values for a figure."""
-        first = max(self.start - HISTORY * len(self.times), 0)
-        name = self.timeline.channels[target]
-        return {
-            "title": name if name == self.timeline.name else f"{self.timeline.name}: {name}",
-            "history_times": self.timeline.format_times(self.timeline.times[first : self.start]),
-            "history": plain(self.timeline.observed(np.arange(first, self.start))[:, target]),
-            "times": self.timeline.format_times(self.times),
-            "forecast": self.values[:, target].tolist(),
-            "actual": plain(self.actual[:, target]),
-            "quantiles": {str(level): values[:, target].tolist() for level, values in self.quantiles.items()},
-        }
-
-
-def as_cell(value: str | float | None) -> str:
-    """A value in a CSV file, with ten significant digits."""
-    if value is None:
-        return ""
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
-
-
-def plain(values: Values) -> list[float | None]:
-    """Numbers as JSON has them: None for NaN."""
-    return [None if np.isnan(value) else value for value in values.tolist()]
-
-
-class HeldOut(NamedTuple):
-    """Windows to evaluate on, and their scores."""
-
-    windows: Windows
-    scorer: "Scorer"
-
-
-class Scorer:
-    """Scores of forecasts in training deviations, and in units of the table.
+class ErrorMeasures:
+    """Errors of forecasts, normalized and in units of the table.
 
     Args:
-        normalizer: what made these of those.
+        normalizer: of the series.
         timelines: the series, in units of the table.
-        spans: steps of each whose seasonal error is the unit of MASE.
+        spans: steps of each series whose seasonal error is the unit of MASE.
         season: steps.
     """
 
@@ -140,111 +49,102 @@ class Scorer:
         units = [seasonal_error(part, season) if len(part) > season else undefined for part in parts]
         self.units = np.array(units)  # (series, targets)
 
-    def losses(self, forecast: Values, targets: Values, series: NDArray[np.int64]) -> Losses:
-        """Losses of some windows.
+    def errors(self, forecast: Values, targets: Values, series: NDArray[np.int64]) -> Errors:
+        """Errors of a batch of windows by metric.
 
         Args:
-            forecast: (horizon, batch, targets).
-            targets: of the same shape.
-            series: which series each window is of, (batch,).
+            forecast: normalized, (horizon, batch, targets).
+            targets: normalized, NaN where unknown, (horizon, batch, targets).
+            series: number of the series of each window, (batch,).
         """
-        told, came = restore(forecast, self.normalizer), restore(targets, self.normalizer)
+        restored, actual = restore(forecast, self.normalizer), restore(targets, self.normalizer)
         return {
             "mse": squared_errors(forecast, targets),
             "mae": absolute_errors(forecast, targets),
-            "mae_unscaled": absolute_errors(told, came),
-            "mase": scaled_errors(told, came, self.units[series]),
-            "smape": symmetric_percentage_errors(told, came),
+            "mae_unscaled": absolute_errors(restored, actual),
+            "mase": scaled_errors(restored, actual, self.units[series]),
+            "smape": symmetric_percentage_errors(restored, actual),
         }
 
 
-def quantile_losses(quantiles: Values, targets: Values, levels: Sequence[float]) -> Losses:
-    """Mean pinball loss, and whether targets lie between the outer quantiles where there are two.
+class HeldOut(NamedTuple):
+    """Windows to evaluate on, normalized, and the errors to measure."""
+
+    windows: Windows
+    measures: ErrorMeasures
+
+
+def quantile_errors(quantiles: Values, targets: Values, levels: Sequence[float]) -> Errors:
+    """Mean pinball loss of all levels and, if there are two or more, coverage of the outermost quantiles.
 
     Args:
         quantiles: (horizon, batch, targets, levels).
         targets: (horizon, batch, targets).
-        levels: rising.
+        levels: increasing.
     """
-    each = [pinball_losses(quantiles[..., index], targets, level) for index, level in enumerate(levels)]
-    covered = {"coverage": inside_interval(quantiles[..., 0], quantiles[..., -1], targets)} if len(levels) > 1 else {}
-    return {**covered, "pinball": np.mean(each, 0)}
+    losses = [pinball_losses(quantiles[..., index], targets, level) for index, level in enumerate(levels)]
+    inside = {"coverage": inside_interval(quantiles[..., 0], quantiles[..., -1], targets)} if len(levels) > 1 else {}
+    return {**inside, "pinball": np.mean(losses, 0)}
 
 
-class Means:
-    """Mean losses over all batches, without undefined ones."""
+class RunningMeans:
+    """Mean errors over all batches added so far; undefined ones (NaN) do not count."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Values] = {}  # by step ahead, (horizon,)
         self.counts: dict[str, NDArray[np.int64]] = {}
 
-    def add(self, losses: Mapping[str, Values]) -> None:
-        """Count a batch, each loss (horizon, batch, targets)."""
-        for name, values in losses.items():
+    def add(self, errors: Mapping[str, Values]) -> None:
+        """Add a batch of errors, each (horizon, batch, targets)."""
+        for name, values in errors.items():
             count = np.count_nonzero(~np.isnan(values), (1, 2))
             self.counts[name] = self.counts.get(name, 0) + count
             self.sums[name] = self.sums.get(name, 0) + np.nansum(values, (1, 2))
 
     def scores(self) -> Scores:
-        """Means over everything."""
+        """Means over all steps, windows and targets; without errors that were undefined everywhere."""
         return {name: float(self.sums[name].sum() / count.sum()) for name, count in self.counts.items() if count.any()}
 
     def by_step(self, name: str) -> list[float | None]:
-        """Mean of each step ahead; None where nothing is defined."""
-        return plain(self.sums[name] / np.where(self.counts[name], self.counts[name], np.nan))
+        """Mean of each step ahead; None where it is undefined."""
+        return none_for_nan(self.sums[name] / np.where(self.counts[name], self.counts[name], np.nan))
 
 
-def without_gaps(example: ForecastWindow) -> Values:
-    """Targets to learn from, for what needs them all: the last that is known where one is not."""
-    known = np.concatenate([example.context[-1:, :, : example.targets.shape[2]], example.targets])
+def none_for_nan(values: Values) -> list[float | None]:
+    """Values as a list for JSON, which has no NaN."""
+    return [None if np.isnan(value) else value for value in values.tolist()]
+
+
+def batch_indices(windows: Windows) -> list[NDArray[np.int64]]:
+    """Indices of all windows in batches of at most EVALUATION_BATCH."""
+    indices = np.arange(len(windows))
+    return np.array_split(indices, -(-len(indices) // EVALUATION_BATCH))
+
+
+def forward_filled(window: ForecastWindow) -> Values:
+    """Targets of windows with the last known value in place of unknown ones, (horizon, batch, targets).
+
+    For teacher forcing and for baselines, which need a value at every step.
+    """
+    known = np.concatenate([window.context[-1:, :, : window.targets.shape[2]], window.targets])
     steps = np.arange(len(known)).reshape(-1, 1, 1)
     latest = np.maximum.accumulate(np.where(np.isnan(known), 0, steps))  # (1 + horizon, batch, targets)
     return np.take_along_axis(known, latest, 0)[1:]
 
 
-def in_batches(windows: Windows) -> list[NDArray[np.int64]]:
-    """All windows, some at once."""
-    numbers = np.arange(len(windows))
-    return np.array_split(numbers, -(-len(numbers) // EVALUATION_BATCH))
-
-
-def plain_forecasts(train: Windows, season: int, seed: int) -> dict[str, Callable[[], PlainForecast]]:
-    """What a forecaster has to beat, by name; the last two learn from training windows when they are called.
-
-    Those forecast the difference to the last value, from the differences of the context to its last values.
-    """
+def fitting_windows(train: Windows) -> ForecastWindow:
+    """Evenly spaced training windows to fit baselines to: all, or as many as hold MAX_NUMBERS values."""
     one = train.timelines[0]
-    num_targets, first_known, horizon = one.num_targets, one.first_known, train.horizon
-
-    def past(example: ForecastWindow) -> Values:
-        return example.context[..., :num_targets]
-
-    def features(example: ForecastWindow) -> Values:
-        context = example.context.copy()
-        context[..., :first_known] -= example.context[-1:, :, :first_known]
-        return np.hstack([flatten_windows(context), flatten_windows(example.future)])[None]  # (1, batch, features)
-
-    def learned(baseline: LearnedForecaster) -> PlainForecast:
-        width = train.context * len(one.channels) + horizon * (one.num_known + num_targets)
-        count = min(len(train), max(MAX_NUMBERS // width, 1))
-        example = train.batch(np.linspace(0, len(train) - 1, count).astype(np.int64))
-        fitted = baseline.fit(features(example), without_gaps(example) - past(example)[-1:])
-        return lambda example: fitted.predict(features(example)) + past(example)[-1:]
-
-    found: dict[str, Callable[[], PlainForecast]] = {
-        "persistence": lambda: lambda example: persistence(past(example), horizon)
-    }
-    if 1 < season <= train.context:
-        found["seasonal_naive"] = lambda: lambda example: seasonal_naive(past(example), horizon, season)
-    found["linear"] = lambda: learned(LinearForecaster())
-    found["mlp"] = lambda: learned(MLPForecaster(seed))
-    return found
+    width = train.context * len(one.channels) + train.horizon * (one.num_known + one.num_targets)
+    count = min(len(train), max(MAX_NUMBERS // width, 1))
+    return train.batch(np.linspace(0, len(train) - 1, count).astype(np.int64))
 
 
-def scores_of(forecast: PlainForecast, windows: Windows, scorer: Scorer) -> Scores:
-    """Scores of a plain forecast."""
-    means = Means()
-    for numbers in in_batches(windows):
-        example = windows.batch(numbers)
-        means.add(scorer.losses(forecast(example), example.targets, windows.locate(numbers)[0]))
+def baseline_scores(baseline: "ForecastBaseline", held_out: HeldOut) -> Scores:
+    """Scores of a fitted baseline."""
+    (windows, measures), means = held_out, RunningMeans()
+    for indices in batch_indices(windows):
+        window = windows.batch(indices)
+        forecast = baseline.predict(window.context, window.future)
+        means.add(measures.errors(forecast, window.targets, windows.locate(indices)[0]))
     return means.scores()

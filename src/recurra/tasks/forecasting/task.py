@@ -1,4 +1,4 @@
-"""Forecasting: the next values of one or several series, with covariates known up to the present or in advance."""
+"""Forecasting: the next values of one or several series, with covariates of the past and of the future."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from recurra.baselines.forecasts import seasonal_naive
+from recurra.baselines.naive_forecasts import seasonal_naive
 from recurra.config import Recipe, TrainingOptions
 from recurra.data.batches import CollatedBatches
 from recurra.data.splits import SPLITS
 from recurra.data.tables import Table
-from recurra.data.timeline.scaling import WindowScale, normalize, normalize_series, restore
+from recurra.data.timeline.scaling import Values, WindowScale, normalize, normalize_series, restore
 from recurra.data.timeline.timeline import Timeline, read_timelines
 from recurra.data.timeline.windows import ForecastWindow, Windows
 from recurra.errors import DataError, UsageError
@@ -32,29 +32,28 @@ from recurra.tasks.forecasting.data import (
     check_series,
     find_series,
 )
+from recurra.tasks.forecasting.forecast import Forecast
 from recurra.tasks.forecasting.scoring import (
-    Forecast,
+    ErrorMeasures,
     HeldOut,
-    Means,
-    Scorer,
-    Values,
-    in_batches,
-    plain_forecasts,
-    quantile_losses,
-    scores_of,
-    without_gaps,
+    RunningMeans,
+    baseline_scores,
+    batch_indices,
+    fitting_windows,
+    forward_filled,
+    quantile_errors,
 )
 from recurra.tasks.task import Metric, Preprocessor, Scores, StepLoss, inference
 
 NUM_SAMPLES = 4
-NUM_SHOWN = 3  # forecasts of a split that are kept for figures
+NUM_CHARTS = 3  # forecasts of a split that are stored for the evaluation page
 
 
 class ForecastTraining(TrainingOptions):
     """The `[training]` section."""
 
     batch_size: int = Field(64, ge=1, description="windows side by side in a step")
-    loss: PointLoss = Field("mse", description="where head = point; else the likelihood or the pinball loss")
+    loss: PointLoss = Field("mse", description="loss of head = point; the other heads have one of their own")
     select_by: Literal["loss", "mse", "mae"] = Field(
         "loss", description="metric on validation that selects the best epoch and that `patience` counts"
     )
@@ -70,17 +69,17 @@ class ForecastingRecipe(Recipe):
 
     @model_validator(mode="after")
     def highway_lies_in_the_context(self) -> "ForecastingRecipe":
-        """It cannot begin before the context does."""
+        """The highway reads steps of the context."""
         if self.model.highway > self.data.context:
             raise ValueError(f"model.highway of at most the context, {self.data.context} steps")
         return self
 
 
 class Prediction(NamedTuple):
-    """Some windows and the output of the model for them, in training deviations."""
+    """The output of the model for a batch of windows, normalized."""
 
-    numbers: NDArray[np.int64]  # which these are, (batch,)
-    example: ForecastWindow
+    indices: NDArray[np.int64]  # of the windows, (batch,)
+    window: ForecastWindow
     parameters: Tensor  # of the head, (horizon, batch, targets, width)
 
 
@@ -124,7 +123,7 @@ class Forecasting:
 
     @property
     def levels(self) -> list[float]:
-        """Quantiles that are scored; none where the head has none."""
+        """Levels of the quantiles that are evaluated; none where the head has no quantiles."""
         return self.recipe.model.quantiles if self.head.has_quantiles else []
 
     @classmethod
@@ -162,15 +161,15 @@ class Forecasting:
         self.encoded = {split: Encoded(scaled, spans[split]) for split in SPLITS}
 
     def windows(self, split: str) -> Windows:
-        """Windows of a split, in training deviations."""
+        """Windows of a split, normalized."""
         options = self.recipe.data
         stride = options.stride if split == "train" else 1
         return Windows(*self.encoded[split], options.context, options.horizon, stride)
 
     def held_out(self) -> dict[str, HeldOut]:
         """The validation and test windows."""
-        scorer = self.scorer(self.timelines, self.encoded["train"].spans)
-        return {split: HeldOut(self.windows(split), scorer) for split in SPLITS[1:]}
+        measures = self.error_measures(self.timelines, self.encoded["train"].spans)
+        return {split: HeldOut(self.windows(split), measures) for split in SPLITS[1:]}
 
     def read_held_out(self, data: Any, options: Mapping[str, Any], progress: Progress) -> dict[str, HeldOut]:  # noqa: ARG002
         """All windows of another table, under "all".
@@ -185,7 +184,9 @@ class Forecasting:
             UsageError: options.
         """
         if options:
-            raise UsageError(f"{next(iter(options))}: is fixed by the training; all tables are read in the same way")
+            raise UsageError(
+                f"{next(iter(options))}: is fixed by the training; other tables are read in the same way, leave it out"
+            )
         timelines, horizon = self.read_series(data), self.recipe.data.horizon
         whole = [range(len(timeline.times)) for timeline in timelines]
         scaled = [normalize_series(timeline, self.normalizer) for timeline in timelines]
@@ -195,7 +196,7 @@ class Forecasting:
                 f"{timelines[0].place}: expected at least {self.recipe.data.context + horizon:,} steps, a context and "
                 f"a horizon, got {max(map(len, whole)):,}; give more data"
             )
-        return {"all": HeldOut(windows, self.scorer(timelines, whole))}
+        return {"all": HeldOut(windows, self.error_measures(timelines, whole))}
 
     def read_series(self, data: str | Path | Table | None) -> list[Timeline]:
         """The series of a table, by default that of the recipe, read as in training.
@@ -221,105 +222,113 @@ class Forecasting:
         return CollatedBatches(np.split(order, range(size, len(order), size)), windows.batch)
 
     def loss(self, batch: ForecastWindow, state: Any) -> StepLoss:  # noqa: ARG002
-        """Mean cost of the forecasts, in training deviations."""
-        parameters = self.parameters(batch.context, batch.future, without_gaps(batch))
-        return StepLoss(self.cost(parameters, batch.targets), batch.targets.shape[1], None)
+        """Mean loss of the forecasts, normalized."""
+        parameters = self.parameters(batch.context, batch.future, forward_filled(batch))
+        return StepLoss(self.masked_loss(parameters, batch.targets), batch.targets.shape[1], None)
 
-    def cost(self, parameters: Tensor, targets: Values) -> Tensor:
-        """Mean cost over the targets that are known; of none, 0."""
-        is_known, wanted = ~np.isnan(targets), to_tensor(targets, parameters)
+    def masked_loss(self, parameters: Tensor, targets: Values) -> Tensor:
+        """Mean loss over the known targets; 0 where none is known.
+
+        Args:
+            parameters: of the head, (horizon, batch, targets, width).
+            targets: normalized, NaN where unknown, (horizon, batch, targets).
+        """
+        is_known, known = ~np.isnan(targets), to_tensor(targets, parameters)
         if not is_known.all():
-            which = torch.from_numpy(is_known).to(parameters.device)
-            parameters, wanted = parameters[which], wanted[which]
-        return self.head.loss(parameters, wanted) if len(wanted) else parameters.sum()
+            mask = torch.from_numpy(is_known).to(parameters.device)
+            parameters, known = parameters[mask], known[mask]  # (known, width), (known,)
+        return self.head.loss(parameters, known) if len(known) else parameters.sum()  # a sum over nothing
 
     def parameters(self, context: Values, future: Values, targets: Values | None = None) -> Tensor:
-        """Output of the model for some windows, all in training deviations.
+        """Output of the model for a batch of windows; inputs and output are normalized.
 
         Args:
             context: (context, batch, channels).
-            future: covariates known beforehand, (horizon, batch, known).
-            targets: the true values, for teacher forcing, (horizon, batch, targets).
+            future: future covariates, (horizon, batch, known).
+            targets: actual values for teacher forcing, all finite, (horizon, batch, targets).
 
         Returns:
             Parameters of the head, (horizon, batch, targets, width).
         """
         scale, num_targets = self.scale_of(context), self.shape.num_targets
-        read = scale.apply(context)
+        scaled = scale.apply(context)
         lag = {None: None, "persistence": 1, "season": self.shape.season}[self.recipe.data.residual]
-        past = read[..., :num_targets]
+        past = scaled[..., :num_targets]
         base = seasonal_naive(past, len(future), lag) if lag else np.zeros((len(future), *past.shape[1:]))
         like = next(self.model.parameters())
-        taught = None if targets is None else to_tensor(scale.apply(targets), like)
-        found = self.model(to_tensor(read, like), to_tensor(base, like), to_tensor(future, like), taught)
+        forced = None if targets is None else to_tensor(scale.apply(targets), like)
+        parameters = self.model(to_tensor(scaled, like), to_tensor(base, like), to_tensor(future, like), forced)
         center, spread = (to_tensor(part[..., :num_targets], like) for part in scale)
-        return self.head.rescale(found, center, spread)
+        return self.head.rescale(parameters, center, spread)
 
     def scale_of(self, context: Values) -> WindowScale:
-        """How windows are scaled before the network reads them."""
+        """Center and scale of each window, by `data.scaling` of the recipe."""
         scaling = self.recipe.data.scaling
         if scaling == "global":
             one = np.ones_like(context[:1])
             return WindowScale(np.zeros_like(one), one)
-        first_known = len(self.shape.channels) - self.shape.num_known
-        return WindowScale.of(context, first_known, "last" if scaling == "window-last" else "mean")
+        return WindowScale.of(context, self.shape.first_known, "last" if scaling == "window-last" else "mean")
 
     def predict(self, windows: Windows, progress: Progress, title: str) -> Iterator[Prediction]:
         """Predictions for all windows, batch by batch."""
-        batches = in_batches(windows)
+        batches = batch_indices(windows)
         with inference(self.model), progress.stage(title, len(batches)) as advance:
-            for numbers in batches:
-                example = windows.batch(numbers)
-                yield Prediction(numbers, example, self.parameters(example.context, example.future))
+            for indices in batches:
+                window = windows.batch(indices)
+                yield Prediction(indices, window, self.parameters(window.context, window.future))
                 advance(1)
 
     def validate(self, progress: Progress) -> Scores:
-        """Loss, and errors in training deviations, on the validation windows."""
-        means = Means()
-        for _, example, parameters in self.predict(self.windows("valid"), progress, "validating"):
-            predicted, targets = to_array(self.head.point(parameters)), example.targets
-            loss = np.where(np.isnan(targets), np.nan, float(self.cost(parameters, targets)))
-            means.add(
-                {"loss": loss, "mse": squared_errors(predicted, targets), "mae": absolute_errors(predicted, targets)}
-            )
+        """Loss, and errors of the normalized forecasts, on the validation windows."""
+        means = RunningMeans()
+        for _, window, parameters in self.predict(self.windows("valid"), progress, "validating"):
+            point, targets = to_array(self.head.point(parameters)), window.targets
+            loss = np.where(np.isnan(targets), np.nan, float(self.masked_loss(parameters, targets)))
+            means.add({"loss": loss, "mse": squared_errors(point, targets), "mae": absolute_errors(point, targets)})
         return means.scores()
 
-    def scorer(self, timelines: Sequence[Timeline], spans: Sequence[range]) -> Scorer:
-        """Scores of windows over some series; `spans` are the steps whose seasons are the unit of MASE."""
-        return Scorer(self.normalizer, timelines, spans, self.shape.season)
+    def error_measures(self, timelines: Sequence[Timeline], spans: Sequence[range]) -> ErrorMeasures:
+        """Errors of windows over some series; the seasonal error within `spans` is the unit of MASE."""
+        return ErrorMeasures(self.normalizer, timelines, spans, self.shape.season)
 
     def evaluate(self, splits: Mapping[str, HeldOut], progress: Progress) -> tuple[dict[str, Scores], Json]:
         """Scores by split; details are the error by step ahead and some forecasts."""
         metrics, details = {}, {}
         for split, held_out in splits.items():
-            metrics[split], details[split] = self.evaluate_split(*held_out, progress, f"evaluating {split}")
+            metrics[split], details[split] = self.evaluate_split(split, held_out, progress)
         return metrics, details
 
-    def evaluate_split(self, windows: Windows, scorer: Scorer, progress: Progress, title: str) -> tuple[Scores, Json]:
-        """Scores of the model on windows, and details for the evaluation page."""
-        means, fans = Means(), []
-        shown = np.linspace(0, len(windows) - 1, NUM_SHOWN).astype(np.int64)
-        for numbers, example, parameters in self.predict(windows, progress, title):
-            series, starts = windows.locate(numbers)
-            losses = scorer.losses(to_array(self.head.point(parameters)), example.targets, series)
+    def evaluate_split(self, split: str, held_out: HeldOut, progress: Progress) -> tuple[Scores, Json]:
+        """Scores of the model on the windows of a split, and details for the evaluation page."""
+        (windows, measures), means, charts = held_out, RunningMeans(), []
+        shown = np.linspace(0, len(windows) - 1, NUM_CHARTS).astype(np.int64)
+        for indices, window, parameters in self.predict(windows, progress, f"evaluating {split}"):
+            series, starts = windows.locate(indices)
+            errors = measures.errors(to_array(self.head.point(parameters)), window.targets, series)
             if self.levels:
                 quantiles = to_array(self.head.quantiles(parameters, self.levels))
-                losses |= quantile_losses(quantiles, example.targets, self.levels)
-            means.add(losses)
-            for lane in np.flatnonzero(np.isin(numbers, shown)):
-                timeline = scorer.timelines[series[lane]]
-                fans.append(self.forecast(timeline, int(starts[lane]), parameters[:, lane], self.levels).fan(0))
-        return means.scores(), {"step": str(self.shape.step), "mse_by_step": means.by_step("mse"), "fans": fans}
+                errors |= quantile_errors(quantiles, window.targets, self.levels)
+            means.add(errors)
+            for column in np.flatnonzero(np.isin(indices, shown)):
+                timeline = measures.timelines[series[column]]
+                forecast = self.forecast(timeline, int(starts[column]), parameters[:, column], self.levels)
+                charts.append(forecast.chart(0))
+        return means.scores(), {"step": str(self.shape.step), "mse_by_step": means.by_step("mse"), "forecasts": charts}
 
     def baselines(self, splits: Mapping[str, HeldOut], progress: Progress) -> dict[str, dict[str, Scores]]:
-        """Scores of baseline forecasts; two of them are fitted to the training windows."""
-        plain = plain_forecasts(self.windows("train"), self.shape.season, self.recipe.seed)
-        found: dict[str, dict[str, Scores]] = {}
-        with progress.stage("training the baselines", len(plain)) as advance:
-            for name, build in plain.items():
-                advance(0, name)
-                forecast = build()
-                found[name] = {split: scores_of(forecast, *held_out) for split, held_out in splits.items()}
+        """Scores of baseline forecasts by name and split; two of the baselines are fitted to the training windows."""
+        from recurra.baselines.forecasts import forecast_baselines  # imports scikit-learn, which only this needs
+
+        shape, found = self.shape, {}
+        season = shape.season if 1 < shape.season <= self.recipe.data.context else None
+        baselines = forecast_baselines(shape.num_targets, shape.first_known, season, self.recipe.seed)
+        window = fitting_windows(self.windows("train"))
+        targets = forward_filled(window)
+        with progress.stage("training the baselines", len(baselines)) as advance:
+            for baseline in baselines:
+                advance(0, baseline.name)
+                baseline.fit(window.context, targets, window.future)
+                found[baseline.name] = {split: baseline_scores(baseline, part) for split, part in splits.items()}
                 advance(1)
         return found
 
@@ -328,12 +337,12 @@ class Forecasting:
 
         Args:
             timeline: in units of the table.
-            start: the step that the forecast begins at.
+            start: number of the first step of the forecast.
             parameters: of the head, (horizon, targets, width).
-            levels: quantiles to forecast.
+            levels: of the quantiles.
 
         Raises:
-            UsageError: the head has no such quantiles.
+            UsageError: the head has no quantiles, or none at these levels.
         """
         values = restore(to_array(self.head.point(parameters)), self.normalizer)
         quantiles = {
@@ -348,31 +357,31 @@ class Forecasting:
         """Some validation windows, in units of the table."""
         windows = self.windows("valid")
         found = []
-        for number in np.linspace(0, len(windows) - 1, min(NUM_SAMPLES, len(windows))).astype(int):
-            context, _, future = windows.window(int(number))
-            first_known = len(self.shape.channels) - self.shape.num_known
-            units = restore(context, self.normalizer), restore(future, self.normalizer, first_known)
-            found.append(dict(zip(("context", "future"), (part.tolist() for part in units), strict=True)))
+        for index in np.linspace(0, len(windows) - 1, min(NUM_SAMPLES, len(windows))).astype(int):
+            context, _, future = windows.window(int(index))
+            context = restore(context, self.normalizer)
+            future = restore(future, self.normalizer, self.shape.first_known)
+            found.append({"context": context.tolist(), "future": future.tolist()})
         return found
 
     def outputs_of(self, sample: Json) -> list[float]:
-        """The forecast in training deviations, step by step."""
-        first_known = len(self.shape.channels) - self.shape.num_known
+        """The normalized forecast, step by step."""
         context = normalize(np.array(sample["context"]), self.normalizer)
         future = np.array(sample["future"]).reshape(self.recipe.data.horizon, self.shape.num_known)
+        future = normalize(future, self.normalizer, self.shape.first_known)
         with inference(self.model):
-            parameters = self.parameters(context[:, None], normalize(future, self.normalizer, first_known)[:, None])
-        found: list[float] = self.head.point(parameters).flatten().tolist()
-        return found
+            parameters = self.parameters(context[:, None], future[:, None])
+        outputs: list[float] = self.head.point(parameters).flatten().tolist()
+        return outputs
 
 
 def to_tensor(values: Values, like: Tensor) -> Tensor:
-    """Values as a tensor of the type and the place of another."""
+    """Values as a tensor with the dtype and device of another."""
     return torch.from_numpy(np.ascontiguousarray(values)).to(like)
 
 
 def to_array(values: Tensor) -> NDArray[np.float64]:
-    """A tensor as an array."""
+    """A tensor as an array of doubles."""
     return np.asarray(values.detach().double().cpu().numpy())
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
 from recurra.config import Section
@@ -14,10 +14,11 @@ from recurra.data.tables import Table
 from recurra.data.timeline.scaling import Values, normalize, normalize_series
 from recurra.data.timeline.timeline import Timeline
 from recurra.data.timeline.windows import Windows, cut_spans, describe_dropped, drop_short
-from recurra.errors import DataError, UsageError, counted
+from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Run
-from recurra.tasks.forecasting.scoring import EVALUATION_BATCH, Forecast
+from recurra.tasks.forecasting.forecast import Forecast, describe_backtest
+from recurra.tasks.forecasting.scoring import EVALUATION_BATCH
 from recurra.tasks.forecasting.task import Forecasting, to_array
 from recurra.tasks.task import inference
 from recurra.tasks.trained import Input, TrainedModel, Verb
@@ -29,24 +30,40 @@ class PredictOptions(Section):
     horizon: int | None = Field(
         None,
         ge=1,
-        description="steps to forecast, by default as in training; beyond them the model continues from its own "
-        "forecast, and its quantiles do not grow wider for that",
+        description="steps to forecast, by default as in training; beyond that the model continues from its own "
+        "forecast, and prediction intervals do not widen accordingly",
     )
     quantiles: list[float] | None = Field(
-        None, description="levels such as 0.1,0.5,0.9; by default those of the recipe, where the model has any"
+        None,
+        description="levels between 0 and 1, such as 0.1,0.5,0.9; by default those of the recipe, where the model "
+        "forecasts quantiles",
     )
     backtest: bool = Field(
         False, description="forecast the test part instead, block by block, beside the actual values"
     )
     stride: int | None = Field(
-        None, ge=1, description="of a backtest: steps from one forecast to the next; by default the horizon"
+        None, ge=1, description="with backtest: steps from one forecast to the next; by default the horizon"
     )
+
+    @field_validator("stride")
+    @classmethod
+    def only_a_backtest_has_a_stride(cls, stride: int | None, info: ValidationInfo) -> int | None:
+        """There is one forecast of each series otherwise."""
+        if stride is not None and not info.data.get("backtest"):
+            raise ValueError("none without backtest")
+        return stride
 
 
 def predict(
     model: "TrainedForecaster", inputs: list[Input], options: PredictOptions, progress: Progress
 ) -> list[Forecast]:
-    """Forecasts of the series of each table that are as long as the context.
+    """Forecasts of the series of each table that are at least as long as the context.
+
+    Args:
+        model: forecasts.
+        inputs: tables, or their paths.
+        options: what to forecast.
+        progress: receives notes about series that are too short.
 
     Raises:
         DataError: a table that cannot be used, or without a series as long as the context.
@@ -91,35 +108,15 @@ class TrainedForecaster(TrainedModel[Forecasting]):
         """Forecasts over the test part of each series, each from the steps before it; options as of `predict`."""
         return self.forecast(data, backtest=True, **options)
 
-    def figures(self, answers: Sequence[Forecast]) -> list[Any]:
+    def figures(self, answers: Sequence[Forecast]) -> Sequence[Any]:
         """A chart for each series and target."""
-        from recurra.tasks.forecasting.page import by_series, fan_figure
+        from recurra.tasks.forecasting.page import forecast_figures
 
-        fans = [one.fan(target) for one in answers for target in range(one.values.shape[1])]
-        return [fan_figure(several) for several in by_series(fans)]
+        return forecast_figures([one.chart(target) for one in answers for target in range(len(one.targets))])
 
     def summary(self, answers: Sequence[Forecast]) -> list[str]:
-        """Mean absolute error of each target of a backtest, and the share of values between the outermost quantiles."""
-        if not (answers and answers[0].is_backtest):
-            return []
-        lines, levels = [], sorted(answers[0].quantiles)
-        for target, name in enumerate(answers[0].timeline.channels[: answers[0].values.shape[1]]):
-            actual = np.concatenate([one.actual[:, target] for one in answers])
-            known = ~np.isnan(actual)
-            error = np.abs(np.concatenate([one.values[:, target] for one in answers]) - actual)[known].mean()
-            text = f"{name}: mean absolute error {error:,.4g} over {counted(len(answers), 'forecast')}"
-            if len(levels) > 1:
-                low, high = (
-                    np.concatenate([one.quantiles[level][:, target] for one in answers])[known]
-                    for level in (levels[0], levels[-1])
-                )
-                coverage = ((low <= actual[known]) & (actual[known] <= high)).mean()
-                text += (
-                    f"; {coverage:.1%} of the values between q{levels[0]:g} and q{levels[-1]:g}, expected "
-                    f"{levels[-1] - levels[0]:.1%}"
-                )
-            lines.append(text)
-        return lines
+        """Mean absolute error and coverage of each target, of a backtest."""
+        return describe_backtest(answers) if answers and answers[0].is_backtest else []
 
     def forecast_table(self, data: str | Path | Table, options: PredictOptions, progress: Progress) -> list[Forecast]:
         """What follows the last step of each series of a table."""
@@ -147,10 +144,10 @@ class TrainedForecaster(TrainedModel[Forecasting]):
         return [one._replace(is_backtest=True) for one in found]
 
     def read_long_enough(self, data: str | Path | Table, horizon: int, progress: Progress) -> list[Timeline]:
-        """The series of a table that hold a context and a horizon; notes which do not.
+        """The series of a table with at least a context and a horizon of steps; notes which are shorter.
 
         Raises:
-            DataError: none does, or they cannot be used.
+            DataError: all are shorter, or the table cannot be used.
         """
         everything = self.task.read_series(data)
         timelines = drop_short(everything, self.options.context, horizon)
@@ -165,17 +162,17 @@ class TrainedForecaster(TrainedModel[Forecasting]):
         horizon: int | None = None,
         quantiles: Sequence[float] | None = None,
     ) -> list[Forecast]:
-        """Forecasts of some series from some steps on.
+        """Forecasts that start at given steps.
 
         Args:
             timelines: in units of the table.
-            starts: of each forecast, the number of the series and the first step; the context is before it.
-            horizon: steps, by default as many as were trained on.
-            quantiles: levels to forecast; by default those of the recipe.
+            starts: number of the series and first step of each forecast, in the order of the series.
+            horizon: steps, by default as in training.
+            quantiles: levels, by default those of the recipe.
 
         Raises:
-            DataError: too few steps before a start, or covariates known in advance are not known for so long.
-            UsageError: a horizon or quantiles that the model does not have.
+            DataError: fewer steps than the context before a start, or fewer steps of future covariates than needed.
+            UsageError: a horizon or quantiles that the model cannot forecast.
         """
         block = self.options.horizon
         horizon = block if horizon is None else horizon
@@ -188,23 +185,29 @@ class TrainedForecaster(TrainedModel[Forecasting]):
             )
         steps = -(-horizon // block) * block if is_direct else horizon
         scaled = [normalize_series(timeline, self.task.normalizer) for timeline in timelines]
-        ends = dict(sorted(starts))  # the last start in each series
-        known = {series: self.known_until(scaled[series], end + steps, horizon) for series, end in ends.items()}
+        last_starts = dict(sorted(starts))  # by series
+        known = {
+            series: self.known_until(scaled[series], last + steps, horizon) for series, last in last_starts.items()
+        }
         found = []
         for first in range(0, len(starts), EVALUATION_BATCH):
-            some = starts[first : first + EVALUATION_BATCH]
-            before = np.stack([self.context_of(scaled[series], start) for series, start in some], 1)
-            future = np.stack([known[series][start : start + steps] for series, start in some], 1)
+            batch = starts[first : first + EVALUATION_BATCH]
+            context = np.stack([self.context_of(scaled[series], start) for series, start in batch], 1)
+            future = np.stack([known[series][start : start + steps] for series, start in batch], 1)
             with inference(self.task.model):
-                parameters = self.extend(before, future)[:horizon]
+                parameters = self.parameters_of(context, future)[:horizon]
             found += [
-                self.task.forecast(timelines[series], start, parameters[:, lane], levels)
-                for lane, (series, start) in enumerate(some)
+                self.task.forecast(timelines[series], start, parameters[:, column], levels)
+                for column, (series, start) in enumerate(batch)
             ]
         return found
 
     def context_of(self, scaled: Timeline, start: int) -> Values:
-        """The values before a step, in training deviations, (context, channels)."""
+        """The normalized values before a step, (context, channels).
+
+        Raises:
+            DataError: there are too few.
+        """
         context = self.options.context
         if start < max(context, scaled.first_complete + 1):
             raise DataError(
@@ -214,10 +217,15 @@ class TrainedForecaster(TrainedModel[Forecasting]):
         return scaled.as_known(np.arange(start - context, start))
 
     def known_until(self, scaled: Timeline, stop: int, horizon: int) -> Values:
-        """Covariates known in advance for all steps up to one, in training deviations, (steps, known).
+        """Normalized future covariates of all steps up to `stop`, (steps, known).
+
+        Args:
+            scaled: the series, normalized.
+            stop: number of the first step without them.
+            horizon: steps that were asked for, for the message.
 
         Raises:
-            DataError: it is not known for so long.
+            DataError: the table has them for fewer steps.
         """
         missing = stop - len(scaled.times)
         if missing <= 0:
@@ -234,24 +242,28 @@ class TrainedForecaster(TrainedModel[Forecasting]):
             ) from None
         return np.concatenate([scaled.known, normalize(after, self.task.normalizer, scaled.first_known)])
 
-    def extend(self, context: Values, future: Values) -> Tensor:
-        """Parameters of the head for all steps of a future; where decoding is direct, block by block.
+    def parameters_of(self, context: Values, future: Values) -> Tensor:
+        """Parameters of the head for any number of steps, (steps, batch, targets, width).
+
+        A direct model forecasts block by block: after each its own forecast becomes the end of the context.
 
         Args:
-            context: in training deviations, (context, batch, channels).
-            future: covariates known beforehand; where direct, whole blocks of the trained horizon, (steps, batch,
-                known).
+            context: normalized, (context, batch, channels).
+            future: normalized future covariates, (steps, batch, known); for a direct model of whole blocks of the
+                trained horizon.
         """
         task, block = self.task, self.options.horizon
         if task.recipe.model.decoding == "autoregressive" or len(future) == block:
             return task.parameters(context, future)
-        found = []
+        blocks = []
         for first in range(0, len(future), block):
-            ahead = future[first : first + block]
-            found.append(task.parameters(context, ahead))
-            after = np.concatenate([to_array(task.head.point(found[-1])), ahead], 2)  # (block, batch, channels)
-            context = np.concatenate([context, after])[-len(context) :]
-        return torch.cat(found)
+            covariates = future[first : first + block]
+            blocks.append(task.parameters(context, covariates))
+            forecast = np.concatenate(
+                [to_array(task.head.point(blocks[-1])), covariates], 2
+            )  # (block, batch, channels)
+            context = np.concatenate([context, forecast])[-len(context) :]
+        return torch.cat(blocks)
 
 
 TRAINED = TrainedForecaster
