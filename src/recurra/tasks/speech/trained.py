@@ -58,18 +58,6 @@ class Transcripts(NamedTuple):
         return Table((self.sound, "score", "log-probability"), rows)
 
 
-class StreamedTranscript(StreamedText):
-    """A transcript that is recognized while the sound comes; it has no JSON, which would have to wait for the end."""
-
-    def as_json(self) -> Json:
-        """Refuse.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError(f"{self.about[1] or 'recording'}: stream writes text while sound comes; leave --json out")
-
-
 class PredictOptions(Section):
     """Options of `predict`."""
 
@@ -102,7 +90,7 @@ class PredictOptions(Section):
 
 def predict(
     model: "TrainedRecognizer", inputs: list[Input], options: PredictOptions, progress: Progress
-) -> list[Transcripts] | list[StreamedTranscript]:
+) -> list[Transcripts] | list[StreamedText]:
     """The transcripts of recordings: mono samples (samples,) at the sample rate of the model.
 
     Raises:
@@ -110,7 +98,7 @@ def predict(
         ShapeError, UsageError: anything but mono samples, floats in -1..1 or integers.
     """
     if options.stream:
-        return [StreamedTranscript(("sound", one.name), model.stream_pieces(one.value)) for one in inputs]
+        return [StreamedText(("sound", one.name), model.stream_pieces(one.value)) for one in inputs]
     search = model.task.recipe.decoding.given(options.num_best, **options.searched)
     features = log_mel_features([model.samples_of(one) for one in inputs], model.task.log_mel)
     encoded = Encoded(features, [NO_TARGETS] * len(features))
