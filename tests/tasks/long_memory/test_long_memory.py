@@ -1,5 +1,6 @@
 """Memory as a task: that it learns, judges fairly, draws what it says, comes back from its folder."""
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -70,9 +71,8 @@ def test_a_loaded_run_predicts_the_same(run: Path) -> None:
     marks = np.zeros((3, 20))
     marks[[0, 1, 2], [1, 9, 4]] = marks[[0, 1, 2], [10, 19, 13]] = 1
     found = model.predict(np.stack([values, marks], 2))
-    np.testing.assert_allclose(
-        [one.answer for one in found], (values * marks).sum(1), atol=0.25
-    )  # three deviations of its errors
+    sums = [one.answer for one in found]
+    np.testing.assert_allclose(sums, (values * marks).sum(1), atol=0.25)  # three deviations of its errors
     assert model.evaluate() == {k: v for k, v in Run(run).read_json("metrics.json").items() if k != "training"}
 
 
@@ -117,6 +117,46 @@ def test_what_a_memory_run_does_not_take(run: Path) -> None:
     for wrong in (np.zeros(20), np.zeros((20, 3)), np.zeros((0, 2))):
         with pytest.raises(ShapeError, match=r"adding: expected numbers and marks \(time, 2\), got an array"):
             model.predict([wrong])
+
+
+def test_sequences_are_read_from_lines_of_json(run: Path, tmp_path: Path) -> None:
+    model, rng = TrainedLongMemory(Run(run)), np.random.default_rng(6)
+    sequences = [np.stack([rng.random(length), np.eye(length)[3]], 1) for length in (20, 9, 31)]
+    file = tmp_path / "sequences.jsonl"
+    file.write_text("".join(f"{json.dumps(one.tolist())}\n" for one in sequences))
+    found = model.predict([file])
+    assert [one.input for one in found] == [f"{file} line {number}" for number in (1, 2, 3)]
+    assert [one.answer for one in found] == [one.answer for one in model.predict(sequences)]
+    assert found == model.predict([str(file)])
+    assert found[1].text == f"{found[1].answer:.4f}"
+    assert found[1].as_json() == {"input": f"{file} line 2", "answer": found[1].answer}
+    assert len({one.text for one in found}) == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", r"expected a JSON array, got ''"),
+        ("[[0.5, 1], [0.1", r"expected a JSON array, got '\[\[0\.5, 1\], \[0\.1'"),
+        ("[[0.5, 1], [0.1]]", r"adding: expected numbers and marks \(time, 2\), got lists of different lengths"),
+        ("[0.5, 1, 0.1]", r"adding: expected numbers and marks \(time, 2\), got an array \(3,\)"),
+        ('[["a", "b"]]', r"adding: expected numbers and marks \(time, 2\), all finite, got an array of <U1"),
+        ("[[NaN, 1]]", r"adding: expected numbers and marks \(time, 2\), all finite, got an array of float64"),
+        ('{"a": 1}', r"adding: expected numbers and marks \(time, 2\), got an array \(\)"),
+    ],
+)
+def test_a_bad_line_is_named_after_those_before_it(line: str, message: str, run: Path, tmp_path: Path) -> None:
+    model, file = TrainedLongMemory(Run(run)), tmp_path / "sequences.jsonl"
+    file.write_text(f"[[0.5, 1], [0.1, 0]]\n{line}\n")
+    found = model.read_file(str(file), {}, Progress())
+    assert next(found).name == f"{file} line 1"
+    with pytest.raises(DataError, match=rf"sequences\.jsonl line 2: {message}"):
+        next(found)
+
+
+def test_a_file_that_is_not_there(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing\.jsonl: cannot be read"):
+        TrainedLongMemory(Run(run)).predict([tmp_path / "nothing.jsonl"])
 
 
 def test_an_unknown_problem_is_named() -> None:
@@ -247,6 +287,7 @@ def test_a_sequence_of_another_length_is_answered(tmp_path: Path) -> None:
         (found,) = model.predict([sequence])
         output, _ = model.task.model.recurrent(F.one_hot(torch.tensor(sequence), 10).float()[:, None])
         assert found.answer == model.task.model.output(output)[-10:, 0].argmax(1).tolist()
+        assert found.text.split() == [str(symbol) for symbol in found.answer]
     for wrong in ([10] * 30, [0.5] * 30, [1] * 19, [[1] * 30]):
         with pytest.raises(ShapeError, match=r"copying: expected ids 0 to 9 \(time,\) of at least 20 steps, got an"):
             model.predict([wrong])

@@ -17,7 +17,7 @@ from recurra.progress import Progress
 from recurra.runs import Run
 from recurra.tasks.speech import data as recordings
 from recurra.tasks.speech import task as speech
-from recurra.tasks.speech.data import TOUCH_TONES, summaries
+from recurra.tasks.speech.data import TOUCH_TONES, mean_features
 from recurra.tasks.speech.task import SearchOptions, Speech
 from recurra.tasks.task import fingerprint, report
 from tunes import RATE, TINY, TONES, add_rows, recipe_of, start, tune, write_tunes
@@ -125,7 +125,7 @@ def test_strings_have_a_digest_of_their_clips_and_pauses() -> None:
     clips = [Utterance(np.full(9, 0.5, np.float32), word, "ann", word, f"digest of {word}") for word in "abc"]
     nudged = [clip._replace(samples=clip.samples + np.float32(1e-6)) for clip in clips]
     options = recordings.RecordingOptions.parse({"path": "x", "connected": [8, 1, 1]}, "test")
-    found, other = (recordings.strings_of({"train": given}, options, 1)["train"] for given in (clips, nudged))
+    found, other = (recordings.connect_recordings({"train": given}, options, 1)["train"] for given in (clips, nudged))
     assert [one.digest for one in found] == [one.digest for one in other]
     assert len({one.digest for one in found}) == 8
 
@@ -172,7 +172,7 @@ def test_short_recordings_are_left_out_of_training_alone(folder: Path) -> None:
     assert "1 recordings are scored but count in no loss, such as " in uncounted
     assert "tunes.csv line 55: " in uncounted
     assert task.alphabet.symbols == plain.alphabet.symbols
-    assert task.preprocessor[1:] == plain.preprocessor[1:]
+    assert task.preprocessor[1:] == plain.preprocessor[1:]  # longest recording, counted transcripts
     assert [len(task.splits[split]) for split in ("train", "valid", "test")] == [30, 10, 13]
 
 
@@ -243,7 +243,7 @@ def test_made_numbers_judge_their_own_run(monkeypatch: pytest.MonkeyPatch) -> No
     ]
     assert found.keys() == {"valid", "test"}
     for option, value in {"connected": [5, 5, 5], "shares": [0.5, 0.3, 0.2], "by_speaker": False}.items():
-        with pytest.raises(UsageError, match=f"touch-tones: made as it is; leave out {option}"):
+        with pytest.raises(UsageError, match=f"touch-tones: generated without these options; leave out {option}"):
             start(Path(TOUCH_TONES), data={option: value})
 
 
@@ -273,7 +273,7 @@ def test_judged_in_groups_by_length_each_recording_stands_where_it_stood(
 def test_the_nearest_baseline_says_what_the_most_alike_training_recording_says(folder: Path) -> None:
     task = start(folder)
     train, test = (np.array([in_thirds(one) for one in task.encoded[split].features]) for split in ("train", "test"))
-    np.testing.assert_allclose(summaries(task.encoded["test"].features), test, rtol=1e-5)
+    np.testing.assert_allclose(mean_features(task.encoded["test"].features), test, rtol=1e-5)
     nearest = [int(np.square(train - one).sum(1).argmin()) for one in test]
     said = [one.transcript for one in task.splits["test"]]
     found = task.baselines({"test": task.splits["test"]}, Progress())["nearest"]["test"]
@@ -289,7 +289,7 @@ def in_thirds(features: np.ndarray) -> np.ndarray:
 
 def test_recordings_of_one_frame_or_none_have_a_summary() -> None:
     frame = np.arange(4, dtype=np.float32)
-    found = summaries([frame[np.newaxis], np.zeros((0, 4), np.float32)])
+    found = mean_features([frame[np.newaxis], np.zeros((0, 4), np.float32)])
     np.testing.assert_array_equal(found, [np.tile(frame, 3), np.zeros(12)])
 
 
@@ -304,7 +304,10 @@ def test_a_check_counts_what_makes_a_test_easy_or_impossible(folder: Path) -> No
     found = Speech.check(recipe_of(folder), Progress())
     trained = {row.split(",")[1] for row in table.read_text().splitlines() if row.endswith(",train")}
     tested = [row.split(",")[1] for row in table.read_text().splitlines() if row.endswith(",test")]
-    assert found["transcripts"]["test"] == {"recordings": 14, "said in train": sum(one in trained for one in tested)}
+    assert found["transcripts"]["test"] == {
+        "recordings": 14,
+        "transcript in train": sum(one in trained for one in tested),
+    }
     assert [found["splits"][split]["speakers"] for split in ("train", "valid", "test")] == [3, 3, 5]
     problems = found["problems"]
     for text in (
@@ -335,8 +338,8 @@ def test_a_check_leaves_out_what_training_leaves_out(folder: Path) -> None:
 
 
 def test_a_message_names_a_bounded_number_of_symbols() -> None:
-    assert recordings.shown({"b", "a"}) == "'a', 'b'"
-    assert recordings.shown(f"{number:04}" for number in range(1043)).endswith("'0038', '0039' and 1,003 more")
+    assert recordings.list_symbols({"b", "a"}) == "'a', 'b'"
+    assert recordings.list_symbols(f"{number:04}" for number in range(1043)).endswith("'0038', '0039' and 1,003 more")
 
 
 def test_more_mels_than_the_rate_allows_are_refused_before_anything_is_read() -> None:

@@ -10,7 +10,7 @@ from recurra.data.media.sound import Utterance
 from recurra.errors import UsageError
 from recurra.nn.spectrogram import LogMel
 from recurra.tasks.speech import data as recordings
-from recurra.tasks.speech.data import RecordingOptions, log_mel_features, strings_of
+from recurra.tasks.speech.data import RecordingOptions, connect_recordings, log_mel_features
 
 RATE = 1000  # Hz
 
@@ -34,7 +34,7 @@ def words(num_speakers: int = 3, num_words: int = 5) -> list[Utterance]:
 def test_strings_of_each_split_are_drawn_by_themselves() -> None:
     """Of the same clips, so that what is equal in two splits is equal by its draws."""
     options = options_of(connected=(600, 500, 400), connected_words=(2, 4))
-    strings = strings_of({split: words() for split in ("train", "valid", "test")}, options, 1)
+    strings = connect_recordings({split: words() for split in ("train", "valid", "test")}, options, 1)
     assert [len(part) for part in strings.values()] == [600, 500, 400]
     for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
         pairs = list(zip(strings[one], strings[other], strict=False))
@@ -43,8 +43,8 @@ def test_strings_of_each_split_are_drawn_by_themselves() -> None:
         assert 0.25 < np.mean(sizes[:, 0] == sizes[:, 1]) < 0.42  # of three
         lengths = np.array([[len(string.samples) for string in pair] for pair in pairs]) - 30 * sizes
         assert abs(np.corrcoef((lengths / (sizes - 1)).T)[0, 1]) < 0.15  # of mean pauses
-    again = strings_of({"test": words(), "train": words()}, options, 1)
-    other = strings_of({"train": words()}, options, 2)
+    again = connect_recordings({"test": words(), "train": words()}, options, 1)
+    other = connect_recordings({"train": words()}, options, 2)
     for split in ("train", "test"):
         assert [one.place for one in again[split]] == [one.place for one in strings[split]]
     assert [one.place for one in other["train"]] != [one.place for one in strings["train"]]
@@ -52,7 +52,10 @@ def test_strings_of_each_split_are_drawn_by_themselves() -> None:
 
 def test_strings_of_recordings_without_a_split_are_those_of_a_test() -> None:
     options = options_of(connected=(6, 5, 4))
-    found, test = strings_of({"all": words()}, options, 3)["all"], strings_of({"test": words()}, options, 3)["test"]
+    found, test = (
+        connect_recordings({"all": words()}, options, 3)["all"],
+        connect_recordings({"test": words()}, options, 3)["test"],
+    )
     assert [one.place for one in found] == [one.place for one in test]
     assert len(found) == 4
 
@@ -74,24 +77,24 @@ def test_impossible_strings_are_refused_before_anything_is_read(option: str, val
 
 
 def test_features_do_not_depend_on_what_fits_into_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    front, rng = LogMel(RATE, 5), np.random.default_rng(0)
+    log_mel, rng = LogMel(RATE, 5), np.random.default_rng(0)
     sizes = [310, 24, 0, 700, 25, 310, 95, 1300, 60, 26]  # a frame is of 25 samples, every 10
     given = [rng.standard_normal(size).astype(np.float32) for size in sizes]
-    whole, padded, called = log_mel_features(given, front), [], LogMel.forward
+    whole, padded, called = log_mel_features(given, log_mel), [], LogMel.forward
 
     def forward(self: LogMel, samples: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         padded.append(samples.numel())
         return called(self, samples, lengths)
 
     monkeypatch.setattr(LogMel, "forward", forward)
-    monkeypatch.setattr(recordings, "FRONT_AT_ONCE", 640)
-    parts = log_mel_features(given, front)
+    monkeypatch.setattr(recordings, "MAX_BATCH_SAMPLES", 640)
+    parts = log_mel_features(given, log_mel)
     for samples, one, other in zip(given, whole, parts, strict=True):
-        alone, _ = front(torch.from_numpy(samples).unsqueeze(1), torch.tensor([len(samples)]))
+        alone, _ = log_mel(torch.from_numpy(samples).unsqueeze(1), torch.tensor([len(samples)]))
         assert len(one) == max((len(samples) - 25) // 10 + 1, 0)
         np.testing.assert_allclose(one, alone[:, 0], rtol=0, atol=1e-4)
         np.testing.assert_allclose(other, alone[:, 0], rtol=0, atol=1e-4)
     batches = padded[: -len(given)]
     assert max(sorted(batches)[:-2]) <= 640  # of 1,300 and of 700 samples there can be only one
     assert len(batches) < len(given)
-    assert log_mel_features([], front) == []
+    assert log_mel_features([], log_mel) == []

@@ -1,6 +1,8 @@
 """A recognizer in use: of files and samples, of the whole and while sound comes, and of other recordings."""
 
+import io
 import random
+import sys
 from pathlib import Path
 
 import jiwer
@@ -48,7 +50,7 @@ def test_scores_are_those_of_jiwer(run: Path) -> None:
     model = TrainedRecognizer(Run(run))
     model.task.set_data(model.task.read_data(Progress()))
     recordings = model.task.splits["test"]
-    found = [best.text for best in model.transcribe([one.samples for one in recordings])]
+    found = [one.text for one in model.transcribe([one.samples for one in recordings])]
     said = [one.transcript for one in recordings]
     metrics = Run(run).read_json("metrics.json")["model"]["test"]
     assert metrics["wer"] == pytest.approx(jiwer.wer(said, found))
@@ -66,10 +68,63 @@ def test_while_sound_comes_it_hears_what_it_hears_of_the_whole(run: Path, piece:
     for number in (0, 7) if piece > 1 else (0,):
         samples, _ = soundfile.read(run.parent / "tunes" / f"test{number}.wav", dtype="float32")
         told = "".join(stream.feed(samples[first : first + piece]) for first in range(0, len(samples), piece))
-        ((whole,),) = (one.texts for one in model.transcribe([samples], beam_size=1))
+        (whole,) = model.transcribe([samples], beam_size=1)
         assert told == stream.text == whole.text != ""
         stream.reset()
         assert stream.text == ""
+
+
+def test_a_stream_of_files_samples_and_standard_input_writes_the_best_alignments(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, file = TrainedRecognizer(Run(run)), run.parent / "tunes" / "test7.wav"
+    samples, _ = soundfile.read(file, dtype="int16")
+    raw = samples.astype("<i2").tobytes() + b"!"  # cut off within a sample
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    (whole,) = model.transcribe([file], beam_size=1)
+    from_file, from_samples, from_input = model.predict([file, samples, "-"], stream=True)
+    pieces = list(from_input.pieces())
+    assert len(pieces) == -(-len(samples) // (RATE // 10))
+    assert sum(piece != "" for piece in pieces) > 1  # before the end, too
+    assert from_file.text == from_samples.text == from_input.text == "".join(pieces) == whole.text != ""
+    assert from_file.as_table() is None
+
+
+def test_a_sound_file_on_standard_input_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = TrainedRecognizer(Run(run))
+    sound = (run.parent / "tunes" / "test0.wav").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(sound)))
+    (answer,) = model.predict(["-"], stream=True)
+    with pytest.raises(DataError, match=rf"^-: a sound file, where raw samples are expected; .* -ar {RATE} -$"):
+        next(answer.pieces())
+    with pytest.raises(UsageError, match=r"^-: standard input is transcribed with --stream only"):
+        model.predict(["-"])
+
+
+def test_a_stream_does_not_search(run: Path) -> None:
+    model, tone = TrainedRecognizer(Run(run)), np.full(5000, 0.1, np.float32)
+    for option in ({"beam_size": 3}, {"num_best": 2}, {"lm_weight": 0.0}, {"insertion_bonus": 1.0}):
+        with pytest.raises(UsageError, match="no beam_size, num_best, lm_weight or insertion_bonus beside stream"):
+            model.predict([tone], stream=True, **option)
+    file = run.parent / "tunes" / "test0.wav"
+    (answer,) = model.predict([file], stream=True)
+    assert answer.as_json() == {"sound": str(file), "text": model.predict([file], beam_size=1)[0].text}
+    with pytest.raises(UsageError, match="predict: expected sound files or arrays of samples, got list"):
+        model.predict([tone.tolist()], stream=True)
+
+
+def test_an_answer_is_a_text_a_table_or_json(run: Path) -> None:
+    model, file = TrainedRecognizer(Run(run)), run.parent / "tunes" / "test0.wav"
+    (one,), (several,) = model.predict([file]), model.predict([str(file)], num_best=3)
+    assert one.as_table() is None
+    assert one.text == several.text == several.texts[0].text
+    table = several.as_table()
+    assert list(table.columns) == [str(file), "score", "log-probability"]
+    assert [row[0] for row in table.rows] == [text.text for text in several.texts]
+    assert [float(row[1]) for row in table.rows] == pytest.approx([text.score for text in several.texts], abs=6e-4)
+    found = several.as_json()
+    assert found["sound"] == str(file)
+    assert found["texts"][2] == several.texts[2]._asdict()
 
 
 def test_files_at_another_rate_and_with_two_channels_are_said_so(run: Path, tmp_path: Path) -> None:
@@ -92,7 +147,8 @@ def test_recordings_do_not_depend_on_their_neighbors(run: Path) -> None:
     for index in (0, 11, 24):
         (alone,) = model.transcribe([recordings[index]], num_best=3)
         assert [one.text for one in alone.texts] == [one.text for one in together[index].texts]
-        assert alone.texts[0].log_probability == pytest.approx(together[index].texts[0].log_probability, abs=1e-3)
+        best = together[index].texts[0]
+        assert alone.texts[0].log_probability == pytest.approx(best.log_probability, abs=1e-3)
 
 
 def test_integers_are_over_their_full_scale(run: Path) -> None:
@@ -141,9 +197,10 @@ def test_what_is_no_recording(run: Path) -> None:
 def test_the_likeliest_alignment_comes_with_the_probability_of_what_it_reads_as(run: Path) -> None:
     model = TrainedRecognizer(Run(run))
     samples = tune(["low", "high"], random.Random(5))
-    ((greedy,),) = (one.texts for one in model.transcribe([samples], beam_size=1))
-    readings = model.transcribe([samples], beam_size=40, num_best=40)[0].texts
-    (same,) = (one for one in readings if one.text == greedy.text)
+    (answer,) = model.transcribe([samples], beam_size=1)
+    (greedy,) = answer.texts
+    (several,) = model.transcribe([samples], beam_size=40, num_best=40)
+    (same,) = (one for one in several.texts if one.text == greedy.text)
     assert greedy.log_probability == pytest.approx(same.log_probability, abs=1e-4)
     assert greedy.score == greedy.log_probability
 
@@ -151,9 +208,9 @@ def test_the_likeliest_alignment_comes_with_the_probability_of_what_it_reads_as(
 def test_a_language_and_a_bonus_are_weighed_where_asked_for(run: Path) -> None:
     model = TrainedRecognizer(Run(run))
     samples = tune(["low", "high", "mid"], random.Random(5))
-    options = {"beam_size": 30, "num_best": 9, "lm_weight": 0.7, "insertion_bonus": 1.5}
-    readings = model.transcribe([samples], **options)[0].texts
-    for one in readings:
+    (answer,) = model.transcribe([samples], beam_size=30, num_best=9, lm_weight=0.7, insertion_bonus=1.5)
+    assert len(answer.texts) == 9
+    for one in answer.texts:
         symbols = model.task.alphabet.encode(one.text, "").tolist()
         prior = sum(
             float(model.task.language([symbols[:at]])[0, following])
@@ -175,7 +232,7 @@ def test_other_recordings_are_judged_beside_the_baselines(run: Path, tmp_path: P
     notes = Notes()
     found = model.evaluate(tmp_path / "others.csv", notes)
     assert found.keys() == {"model", "frequent", "nearest"}
-    outputs = [best.text for best in model.transcribe([tunes / audio for audio, *_ in own[:9]])]
+    outputs = [one.text for one in model.transcribe([tunes / audio for audio, *_ in own[:9]])]
     said = [said for _, said, *_ in own[:9]]
     expected = jiwer.wer([*said, f"shrill {said[0]}"], [*outputs, outputs[0]])
     assert found["model"]["all"]["wer"] == pytest.approx(expected)
@@ -197,5 +254,5 @@ def test_a_stream_moves_features_to_where_the_model_is(run: Path, monkeypatch: p
 
 def test_a_model_of_both_directions_hears_no_stream(tmp_path: Path) -> None:
     both = start(write_tunes(tmp_path / "tunes"))
-    with pytest.raises(UsageError, match="bidirectional"):
+    with pytest.raises(UsageError, match="here: bidirectional, so nothing can be recognized before the end"):
         TrainedRecognizer.stream(type("Opened", (), {"task": both, "run": "here"})())

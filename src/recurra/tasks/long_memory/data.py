@@ -1,4 +1,4 @@
-"""The problems of the memory task: what is drawn, what is asked, how an answer is judged."""
+"""The generated problems of long memory: their sequences, loss, scores and baseline."""
 
 import math
 from typing import Any, ClassVar, Protocol
@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from recurra.data.builtin.long_memory import (
@@ -25,21 +25,21 @@ SOLVED = 0.04  # error of a sum below which it counts as right, as in Hochreiter
 
 
 class Problem(Protocol):
-    """Sequences that can be drawn for ever, each with a question at its end."""
+    """A generator of sequences with targets, and what depends on the kind of target."""
 
     primary_metric: ClassVar[Metric]
-    baseline: ClassVar[str]  # what a model without memory does at best
-    input_size: ClassVar[int]  # features of a step, as the network reads it
-    output_size: ClassVar[int]  # features of an answer
+    baseline: ClassVar[str]  # name of the best predictor without memory
+    input_size: ClassVar[int]  # features of a step
+    output_size: ClassVar[int]  # features of an answer of the network
 
     @property
     def steps(self) -> int:
-        """Of a sequence."""
+        """Steps of a sequence."""
         ...
 
     @property
     def num_answers(self) -> int:
-        """Steps at the end of which each has an answer that is trained on."""
+        """Number of last steps whose outputs are trained."""
         ...
 
     def draw(self, batch_size: int, num_batches: int, seed: int, part: int) -> GeneratedBatches:
@@ -47,36 +47,44 @@ class Problem(Protocol):
         ...
 
     def read(self, inputs: Tensor) -> Tensor:
-        """What was drawn as the network reads it, (time, batch, input_size)."""
+        """Sequences as input of the network, (time, batch, input_size)."""
         ...
 
     def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
-        """What is minimized; answers (num_answers, batch, output_size)."""
+        """The loss to minimize, a scalar; answers (num_answers, batch, output_size)."""
         ...
 
     def scores(self, answers: Tensor, targets: Tensor) -> Scores:
-        """How good answers are."""
+        """Scores of answers (num_answers, batch, output_size)."""
         ...
 
     def answers_without_memory(self, targets: Tensor) -> Tensor:
-        """The best answers of who remembers nothing, in the place of those of the network."""
+        """The best answers that are possible without memory, in the shape of those of the network."""
         ...
 
-    def parse(self, sequence: ArrayLike) -> Tensor:
-        """A sequence from outside as a batch of one, in the form that is drawn."""
+    def parse(self, sequence: ArrayLike, name: str) -> Tensor:
+        """A sequence of a user as a batch of one.
+
+        Args:
+            sequence: an array, or nested lists.
+            name: begins messages; may be empty.
+
+        Raises:
+            ShapeError: it is no sequence of this problem.
+        """
         ...
 
     def decode(self, answers: Tensor) -> Any:
-        """What answers to a batch of one mean."""
+        """The answer to a batch of one: the sum, or the ten symbols."""
         ...
 
     def outputs(self, answers: Tensor) -> list[float]:
-        """What the network says at the end of a batch of one, as numbers."""
+        """The outputs for a batch of one as a flat list."""
         ...
 
 
 class Adding:
-    """The sum of two numbers that were marked somewhere on the way.
+    """The sum of two marked numbers of a sequence.
 
     Args:
         length: steps of a sequence.
@@ -96,7 +104,7 @@ class Adding:
         return adding(self.steps, batch_size, num_batches, seed, part)
 
     def read(self, inputs: Tensor) -> Tensor:
-        """As they are."""
+        """The same: numbers and marks are the two features."""
         return inputs
 
     def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
@@ -104,7 +112,7 @@ class Adding:
         return F.mse_loss(answers[-1, :, 0], targets)
 
     def scores(self, answers: Tensor, targets: Tensor) -> Scores:
-        """Mean squared error, and the share of sums that are right but for SOLVED."""
+        """Mean squared error, and the share of sums with an error below SOLVED."""
         error = (answers[-1, :, 0] - targets).double()
         solved = (error.abs() < SOLVED).double().mean()
         return {"mse": float(error.square().mean()), "solved": float(solved), "sequences": len(targets)}
@@ -113,15 +121,18 @@ class Adding:
         """The mean of a sum of two numbers from 0 to 1."""
         return torch.ones(1, len(targets), 1)
 
-    def parse(self, sequence: ArrayLike) -> Tensor:
-        """Numbers and marks.
+    def parse(self, sequence: ArrayLike, name: str) -> Tensor:
+        """Numbers and marks (time, 2) as (time, 1, 2).
 
         Raises:
-            ShapeError: another shape than (time, 2).
+            ShapeError: another shape, or anything but finite numbers.
         """
-        values = np.asarray(sequence)
+        expected = f"{name}{': ' if name else ''}adding: expected numbers and marks (time, 2)"
+        values = array_of(sequence, expected)
         if values.ndim != 2 or values.shape[1] != 2 or not len(values):
-            raise ShapeError(f"adding: expected numbers and marks (time, 2), got an array {values.shape}")
+            raise ShapeError(f"{expected}, got an array {values.shape}")
+        if values.dtype.kind not in "iufb" or not np.isfinite(values).all():
+            raise ShapeError(f"{expected}, all finite, got an array of {values.dtype} with others")
         return torch.from_numpy(values.astype(np.float32))[:, None]
 
     def decode(self, answers: Tensor) -> float:
@@ -134,7 +145,7 @@ class Adding:
 
 
 class Copying:
-    """Ten symbols, to be repeated in order after a delay.
+    """Ten symbols to repeat in order after a delay.
 
     Args:
         delay: steps between the last symbol and the first answer.
@@ -150,7 +161,7 @@ class Copying:
         self.steps = self.num_answers = delay + 2 * NUM_COPIED
 
     def draw(self, batch_size: int, num_batches: int, seed: int, part: int) -> GeneratedBatches:
-        """Symbols, blanks and the delimiter as ids (time, batch), and what to answer at each step (time, batch)."""
+        """Symbols, blanks and the delimiter as ids (time, batch), and the symbols to output (time, batch)."""
         return copying(self.delay, batch_size, num_batches, seed, part)
 
     def read(self, inputs: Tensor) -> Tensor:
@@ -158,11 +169,11 @@ class Copying:
         return F.one_hot(inputs, self.input_size).float()
 
     def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
-        """Mean nats of the right answer of a step."""
+        """Mean cross entropy of a step, nats."""
         return F.cross_entropy(answers.flatten(0, 1), targets.flatten())
 
     def scores(self, answers: Tensor, targets: Tensor) -> Scores:
-        """Nats per step, share of recalled symbols that are right, and of sequences in which all ten are."""
+        """Cross entropy, accuracy of the ten symbols, and the share of sequences with all ten right."""
         right = answers[-NUM_COPIED:].argmax(2) == targets[-NUM_COPIED:]  # (ten, batch)
         return {
             "loss": float(self.loss(answers.double(), targets)),
@@ -172,44 +183,57 @@ class Copying:
         }
 
     def answers_without_memory(self, targets: Tensor) -> Tensor:
-        """Certain of the blanks, and no idea which symbol."""
+        """Probability 1 for each blank, and the same for each of the eight symbols."""
         logits = torch.full((*targets.shape, self.output_size), -math.inf)
         logits[:-NUM_COPIED, :, BLANK] = 0
         logits[-NUM_COPIED:, :, :NUM_SYMBOLS] = 0
         return logits
 
-    def parse(self, sequence: ArrayLike) -> Tensor:
-        """Ids.
+    def parse(self, sequence: ArrayLike, name: str) -> Tensor:
+        """Ids (time,) as (time, 1).
 
         Raises:
-            ShapeError: not whole numbers from 0 to 9, (time,), with room for ten symbols and as many answers.
+            ShapeError: not integers from 0 to 9, or fewer than the ten symbols and ten answers take.
         """
-        ids = np.asarray(sequence)
+        expected = (
+            f"{name}{': ' if name else ''}copying: expected ids 0 to {DELIMITER} (time,) of at least {2 * NUM_COPIED} "
+            "steps"
+        )
+        ids = array_of(sequence, expected)
         if (
             ids.ndim != 1
             or len(ids) < 2 * NUM_COPIED
             or ids.dtype.kind not in "iu"
             or not {*ids} <= {*range(self.input_size)}
         ):
-            raise ShapeError(
-                f"copying: expected ids 0 to {DELIMITER} (time,) of at least {2 * NUM_COPIED} steps, got an array "
-                f"{ids.shape} of {ids.dtype}"
-            )
+            raise ShapeError(f"{expected}, got an array {ids.shape} of {ids.dtype}")
         return torch.from_numpy(ids.astype(np.int64))[:, None]
 
     def decode(self, answers: Tensor) -> list[int]:
-        """The ten symbols recalled."""
+        """The ten recalled symbols."""
         symbols: list[int] = answers[-NUM_COPIED:, 0].argmax(1).tolist()
         return symbols
 
     def outputs(self, answers: Tensor) -> list[float]:
-        """Logarithms of the probabilities of each of the ten answers."""
+        """Log-probabilities of each of the ten answers."""
         found: list[float] = answers[-NUM_COPIED:, 0].log_softmax(1).flatten().tolist()
         return found
 
 
+def array_of(sequence: ArrayLike, expected: str) -> NDArray[Any]:
+    """A sequence as an array.
+
+    Raises:
+        ShapeError: nested lists of different lengths.
+    """
+    try:
+        return np.asarray(sequence)
+    except ValueError:
+        raise ShapeError(f"{expected}, got lists of different lengths: {str(sequence)[:40]}") from None
+
+
 def problem_of(name: str, length: int) -> Problem:
-    """The problem that DATA names.
+    """The problem of a name.
 
     Args:
         name: "adding" or "copy".

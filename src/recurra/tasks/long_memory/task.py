@@ -16,7 +16,7 @@ from recurra.runs import Json
 from recurra.tasks.long_memory.data import problem_of
 from recurra.tasks.task import Metric, NoPreprocessor, Preprocessor, Scores, StepLoss, digest_of, inference
 
-HELD_OUT = {"valid": 0, "test": 1}  # parts of what a seed draws; the epochs are those after them
+HELD_OUT = {"valid": 0, "test": 1}  # parts of the random draws of a seed; the epochs are the parts after them
 NUM_SAMPLES = 4
 EVALUATION_BATCH = 250  # sequences
 
@@ -197,7 +197,7 @@ class LongMemory:
 
     def outputs_of(self, sample: Json) -> list[float]:
         """The sum, or the log-probabilities of each answer."""
-        return self.problem.outputs(self.predict(self.problem.parse(sample["sequence"]), Progress()))
+        return self.problem.outputs(self.predict(self.problem.parse(sample["sequence"], "sample"), Progress()))
 
 
 def rounded(scores: Scores) -> Scores:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from recurra.config import Section
-from recurra.errors import DataError
+from recurra.errors import DataError, ShapeError
 from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks.long_memory.task import LongMemory
@@ -52,7 +52,7 @@ def predict(
         ShapeError: sequences of another kind.
     """
     problem = model.task.problem
-    answers = (model.task.predict(problem.parse(one.value), progress) for one in inputs)
+    answers = (model.task.predict(problem.parse(one.value, one.name), progress) for one in inputs)
     return [Recalled(one.name, problem.decode(answer)) for one, answer in zip(inputs, answers, strict=True)]
 
 
@@ -66,21 +66,31 @@ class TrainedLongMemory(TrainedModel[LongMemory]):
         """Sequences are given as files."""
         return True
 
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Of files with JSON lines."""
+        return ".json", ".jsonl"
+
     def read_file(self, path: str, options: Mapping[str, Any], progress: Progress) -> Iterator[Input]:  # noqa: ARG002
         """The sequences of a file, a JSON array in each line.
 
         Raises:
-            DataError: no such file, or a line that is not JSON.
+            DataError: no such file, or a line that is not JSON or no sequence of the model's problem.
         """
         try:
             lines = Path(path).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: cannot be read: {error}") from None
         for number, line in enumerate(lines, 1):
+            name = f"{path} line {number}"
             try:
-                yield Input(f"{path} line {number}", json.loads(line))
+                sequence = json.loads(line)
+                self.task.problem.parse(sequence, name)  # here, so that the lines before a bad one are answered
+            except ShapeError as error:
+                raise DataError(str(error)) from None
             except ValueError as error:
-                raise DataError(f"{path} line {number}: expected a JSON array, got {line[:40]!r}: {error}") from None
+                raise DataError(f"{name}: expected a JSON array, got {line[:40]!r}: {error}") from None
+            yield Input(name, sequence)
 
 
 TRAINED = TrainedLongMemory

@@ -31,19 +31,19 @@ Features = NDArray[np.float32]  # log-mel of a recording, (frames, mels)
 
 ALPHABET, TRANSCRIPTS = "alphabet.json", "transcripts.json"
 MAX_TRANSCRIPTS = 50_000  # different training transcripts that the language model is counted from
-TOUCH_TONES = "touch-tones"  # the name of a data set that is made
-MADE_AS_IT_IS = ("connected", "connected_words", "shares", "by_speaker")  # options that it does not heed
+TOUCH_TONES = "touch-tones"  # name of a generated data set
+NOT_FOR_TOUCH_TONES = ("connected", "connected_words", "shares", "by_speaker")  # options without a meaning for it
 EVALUATION_BATCH = 64  # recordings
-THIRDS = 3  # parts of a recording whose mean features the nearest neighbor is found by
-FRONT_AT_ONCE = 1 << 22  # samples, those of padding among them
-MOST_SHOWN = 40  # characters of a transcript, or symbols, in a message
-NO_TARGETS = np.zeros(0, np.int64)  # symbols of what counts in no loss
+THIRDS = 3  # parts of a recording, whose mean features the nearest neighbor is searched by
+MAX_BATCH_SAMPLES = 1 << 22  # samples with padding, for which features are computed at once
+MAX_SHOWN = 40  # characters of a transcript, or symbols, in a message
+NO_TARGETS = np.zeros(0, np.int64)  # symbols of a transcript that counts in no loss
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 
 
-def rising(ends: tuple[int, int]) -> tuple[int, int]:
-    """Fewest and most."""
+def check_order(ends: tuple[int, int]) -> tuple[int, int]:
+    """Refuse a range whose ends are swapped."""
     if ends[0] > ends[1]:
         raise ValueError("fewest and most, in this order")
     return ends
@@ -56,11 +56,11 @@ class RecordingOptions(Section):
         description="a table of recordings and transcripts, a folder with one, or spoken digits; see docs/formats.md"
     )
     audio_column: str = Field("audio", description="column of a table with the paths of recordings")
-    transcript_column: str = Field("transcript", description="column of a table with what is said in them")
-    speaker_column: str = Field("speaker", description="column of a table that says who speaks, if there is one")
-    sample_rate: int = Field(16_000, ge=1, description="samples a second, to which every recording is brought")
+    transcript_column: str = Field("transcript", description="column of a table with their transcripts")
+    speaker_column: str = Field("speaker", description="column of a table with their speakers, if there is one")
+    sample_rate: int = Field(16_000, ge=1, description="Hz to which all recordings are resampled")
     num_mels: int = Field(40, ge=1, description="bands of frequencies, of equal width on the mel scale")
-    unit: Unit = Field("character", description="what the symbols of a transcript are")
+    unit: Unit = Field("character", description="symbol of a transcript")
     lowercase: bool = Field(False, description="fold transcripts to lower case")
     shares: Shares = Field(
         (0.8, 0.1, 0.1),
@@ -72,7 +72,7 @@ class RecordingOptions(Section):
         description="instead of single recordings: this many strings for training, validation and test, each of "
         "`connected_words` recordings of one speaker",
     )
-    connected_words: Annotated[tuple[Count, Count], AfterValidator(rising)] = Field(
+    connected_words: Annotated[tuple[Count, Count], AfterValidator(check_order)] = Field(
         (2, 5), description="fewest and most recordings in such a string"
     )
     on_short: Literal["fail", "drop"] = Field(
@@ -81,7 +81,7 @@ class RecordingOptions(Section):
 
     @property
     def sounds(self) -> SoundOptions:
-        """How recordings are read."""
+        """The options that reading sound files takes."""
         columns = self.audio_column, self.transcript_column, self.speaker_column
         return SoundOptions(self.sample_rate, *columns, lowercase=self.lowercase)
 
@@ -114,21 +114,21 @@ class Batch(NamedTuple):
 
 
 def find_recordings(options: RecordingOptions, seed: int, progress: Progress) -> dict[str, list[Utterance]]:
-    """Recordings by split; strings joined of them where the recipe asks for these.
+    """Recordings by split, or with `connected` strings of them.
 
     Raises:
         DataError: they cannot be used; the message names the place.
-        UsageError: an option that the recordings do not heed.
+        UsageError: an option without a meaning for touch-tones.
     """
-    if are_tones(options.path):
+    if is_touch_tones(options.path):
         fields = RecordingOptions.model_fields
-        unheeded = [name for name in MADE_AS_IT_IS if getattr(options, name) != fields[name].default]
-        if unheeded:
-            raise UsageError(f"{TOUCH_TONES}: made as it is; leave out {', '.join(unheeded)}")
+        useless = [name for name in NOT_FOR_TOUCH_TONES if getattr(options, name) != fields[name].default]
+        if useless:
+            raise UsageError(f"{TOUCH_TONES}: generated without these options; leave out {', '.join(useless)}")
         return touch_tones(options.sample_rate)
     found = read_utterances(options.path, options.sounds, progress)
     splits = split_utterances(found, options.path, options.shares, progress, by_speaker=options.by_speaker)
-    return splits if options.connected is None else strings_of(splits, options, seed)
+    return splits if options.connected is None else connect_recordings(splits, options, seed)
 
 
 def find_other_recordings(options: RecordingOptions, seed: int, progress: Progress) -> dict[str, list[Utterance]]:
@@ -137,22 +137,24 @@ def find_other_recordings(options: RecordingOptions, seed: int, progress: Progre
     Raises:
         DataError: they cannot be used; the message names the place.
     """
-    if are_tones(options.path):
+    if is_touch_tones(options.path):
         return held_out_splits(touch_tones(options.sample_rate))
     found = read_utterances(options.path, options.sounds, progress)
     found = held_out_splits(found) or found
-    return found if options.connected is None else strings_of(found, options, seed)
+    return found if options.connected is None else connect_recordings(found, options, seed)
 
 
-def are_tones(path: str) -> bool:
-    """Whether the data set that is made is meant, and no file or folder of its name."""
+def is_touch_tones(path: str) -> bool:
+    """Whether a path means the generated data set, since there is no file or folder of that name."""
     return path == TOUCH_TONES and find(TOUCH_TONES) is None
 
 
-def strings_of(splits: dict[str, list[Utterance]], options: RecordingOptions, seed: int) -> dict[str, list[Utterance]]:
-    """As many strings of joined recordings for each split as the recipe says, of each by draws of its own.
+def connect_recordings(
+    splits: dict[str, list[Utterance]], options: RecordingOptions, seed: int
+) -> dict[str, list[Utterance]]:
+    """Strings of recordings of one speaker, `connected` of them; each split has random draws of its own.
 
-    What is in no split ("all") is joined as a test is.
+    Recordings without splits ("all") give the strings that a test split of them would give.
     """
     counts = dict(zip(SPLITS, options.connected or (), strict=False))
     found = {}
@@ -164,107 +166,113 @@ def strings_of(splits: dict[str, list[Utterance]], options: RecordingOptions, se
     return found
 
 
-def log_mel_features(recordings: Sequence[Samples], front: LogMel) -> list[Features]:
-    """Log-mel features of recordings: those of about one length together, and as many as fit into a bounded memory."""
+def log_mel_features(recordings: Sequence[Samples], log_mel: LogMel) -> list[Features]:
+    """Log-mel features of recordings, computed in batches of similar lengths and bounded size."""
     order = np.argsort([len(samples) for samples in recordings], kind="stable").tolist()
-    found: list[Features] = [np.zeros((0, front.num_mels), np.float32)] * len(order)
+    found: list[Features] = [np.zeros((0, log_mel.num_mels), np.float32)] * len(order)
     while order:
-        at_once = max(FRONT_AT_ONCE // max(len(recordings[order[-1]]), 1), 1)
+        at_once = max(MAX_BATCH_SAMPLES // max(len(recordings[order[-1]]), 1), 1)
         indices, order = order[-at_once:], order[:-at_once]
         lengths = torch.tensor([len(recordings[index]) for index in indices])
         samples = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(recordings[index]) for index in indices])
         with torch.no_grad():
-            features, frames = front(samples, lengths)
+            features, frames = log_mel(samples, lengths)
         for column, (index, length) in enumerate(zip(indices, frames.tolist(), strict=True)):
             found[index] = features[:length, column].numpy().copy()
     return found
 
 
-def encode(utterances: Sequence[Utterance], front: LogMel, alphabet: Alphabet, reduction: int) -> Encoded:
+def encode(utterances: Sequence[Utterance], log_mel: LogMel, alphabet: Alphabet, reduction: int) -> Encoded:
     """Recordings as the model reads them.
 
     Args:
-        utterances: any. A transcript that no output of the model can be counts in no loss.
-        front: gives the features.
-        alphabet: gives the symbols.
+        utterances: any; a transcript that the model cannot produce counts in no loss.
+        log_mel: computes the features.
+        alphabet: symbols of the model.
         reduction: frames of a step.
     """
-    reasons = uncounted_reasons(utterances, front, alphabet, reduction)
+    reasons = uncounted_reasons(utterances, log_mel, alphabet, reduction)
     targets = [
         NO_TARGETS if reason else alphabet.encode(one.transcript, one.place)
         for one, reason in zip(utterances, reasons, strict=True)
     ]
     rows = "\n".join(f"{one.digest} {one.transcript}" for one in utterances)
     digest = hashlib.sha256(rows.encode()).hexdigest()
-    return Encoded(
-        log_mel_features([one.samples for one in utterances], front), targets, list(filter(None, reasons)), digest
-    )
+    features = log_mel_features([one.samples for one in utterances], log_mel)
+    return Encoded(features, targets, [reason for reason in reasons if reason], digest)
 
 
 def uncounted_reasons(
-    utterances: Sequence[Utterance], front: LogMel, alphabet: Alphabet, reduction: int
+    utterances: Sequence[Utterance], log_mel: LogMel, alphabet: Alphabet, reduction: int
 ) -> list[str | None]:
-    """Why each recording counts in no loss: the model cannot produce its transcript. None where it counts."""
-    found = shortages(utterances, front, reduction, alphabet.unit)
+    """Why the model cannot produce a transcript, so that it counts in no loss; None where it can.
+
+    Args:
+        utterances: any.
+        log_mel: makes the frames.
+        alphabet: symbols of the model.
+        reduction: frames of a step.
+    """
+    found = reasons_too_short(utterances, log_mel, reduction, alphabet.unit)
     for index, one in enumerate(utterances):
-        unknown = unknown_in(one, alphabet)
+        unknown = unknown_symbols(one, alphabet)
         if unknown:
-            found[index] = f"{one.place}: training transcripts have no {shown(unknown)}"
+            found[index] = f"{one.place}: training transcripts have no {list_symbols(unknown)}"
     return found
 
 
 def note_uncounted(reasons: Sequence[str], progress: Progress) -> None:
-    """Note how many recordings of a split count in no loss."""
+    """Note how many recordings of a split count in no loss, and why the first does not."""
     if reasons:
         progress.note(f"{len(reasons):,} recordings are scored but count in no loss, such as {reasons[0]}")
 
 
-def unknown_in(utterance: Utterance, alphabet: Alphabet) -> set[str]:
+def unknown_symbols(utterance: Utterance, alphabet: Alphabet) -> set[str]:
     """Symbols of a transcript that an alphabet lacks."""
     return set(symbols_of(utterance.transcript, alphabet.unit)) - alphabet.ids.keys()
 
 
-def shown(symbols: Iterable[str]) -> str:
-    """Symbols in a message: a bounded number, and how many more."""
-    told = [repr(symbol) for symbol in sorted(symbols)]
-    more = len(told) - MOST_SHOWN
-    return ", ".join(told[:MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+def list_symbols(symbols: Iterable[str]) -> str:
+    """Symbols for a message, at most MAX_SHOWN and the number of the others."""
+    names = [repr(symbol) for symbol in sorted(symbols)]
+    more = len(names) - MAX_SHOWN
+    return ", ".join(names[:MAX_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def shortages(utterances: Sequence[Utterance], front: LogMel, reduction: int, unit: Unit) -> list[str | None]:
-    """What each recording lacks, in words: None where it has as many steps as its transcript needs.
+def reasons_too_short(utterances: Sequence[Utterance], log_mel: LogMel, reduction: int, unit: Unit) -> list[str | None]:
+    """A sentence for each recording with fewer steps than its transcript needs; None for the others.
 
     Args:
         utterances: any.
-        front: makes its frames.
+        log_mel: makes the frames.
         reduction: frames of a step.
         unit: symbols of transcripts.
     """
-    frames = front.frames_in(torch.tensor([len(one.samples) for one in utterances])).tolist()
+    frames = log_mel.frames_in(torch.tensor([len(one.samples) for one in utterances])).tolist()
     found: list[str | None] = []
     for one, steps in zip(utterances, (number // reduction for number in frames), strict=True):
         needed = max(min_frames(symbols_of(one.transcript, unit)), 1)
-        said = f"{one.place}: {steps} steps, but {one.transcript[:MOST_SHOWN]!r} needs {needed}"
-        found.append(said if steps < needed else None)
+        reason = f"{one.place}: {steps} steps, but {one.transcript[:MAX_SHOWN]!r} needs {needed}"
+        found.append(reason if steps < needed else None)
     return found
 
 
-def long_enough(
-    utterances: Sequence[Utterance], options: RecordingOptions, front: LogMel, reduction: int, progress: Progress
+def drop_short(
+    utterances: Sequence[Utterance], options: RecordingOptions, log_mel: LogMel, reduction: int, progress: Progress
 ) -> list[Utterance]:
     """Training recordings with at least as many steps as their transcripts need.
 
     Args:
         utterances: any.
-        options: whether the others are left out.
-        front: makes the frames.
+        options: `on_short` says whether the others are left out.
+        log_mel: makes the frames.
         reduction: frames of a step.
-        progress: told how many are left out.
+        progress: receives a note on how many are left out.
 
     Raises:
         DataError: one is too short, where these are not left out, or all are.
     """
-    found = shortages(utterances, front, reduction, options.unit)
+    found = reasons_too_short(utterances, log_mel, reduction, options.unit)
     short = [reason for reason in found if reason]
     if short and (options.on_short == "fail" or len(short) == len(utterances)):
         raise DataError(
@@ -276,17 +284,17 @@ def long_enough(
 
 
 def collate(encoded: Encoded, indices: NDArray[np.integer]) -> Batch:
-    """Some recordings side by side."""
-    several = [encoded.features[index] for index in indices]
-    lengths = torch.tensor([len(one) for one in several])
-    features = torch.zeros(int(lengths.max()), len(several), several[0].shape[1])
-    for column, one in enumerate(several):
+    """A batch of recordings, the shorter ones padded with 0."""
+    recordings = [encoded.features[index] for index in indices]
+    lengths = torch.tensor([len(one) for one in recordings])
+    features = torch.zeros(int(lengths.max()), len(recordings), recordings[0].shape[1])
+    for column, one in enumerate(recordings):
         features[: len(one), column] = torch.from_numpy(one)
     targets, target_lengths = pad([encoded.targets[index] for index in indices], 0)
     return Batch(features, lengths, targets.t().contiguous(), target_lengths)
 
 
-def side_by_side(log_probabilities: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+def pad_log_probabilities(log_probabilities: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Log-probabilities (steps, symbols) of recordings in batches (steps, batch, symbols), with their lengths."""
     found = []
     for first in range(0, len(log_probabilities), EVALUATION_BATCH):
@@ -296,10 +304,10 @@ def side_by_side(log_probabilities: Sequence[Tensor]) -> list[tuple[Tensor, Tens
     return found
 
 
-def summaries(features: Sequence[Features]) -> NDArray[np.float32]:
-    """Mean features of each third of a recording, (recordings, 3 * mels); zeros where it has none."""
-    heard = [one if len(one) else np.zeros((1, one.shape[1]), np.float32) for one in features]
-    parts = [np.array_split(one, THIRDS) if len(one) >= THIRDS else [one] * THIRDS for one in heard]
+def mean_features(features: Sequence[Features]) -> NDArray[np.float32]:
+    """Mean features of each third of a recording, (recordings, 3 * mels); zeros for one without frames."""
+    filled = [one if len(one) else np.zeros((1, one.shape[1]), np.float32) for one in features]
+    parts = [np.array_split(one, THIRDS) if len(one) >= THIRDS else [one] * THIRDS for one in filled]
     return np.stack([np.concatenate([part.mean(0) for part in each]) for each in parts])
 
 
@@ -317,10 +325,10 @@ class SpeechPreprocessor(NamedTuple):
     transcripts: dict[str, int]
 
     @classmethod
-    def fit(cls, train: Sequence[Utterance], options: RecordingOptions, front: LogMel) -> "SpeechPreprocessor":
-        """That of training recordings; `front` makes the frames."""
+    def fit(cls, train: Sequence[Utterance], options: RecordingOptions, log_mel: LogMel) -> "SpeechPreprocessor":
+        """That of training recordings; `log_mel` makes the frames."""
         alphabet = Alphabet.of((one.transcript for one in train), options.unit)
-        max_length = max(int(front.frames_in(torch.tensor(len(one.samples)))) for one in train)
+        max_length = max(int(log_mel.frames_in(torch.tensor(len(one.samples)))) for one in train)
         counts = Counter(one.transcript for one in train).most_common(MAX_TRANSCRIPTS)
         return cls(alphabet, max_length, dict(counts))
 

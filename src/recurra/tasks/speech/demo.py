@@ -23,7 +23,7 @@ def show(model: TrainedRecognizer) -> Iterator[str | Table]:
 
 
 DEMO = Demo(
-    about="A recogniser learns which numbers are dialled in recordings of a telephone's keys:\n"
+    about="A recognizer learns which numbers are dialled in recordings of a telephone's keys:\n"
     "log-mel features, GRU 2 x 64, connectionist temporal classification. Half a minute on two cores.",
     data="touch-tones",
     recipe={

@@ -36,13 +36,13 @@ from recurra.tasks.speech.data import (
     RecordingOptions,
     SpeechPreprocessor,
     collate,
+    drop_short,
     encode,
     find_other_recordings,
     find_recordings,
-    long_enough,
+    mean_features,
     note_uncounted,
-    side_by_side,
-    summaries,
+    pad_log_probabilities,
     uncounted_reasons,
 )
 from recurra.tasks.task import Metric, Preprocessor, Scores, StepLoss, inference
@@ -74,8 +74,8 @@ class SearchOptions(Section):
 
     @field_validator("lm_weight", "insertion_bonus")
     @classmethod
-    def of_a_search(cls, value: float, info: ValidationInfo) -> float:
-        """Without a search there is nothing to weigh."""
+    def refuse_without_search(cls, value: float, info: ValidationInfo) -> float:
+        """Refuse weights where no search uses them."""
         if value and info.data.get("beam_size") == 1:
             raise ValueError("0 beside a beam_size of 1, which takes the best alignment")
         return value
@@ -136,7 +136,7 @@ class Speech:
     def __init__(self, recipe: SpeechRecipe, preprocessor: SpeechPreprocessor) -> None:
         self.recipe, self.preprocessor = recipe, preprocessor
         self.alphabet = preprocessor.alphabet
-        self.front = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
+        self.log_mel = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
         shape = RecognizerShape(recipe.data.num_mels, len(self.alphabet), preprocessor.max_length)
         self.model = Recognizer(shape, recipe.model)
         self.splits: dict[str, list[Utterance]] = {}
@@ -161,9 +161,9 @@ class Speech:
             DataError: the recordings cannot be used.
             UsageError: an initialization that does not fit the cell, or more mels than the sample rate allows.
         """
-        front = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
-        splits = usable_recordings(recipe, front, progress)
-        task = cls(recipe, SpeechPreprocessor.fit(splits["train"], recipe.data, front))
+        log_mel = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
+        splits = usable_recordings(recipe, log_mel, progress)
+        task = cls(recipe, SpeechPreprocessor.fit(splits["train"], recipe.data, log_mel))
         task.note_uncounted(splits, progress)
         task.set_data(splits)
         task.model.fit_normalization(torch.from_numpy(np.concatenate(task.encoded["train"].features)))
@@ -172,11 +172,11 @@ class Speech:
     @classmethod
     def check(cls, recipe: SpeechRecipe, progress: Progress) -> Json:
         """Counts, lengths, symbols and repetitions of the recordings of a recipe, without those that are dropped."""
-        front = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
+        log_mel = LogMel(recipe.data.sample_rate, recipe.data.num_mels)
         splits = find_recordings(recipe.data, recipe.seed, progress)
         if recipe.data.on_short == "drop":
-            splits["train"] = long_enough(splits["train"], recipe.data, front, recipe.model.time_reduction, progress)
-        return check_recordings(splits, recipe.data, front, recipe.model.time_reduction)
+            splits["train"] = drop_short(splits["train"], recipe.data, log_mel, recipe.model.time_reduction, progress)
+        return check_recordings(splits, recipe.data, log_mel, recipe.model.time_reduction)
 
     @property
     def data_options(self) -> RecordingOptions:
@@ -190,9 +190,15 @@ class Speech:
         Raises:
             DataError: they cannot be used.
         """
-        splits = usable_recordings(self.recipe, self.front, progress)
+        splits = usable_recordings(self.recipe, self.log_mel, progress)
         self.note_uncounted(splits, progress)
         return splits
+
+    def note_uncounted(self, splits: Mapping[str, Sequence[Utterance]], progress: Progress) -> None:
+        """Note how many recordings of each split count in no loss, since the model cannot produce their transcripts."""
+        for utterances in splits.values():
+            reasons = uncounted_reasons(utterances, self.log_mel, self.alphabet, self.model.reduction)
+            note_uncounted([reason for reason in reasons if reason], progress)
 
     def set_data(self, splits: dict[str, list[Utterance]]) -> None:
         """Encode recordings by split and keep them; samples of training recordings are dropped to save memory.
@@ -209,15 +215,9 @@ class Speech:
         nothing = np.zeros(0, np.float32)
         splits["train"] = [one._replace(samples=nothing) for one in splits["train"]]
 
-    def note_uncounted(self, splits: Mapping[str, Sequence[Utterance]], progress: Progress) -> None:
-        """Note how many recordings of each split count in no loss, since the model cannot produce their transcripts."""
-        for part in splits.values():
-            reasons = uncounted_reasons(part, self.front, self.alphabet, self.model.reduction)
-            note_uncounted(list(filter(None, reasons)), progress)
-
     def encode(self, examples: Sequence[Utterance]) -> Encoded:
         """Recordings as the model reads them."""
-        return encode(examples, self.front, self.alphabet, self.model.reduction)
+        return encode(examples, self.log_mel, self.alphabet, self.model.reduction)
 
     def read_other(self, options: RecordingOptions, progress: Progress) -> dict[str, list[Utterance]]:
         """Read other recordings to evaluate on, by split."""
@@ -238,7 +238,7 @@ class Speech:
         return StepLoss(nats.sum() / num_symbols, num_symbols, None)
 
     def predict(self, encoded: Encoded, progress: Progress, title: str) -> Predictions:
-        """Outputs for all recordings; empty for a recording shorter than one step."""
+        """Outputs for all recordings, in batches of similar lengths; empty for a recording shorter than one step."""
         lengths, device, total = np.array(encoded.lengths, np.int64), self.model.output.weight.device, 0.0
         found = [torch.zeros(0, len(self.alphabet))] * len(lengths)
         audible = np.flatnonzero(lengths >= self.model.reduction)
@@ -264,7 +264,7 @@ class Speech:
     def greedy_texts(self, log_probabilities: Sequence[torch.Tensor]) -> list[str]:
         """Transcripts of the best alignments, from log-probabilities (steps, symbols) of each recording."""
         found = []
-        for several, lengths in side_by_side(log_probabilities):
+        for several, lengths in pad_log_probabilities(log_probabilities):
             found += [self.alphabet.decode(symbols) for symbols in greedy_decode(several, lengths)]
         return found
 
@@ -275,7 +275,7 @@ class Speech:
         language = self.language if options.lm_weight else None
         weight, bonus = options.lm_weight, options.insertion_bonus
         found = []
-        for several, lengths in side_by_side(log_probabilities):
+        for several, lengths in pad_log_probabilities(log_probabilities):
             if options.beam_size == 1:
                 found += [[one] for one in greedy_hypotheses(several, lengths)]
             else:
@@ -317,12 +317,10 @@ class Speech:
         metrics["recordings"] = len(examples)
         worst = highest_cer_transcripts(outputs, transcripts, [one.place for one in examples])
         shown = zip(encoded.features[:NUM_SHOWN], log_probabilities, outputs, transcripts, strict=False)
-        return metrics, {"worst": worst, "outputs": [self.spectrum_and_output(*one) for one in shown]}
+        return metrics, {"worst": worst, "outputs": [self.details_of(*one) for one in shown]}
 
-    def spectrum_and_output(
-        self, features: Features, log_probabilities: torch.Tensor, output: str, target: str
-    ) -> Json:
-        """A recording and the output for it, as plain values.
+    def details_of(self, features: Features, log_probabilities: torch.Tensor, output: str, target: str) -> Json:
+        """One recording for the evaluation page.
 
         Returns:
             features (frames, mels), probabilities (steps, symbols), symbols, output and target.
@@ -346,18 +344,18 @@ class Speech:
         counts = self.preprocessor.transcripts
         frequent = max(counts, key=lambda text: counts[text])
         train = [one.transcript for one in self.splits["train"]]
-        neighbors = NearestNeighbors(n_neighbors=1).fit(summaries(self.encoded["train"].features))
+        neighbors = NearestNeighbors(n_neighbors=1).fit(mean_features(self.encoded["train"].features))
         found: dict[str, dict[str, Scores]] = {"frequent": {}, "nearest": {}}
         for split, given in splits.items():
             transcripts = [one.transcript for one in given]
-            output = summaries(supervised.encoding_of(self, split, given).features)
-            nearest = neighbors.kneighbors(output, return_distance=False)[:, 0]
+            queries = mean_features(supervised.encoding_of(self, split, given).features)
+            nearest = neighbors.kneighbors(queries, return_distance=False)[:, 0]
             found["frequent"][split] = transcript_scores([frequent] * len(transcripts), transcripts)
             found["nearest"][split] = transcript_scores([train[at] for at in nearest], transcripts)
         return found
 
     def samples(self) -> list[Json]:
-        """The first validation recordings that count, as they are output."""
+        """Features and transcripts of the first validation recordings that count in the loss."""
         encoded, utterances = self.encoded["valid"], self.splits["valid"]
         counting = [index for index, target in enumerate(encoded.targets) if len(target)]
         return [
@@ -373,15 +371,15 @@ class Speech:
         return found
 
 
-def usable_recordings(recipe: SpeechRecipe, front: LogMel, progress: Progress) -> dict[str, list[Utterance]]:
-    """Recordings by split, those for training long enough.
+def usable_recordings(recipe: SpeechRecipe, log_mel: LogMel, progress: Progress) -> dict[str, list[Utterance]]:
+    """Recordings by split; those for training are long enough for their transcripts.
 
     Raises:
         DataError: they cannot be used.
-        UsageError: an option that they do not heed.
+        UsageError: an option without a meaning for them.
     """
     splits = find_recordings(recipe.data, recipe.seed, progress)
-    splits["train"] = long_enough(splits["train"], recipe.data, front, recipe.model.time_reduction, progress)
+    splits["train"] = drop_short(splits["train"], recipe.data, log_mel, recipe.model.time_reduction, progress)
     return splits
 
 

@@ -71,11 +71,11 @@ class PredictOptions(Section):
         None, ge=0, description="weight of the trigram model of training transcripts; by default that of the recipe"
     )
     insertion_bonus: float | None = Field(None, description="nats added for each symbol; by default that of the recipe")
-    stream: bool = Field(False, description="print text while listening; needs a model of one direction")
+    stream: bool = Field(False, description="write text while sound comes; needs a model of one direction")
 
     @model_validator(mode="after")
-    def no_search_while_streaming(self) -> "PredictOptions":
-        """A stream prints the best alignment."""
+    def refuse_search_of_stream(self) -> "PredictOptions":
+        """Refuse options of the search, since a stream writes the best alignment."""
         if self.stream and (self.num_best > 1 or any(value is not None for value in self.searched.values())):
             raise ValueError(
                 "no beam_size, num_best, lm_weight or insertion_bonus beside stream, which does not search"
@@ -99,11 +99,8 @@ def predict(
     """
     if options.stream:
         return [StreamedText(("sound", one.name), model.stream_pieces(one.value)) for one in inputs]
-    waiting = next((one for one in inputs if isinstance(one.value, Iterator)), None)
-    if waiting is not None:
-        raise UsageError(f"{waiting.name}: standard input is transcribed with --stream only")
     search = model.task.recipe.decoding.given(options.num_best, **options.searched)
-    features = log_mel_features([model.samples_of(one) for one in inputs], model.task.front)
+    features = log_mel_features([model.samples_of(one) for one in inputs], model.task.log_mel)
     encoded = Encoded(features, [NO_TARGETS] * len(features))
     log_probabilities = model.task.predict(encoded, progress, "transcribing").log_probabilities
     decode, num_best = model.task.alphabet.decode, options.num_best
@@ -153,16 +150,16 @@ class SpeechStream:
         Raises:
             ShapeError, UsageError, DataError: as of `as_samples`.
         """
-        front, model, before = self.task.front, self.task.model, len(self.text)
+        log_mel, model, before = self.task.log_mel, self.task.model, len(self.text)
         self.samples = torch.cat([self.samples, torch.from_numpy(as_samples(samples, "feed"))])
-        frames = int(front.frames_in(torch.tensor(len(self.samples)))) // model.reduction * model.reduction
+        frames = int(log_mel.frames_in(torch.tensor(len(self.samples)))) // model.reduction * model.reduction
         if not frames:
             return ""
-        used = (frames - 1) * front.hop_size + front.window_size
+        used = (frames - 1) * log_mel.hop_size + log_mel.window_size
         with torch.inference_mode():
-            features, _ = front(self.samples[:used].unsqueeze(1), torch.tensor([used]))
+            features, _ = log_mel(self.samples[:used].unsqueeze(1), torch.tensor([used]))
             log_probabilities, self.states = model.forward_chunk(features.to(model.output.weight.device), self.states)
-        self.samples = self.samples[frames * front.hop_size :]
+        self.samples = self.samples[frames * log_mel.hop_size :]
         for symbol in log_probabilities[:, 0].argmax(1).tolist():
             if symbol not in (BLANK, self.last):
                 self.symbols.append(symbol)
@@ -199,7 +196,7 @@ class TrainedRecognizer(TrainedModel[Speech]):
     def read_file(self, path: str, options: Mapping[str, Any], progress: Progress) -> Iterator[Input]:  # noqa: ARG002
         """The samples of a sound file at the sample rate of the model; those of standard input as they come."""
         if path == STANDARD_INPUT:
-            yield Input(path, standard_input(self.task.recipe.data.sample_rate))
+            yield Input(path, stream_standard_input(self.task.recipe.data.sample_rate))
             return
         samples, change = read_sound(Path(path), self.task.recipe.data.sample_rate)
         if change:
@@ -207,11 +204,15 @@ class TrainedRecognizer(TrainedModel[Speech]):
         yield Input(path, self.samples_of(Input(path, samples)))
 
     def samples_of(self, one: Input) -> Samples:
-        """The samples of an input, at least one step long."""
-        if not isinstance(one.value, np.ndarray):
-            raise UsageError(f"predict: expected sound files or arrays of samples, got {type(one.value).__name__}")
-        name, samples = one.name or "recording", as_samples(one.value, "predict")
-        if int(self.task.front.frames_in(torch.tensor(len(samples)))) < self.task.model.reduction:
+        """The samples of an input, at least one step long.
+
+        Raises:
+            DataError, ShapeError, UsageError: as of `predict`.
+        """
+        if isinstance(one.value, Iterator):
+            raise UsageError(f"{one.name}: standard input is transcribed with --stream only")
+        name, samples = one.name or "recording", as_samples(array_of(one.value), "predict")
+        if int(self.task.log_mel.frames_in(torch.tensor(len(samples)))) < self.task.model.reduction:
             raise DataError(f"{name}: shorter than one step of the model, so there is nothing to recognize")
         return samples
 
@@ -229,13 +230,33 @@ class TrainedRecognizer(TrainedModel[Speech]):
         return SpeechStream(self.task)
 
     def stream_pieces(self, value: NDArray[Any] | Iterator[NDArray[Any]]) -> Iterator[str]:
-        """Text while samples are fed to a stream, a tenth of a second at a time."""
+        """Text while samples are fed to a stream, a tenth of a second at a time.
+
+        Args:
+            value: samples (samples,), or an iterator of pieces of them.
+
+        Raises:
+            UsageError: anything else, or a bidirectional model.
+        """
         stream, size = self.stream(), max(self.task.recipe.data.sample_rate // CHUNKS, 1)
-        chunks = value if isinstance(value, Iterator) else (value[at : at + size] for at in range(0, len(value), size))
-        return (stream.feed(chunk) for chunk in chunks)
+        if isinstance(value, Iterator):
+            return map(stream.feed, value)
+        samples = as_samples(array_of(value), "predict")
+        return (stream.feed(samples[first : first + size]) for first in range(0, len(samples), size))
 
 
-def standard_input(sample_rate: int) -> Iterator[NDArray[Any]]:
+def array_of(value: Any) -> NDArray[Any]:
+    """The value of an input, if it is an array.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not isinstance(value, np.ndarray):
+        raise UsageError(f"predict: expected sound files or arrays of samples, got {type(value).__name__}")
+    return value
+
+
+def stream_standard_input(sample_rate: int) -> Iterator[NDArray[Any]]:
     """Raw mono samples on standard input, 16-bit little-endian, a tenth of a second at a time, (samples,).
 
     Raises:
