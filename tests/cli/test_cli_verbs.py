@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recurra.cli.answers import Printer
 from recurra.tasks import TASKS, TaskEntry
 
 VERBS = [(entry.name, entry.verb) for entry in TASKS.values()]
@@ -224,7 +225,7 @@ def test_each_line_of_a_pipe_is_answered_before_the_next(
 
     if task != "translation":
         monkeypatch.setattr("recurra.progress.ConsoleProgress.stage", refuse_bar)
-    monkeypatch.setattr("recurra.cli.answers.print_line", lambda value: events.append("answer" if value else "null"))
+    monkeypatch.setattr(Printer, "write_json", lambda _, value: events.append("answer" if value else "null"))
     monkeypatch.setattr("sys.stdin", Lines(f"{first}\n\n{second}\n"))
     assert recurra_command(TASKS[task].verb, run, "--json").code == 0
     if task == "translation":

@@ -2,11 +2,12 @@
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recurra.cli.output import print_line, print_table
+from recurra.cli.output import print_table
 
 if TYPE_CHECKING:
     from recurra.tasks.trained import Table
@@ -85,13 +86,9 @@ class Printer:
 
     def show_csv(self, table: "Table") -> None:
         """Print rows as CSV, with a header where the columns change."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        if table.columns != self.columns:
-            writer.writerow(table.columns)
-            self.columns = table.columns
-        writer.writerows(table.rows)
-        self.write(file.getvalue())
+        head = [] if table.columns == self.columns else [table.columns]
+        self.columns = table.columns
+        self.write(as_csv([*head, *table.rows]))
 
     def add_rows(self, table: "Table") -> None:
         """Add rows to the table under way, or start another."""
@@ -110,21 +107,14 @@ class Printer:
 
     def write_json(self, value: Any) -> None:
         """Write a line of JSON."""
-        if self.out is None:
-            print_line(value)
-        else:
-            import json
-
-            self.write(json.dumps(value, ensure_ascii=False) + "\n")
+        self.write(json.dumps(value, ensure_ascii=False) + "\n")
 
     def write_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write a table: on standard output aligned, in a file as CSV."""
         if self.out is None:
             print_table(columns, rows)
-            return
-        file = io.StringIO()
-        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
-        self.write(file.getvalue())
+        else:
+            self.write(as_csv([columns, *rows]))
 
     def write(self, text: str) -> None:
         """Write text to where the answers go."""
@@ -132,3 +122,10 @@ class Printer:
             print(text, end="", flush=True)
         else:
             self.written.append(text)
+
+
+def as_csv(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as lines of CSV."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    return file.getvalue()

@@ -58,11 +58,6 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def print_line(value: Any) -> None:
-    """A value as one line of JSON, at once."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
-
-
 def print_text(text: str) -> None:
     """A paragraph on standard output, in lines that fit."""
     print(textwrap.fill(text, min(shutil.get_terminal_size().columns, WIDEST), break_on_hyphens=False))

@@ -235,13 +235,10 @@ def split_words(
 
 def draw(verb: str, model: "TrainedModel[Any]", answers: list[Any]) -> Any:
     """Write charts of answers to a page in the run folder."""
-    from recurra.figures.pages import MAX_CHARTS, write_page
+    from recurra.figures.pages import write_charts
 
-    figures = model.figures(answers)
     title = f"{model.run.folder.name}: {verb}"
-    if len(figures) > MAX_CHARTS:
-        title += f" (the first {MAX_CHARTS} of {len(figures)})"
-    return write_page(model.run.path(f"{verb}.html"), title, figures[:MAX_CHARTS])
+    return write_charts(model.run.path(f"{verb}.html"), title, model.figures(answers))
 
 
 def show_help(context: typer.Context, verb: str, run: str | None) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from recurra.errors import UsageError
 
+MAX_SEED = 2**63 - 1  # of a torch.Generator
 MIN_TEMPERATURE = 1e-6  # below it a division would overflow; the most probable token is taken instead
 
 

@@ -38,14 +38,32 @@ def write_page(path: Path, title: str, parts: Sequence[Any]) -> Path:
     return path
 
 
-def write_charts(path: Path, title: str, records: Sequence[Any], draw: Callable[[Any], Any]) -> Path:
-    """Write a page with one chart for each record, for the first MAX_CHARTS at most.
+class LazyFigures(Sequence[Any]):
+    """Figures that are drawn when they are asked for: of thousands a page shows only the first ones.
+
+    Args:
+        records: data of the figures.
+        draw: makes a plotly figure from a record.
+    """
+
+    def __init__(self, records: Sequence[Any], draw: Callable[[Any], Any]) -> None:
+        self.records, self.draw = records, draw
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self.records[index]
+        return [self.draw(record) for record in found] if isinstance(index, slice) else self.draw(found)
+
+
+def write_charts(path: Path, title: str, figures: Sequence[Any]) -> Path:
+    """Write a page of figures, the first MAX_CHARTS at most; of `LazyFigures` no others are drawn.
 
     Args:
         path: the page to write.
         title: of the page.
-        records: data of the charts.
-        draw: makes a plotly figure from a record.
+        figures: plotly figures.
 
     Returns:
         The page.
@@ -53,9 +71,9 @@ def write_charts(path: Path, title: str, records: Sequence[Any], draw: Callable[
     Raises:
         SaveError: the page cannot be written.
     """
-    if len(records) > MAX_CHARTS:
-        title += f" (the first {MAX_CHARTS} of {len(records)})"
-    return write_page(path, title, [draw(record) for record in records[:MAX_CHARTS]])
+    if len(figures) > MAX_CHARTS:
+        title += f" (the first {MAX_CHARTS} of {len(figures)})"
+    return write_page(path, title, figures[:MAX_CHARTS])
 
 
 def set_layout(figure: Any, title: str, height: int) -> Any:

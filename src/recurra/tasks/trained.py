@@ -79,6 +79,10 @@ class Input(NamedTuple):
     value: Any
 
 
+class NoOptions(Section):
+    """Options of a verb that has none."""
+
+
 class Verb(NamedTuple):
     """One thing that a trained model can do with inputs."""
 

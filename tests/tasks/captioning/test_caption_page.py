@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.figures.pages import MAX_CHARTS, write_charts
+from recurra.figures.pages import MAX_CHARTS, LazyFigures, write_charts
 from recurra.tasks.captioning.page import attention_figure, attention_figures, shaded
 
 GRID = [2, 3]
@@ -61,7 +61,9 @@ def test_a_page_has_a_maximum_of_charts(tmp_path: Path) -> None:
         drawn.append(number)
         return f"chart {number}"
 
-    page = write_charts(tmp_path / "page.html", "charts", range(MAX_CHARTS + 5), draw).read_text()
+    page = write_charts(tmp_path / "page.html", "charts", LazyFigures(range(MAX_CHARTS + 5), draw)).read_text()
     assert drawn == list(range(MAX_CHARTS))
     assert f"charts (the first {MAX_CHARTS} of {MAX_CHARTS + 5})" in page
-    assert "of" not in write_charts(tmp_path / "page.html", "charts", [7], draw).read_text().split("<h1>")[1]
+    assert (
+        "of" not in write_charts(tmp_path / "page.html", "charts", LazyFigures([7], draw)).read_text().split("<h1>")[1]
+    )

@@ -63,6 +63,7 @@ class Captioning:
     loss = seq2seq.loss
     validate = seq2seq.validate
     evaluate_split = seq2seq.evaluate_split
+    set_data = supervised.keep
     held_out = supervised.held_out
     read_held_out = supervised.read_held_out
     evaluate = supervised.evaluate
@@ -116,10 +117,6 @@ class Captioning:
             DataError: they cannot be used.
         """
         return find_pictures(self.recipe.data, progress)
-
-    def set_data(self, splits: dict[str, list[Picture]]) -> None:
-        """Encode images by split and keep them."""
-        supervised.keep(self, splits)
 
     def read_other(self, options: CaptionOptions, progress: Progress) -> dict[str, list[Picture]]:
         """Read other images to evaluate on, by split."""

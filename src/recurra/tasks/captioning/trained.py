@@ -132,17 +132,22 @@ class TrainedCaptioner(TrainedModel[Captioning]):
         given = Path(image) if isinstance(image, str) else image
         return read_image(given, ImageOptions((height, width), channels == 3))
 
-    def figures(self, answers: Sequence[Captions]) -> list[Any]:
+    def figures(self, answers: Sequence[Captions]) -> Sequence[Any]:
         """Attention over the image for each token of a caption.
 
         Raises:
             UsageError: the model has no attention.
         """
+        from recurra.figures.pages import LazyFigures
         from recurra.tasks.captioning.page import attention_figure
 
         refuse_plot(self.run, self.task.recipe.model.attention)
-        images = [one.content.tolist() if one.content.ndim == 3 else None for one in answers]
-        return [attention_figure({**one.attention, "image": image}) for one, image in zip(answers, images, strict=True)]
+
+        def draw(one: Captions) -> Any:
+            image = one.content.tolist() if one.content.ndim == 3 else None
+            return attention_figure({**one.attention, "image": image})
+
+        return LazyFigures(answers, draw)
 
 
 def read_array(image: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -5,11 +5,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from recurra.config import Section
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.classification.task import Classification, Encoded
-from recurra.tasks.trained import Input, Table, TrainedModel, Verb
+from recurra.tasks.trained import Input, NoOptions, Table, TrainedModel, Verb
 
 NUM_OTHERS = 2  # labels shown beside the most probable one
 MAX_WIDTH = 60  # characters of an input in a table
@@ -46,14 +45,10 @@ class Prediction(NamedTuple):
         )
 
 
-class PredictOptions(Section):
-    """Options of `predict`: none."""
-
-
 def predict(
     model: "TrainedClassifier",
     inputs: list[Input],
-    options: PredictOptions,  # noqa: ARG001
+    options: NoOptions,  # noqa: ARG001
     progress: Progress,
 ) -> list[Prediction]:
     """The label of each text, or of each series (time, channels)."""
@@ -73,7 +68,7 @@ def predict(
 class TrainedClassifier(TrainedModel[Classification]):
     """A classifier, ready to use; arguments and errors as of `TrainedModel`."""
 
-    verbs: ClassVar[Mapping[str, Verb]] = {"predict": Verb(PredictOptions, predict)}
+    verbs: ClassVar[Mapping[str, Verb]] = {"predict": Verb(NoOptions, predict)}
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
         super().__init__(run, device)

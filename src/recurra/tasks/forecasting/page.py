@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from recurra.figures.pages import set_layout
+from recurra.figures.pages import LazyFigures, set_layout
 from recurra.runs import Json
 
 HEIGHT = 420  # pixels
@@ -15,7 +15,7 @@ def figures(evaluation: Json) -> list[Any]:
     return [error_figure(evaluation), *forecast_figures(details["forecasts"])]
 
 
-def forecast_figures(charts: Sequence[Json]) -> "LazyFigures":
+def forecast_figures(charts: Sequence[Json]) -> LazyFigures:
     """A figure for each series and target.
 
     Args:
@@ -24,25 +24,7 @@ def forecast_figures(charts: Sequence[Json]) -> "LazyFigures":
     groups: dict[str, list[Json]] = {}
     for chart in charts:
         groups.setdefault(chart["title"], []).append(chart)
-    return LazyFigures(list(groups.values()))
-
-
-class LazyFigures(Sequence[Any]):
-    """Figures that are drawn when they are asked for: of thousands of series a page shows only the first ones.
-
-    Args:
-        groups: data of the forecasts in each figure.
-    """
-
-    def __init__(self, groups: Sequence[Sequence[Json]]) -> None:
-        self.groups = groups
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    def __getitem__(self, index: Any) -> Any:
-        groups = self.groups[index]
-        return [fan_chart(group) for group in groups] if isinstance(index, slice) else fan_chart(groups)
+    return LazyFigures(list(groups.values()), fan_chart)
 
 
 def error_figure(evaluation: Json) -> Any:

@@ -8,16 +8,13 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.config import Section
-from recurra.decoding.sampling import filtered_probabilities
+from recurra.decoding.sampling import MAX_SEED, filtered_probabilities
 from recurra.errors import DataError
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.language_modelling.streaming import LanguageModelStream
 from recurra.tasks.language_modelling.task import LanguageModelling, perplexity
 from recurra.tasks.trained import Input, StreamedText, Table, TrainedModel, Verb
-
-MAX_SEED = 2**63 - 1
-
 
 # --- answers -------------------------------------------------------------------------------------------------------
 

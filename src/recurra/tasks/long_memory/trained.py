@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from recurra.config import Section
 from recurra.errors import DataError, ShapeError
 from recurra.progress import Progress
 from recurra.runs import Json
 from recurra.tasks.long_memory.task import LongMemory
-from recurra.tasks.trained import Input, TrainedModel, Verb
+from recurra.tasks.trained import Input, NoOptions, TrainedModel, Verb
 
 
 class Recalled(NamedTuple):
@@ -33,14 +32,10 @@ class Recalled(NamedTuple):
         return
 
 
-class PredictOptions(Section):
-    """Options of `predict`: none."""
-
-
 def predict(
     model: "TrainedLongMemory",
     inputs: list[Input],
-    options: PredictOptions,  # noqa: ARG001
+    options: NoOptions,  # noqa: ARG001
     progress: Progress,
 ) -> list[Recalled]:
     """The answer to each sequence, of any length.
@@ -59,7 +54,7 @@ def predict(
 class TrainedLongMemory(TrainedModel[LongMemory]):
     """A network trained on a memory problem, ready to use; arguments and errors as of `TrainedModel`."""
 
-    verbs: ClassVar[Mapping[str, Verb]] = {"predict": Verb(PredictOptions, predict)}
+    verbs: ClassVar[Mapping[str, Verb]] = {"predict": Verb(NoOptions, predict)}
 
     @property
     def reads_files(self) -> bool:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from recurra.config import Section
 from recurra.data.text.tagged import read_tokens, split_at_spaces
 from recurra.metrics.spans import Span, spans_of
 from recurra.progress import Progress
 from recurra.runs import Json, Run
 from recurra.tasks.tagging.data import SentenceOptions
 from recurra.tasks.tagging.task import Tagging
-from recurra.tasks.trained import Input, Table, TrainedModel, Verb
+from recurra.tasks.trained import Input, NoOptions, Table, TrainedModel, Verb
 
 
 class TaggedTokens(NamedTuple):
@@ -36,14 +35,10 @@ class TaggedTokens(NamedTuple):
         return Table(("token", "tag", "probability"), list(zip(self.tokens, self.tags, probabilities, strict=True)))
 
 
-class PredictOptions(Section):
-    """Options of `predict`: none."""
-
-
 def predict(
     model: "TrainedTagger",
     inputs: list[Input],
-    options: PredictOptions,  # noqa: ARG001
+    options: NoOptions,  # noqa: ARG001
     progress: Progress,
 ) -> list[TaggedTokens]:
     """The tags of each sentence, given as a list of tokens, or as a text that is split at spaces."""
@@ -60,7 +55,7 @@ def predict(
 class TrainedTagger(TrainedModel[Tagging]):
     """A tagger, ready to use; arguments and errors as of `TrainedModel`."""
 
-    verbs: ClassVar[Mapping[str, Verb]] = {"predict": Verb(PredictOptions, predict)}
+    verbs: ClassVar[Mapping[str, Verb]] = {"predict": Verb(NoOptions, predict)}
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
         super().__init__(run, device)

@@ -79,6 +79,7 @@ class Translation:
     loss = seq2seq.loss
     validate = seq2seq.validate
     evaluate_split = seq2seq.evaluate_split
+    set_data = supervised.keep
     held_out = supervised.held_out
     read_held_out = supervised.read_held_out
     evaluate = supervised.evaluate
@@ -136,10 +137,6 @@ class Translation:
             DataError: they cannot be used.
         """
         return find_pairs(self.recipe.data, progress)
-
-    def set_data(self, splits: dict[str, list[Pair]]) -> None:
-        """Encode pairs by split and keep them."""
-        supervised.keep(self, splits)
 
     def read_other(self, options: PairOptions, progress: Progress) -> dict[str, list[Pair]]:
         """Read other pairs to evaluate on, by split."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from recurra.data.text.pairs import Pair, read_sources
 from recurra.data.text.vocabulary import collapse_spaces
 from recurra.decoding.beam import Search, build_search, sampling_search
-from recurra.decoding.sampling import filtered_probabilities
+from recurra.decoding.sampling import MAX_SEED, filtered_probabilities
 from recurra.errors import DataError, UsageError
 from recurra.progress import Progress
 from recurra.runs import Json
@@ -20,8 +20,6 @@ from recurra.tasks.seq2seq import GeneratedText, SearchOptions, refuse_plot, tab
 from recurra.tasks.trained import Input, Table, TrainedModel, Verb
 from recurra.tasks.translation.data import PairOptions, TextSources
 from recurra.tasks.translation.task import Translation
-
-MAX_SEED = 2**63 - 1
 
 
 class TranslatedText(NamedTuple):
@@ -136,16 +134,17 @@ class TrainedTranslator(TrainedModel[Translation]):
         for text in read_sources(path, chosen.sides, progress):
             yield Input(text, text)
 
-    def figures(self, answers: Sequence[TranslatedText]) -> list[Any]:
+    def figures(self, answers: Sequence[TranslatedText]) -> Sequence[Any]:
         """Attention weights of each translation.
 
         Raises:
             UsageError: the model has no attention.
         """
+        from recurra.figures.pages import LazyFigures
         from recurra.tasks.translation.page import alignment_figure
 
         refuse_plot(self.run, self.task.recipe.model.attention)
-        return [alignment_figure(one.alignment) for one in answers]
+        return LazyFigures(answers, lambda one: alignment_figure(one.alignment))
 
 
 TRAINED = TrainedTranslator
